@@ -1,0 +1,54 @@
+# Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
+
+.DEFAULT_GOAL := help
+.PHONY: help figures test lab paper benchmark lock clean
+.DELETE_ON_ERROR:
+
+VENV_PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+
+# The first Python that really runs, has a right version and can make an environment; or the one that is given:
+# make figures PYTHON=/path/to/python3.12
+CANDIDATES := python3.13 python3.12 python3.11 python3 python
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+find_python = $(shell for candidate in $(or $(PYTHON),$(CANDIDATES)); do \
+	if "$$candidate" -c "$(USABLE)" >/dev/null 2>&1; then echo "$$candidate"; break; fi; done)
+NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(CANDIDATES))); install one with its \
+	venv module (Debian: python3-venv) or name it, as in make figures PYTHON=/path/to/python3.12
+
+# What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0,1 CORES=2 FORCE=1
+RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
+	$(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) $(if $(PROFILE),--profile "$(PROFILE)")
+
+help:  ## list these commands
+	@echo "Commands (the first one also installs what is needed into .venv):"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo "figures and paper take ONLY=01_baseline_sgd (notebooks), CORES=2, FORCE=1 (run again); paper also SEEDS=0,1."
+
+figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
+	@$(RUN) --preset quick
+
+test: $(INSTALLED)  ## lint, layering contract, all tests, stored notebook outputs against fresh ones
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	.venv/bin/lint-imports
+	$(VENV_PYTHON) -m pytest tests
+	$(VENV_PYTHON) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=ci/nbval.cfg notebooks
+
+lab: $(INSTALLED)  ## open JupyterLab on the notebooks
+	$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+
+paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
+	@$(RUN) --preset paper
+
+benchmark: $(INSTALLED)  ## measure the training loop against Keras' own
+	$(VENV_PYTHON) -m benchmarks
+
+lock: $(INSTALLED)  ## solve requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
+	ci/lock $(VENV_PYTHON) $(if $(UPGRADE),--upgrade)
+
+clean:  ## remove quick results and figures, logs and checkpoints (not .venv, not the paper's results)
+	rm -rf results/quick results/.checkpoints figures/quick logs .snakemake
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(if $(find_python),"$(find_python)" workflow/install.py,echo "$(NO_PYTHON)." >&2; exit 1)

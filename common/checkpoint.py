@@ -1,0 +1,87 @@
+"""A run's checkpoint: everything that a resumed run needs to end bit-identical to one that was never killed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import keras
+import tensorflow as tf
+
+
+class _Progress(tf.train.experimental.PythonState):
+    """The history and the callbacks' counters as a part of the checkpoint, so that one rename commits everything."""
+
+    def __init__(self, identity: dict, history, callbacks: keras.callbacks.CallbackList):
+        self._identity, self._history, self._callbacks = identity, history, callbacks
+
+    def serialize(self) -> str:
+        counters = [_plain_attributes(callback) for callback in self._callbacks.callbacks]
+        return json.dumps({"identity": self._identity, "history": asdict(self._history), "callbacks": counters})
+
+    def deserialize(self, text: str | bytes) -> None:
+        state = json.loads(text)
+        self.stored_identity = state["identity"]
+        vars(self._history).update(state["history"])
+        for callback, counters in zip(self._callbacks.callbacks, state["callbacks"], strict=False):
+            vars(callback).update(counters)
+
+
+class RunCheckpoint:
+    """Network, optimizer, estimator and progress in a folder; does nothing without one."""
+
+    def __init__(self, folder, identity, history, callbacks, task, optimizer, estimator):
+        self._folder, self._identity = folder, identity
+        if folder is None:
+            return
+        self._progress = _Progress(identity, history, callbacks)
+        checkpoint = tf.train.Checkpoint(
+            network=task.network, optimizer=optimizer, estimator=estimator, progress=self._progress
+        )
+        # Two are kept: while the second is being written, the first stands.
+        self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
+        self._checkpoint = checkpoint
+
+    def save(self) -> None:
+        if self._folder is not None:
+            self._manager.save()
+
+    def restore(self) -> None:
+        if self._folder is None or self._manager.latest_checkpoint is None:
+            return
+        self._refuse_other_run()
+        self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
+
+    def _refuse_other_run(self) -> None:
+        """Compare settings before any weight is touched: shapes alone would not notice another learning rate."""
+        reader = tf.train.load_checkpoint(self._manager.latest_checkpoint)
+        name = next(key for key in reader.get_variable_to_shape_map() if key.startswith("progress"))
+        stored = json.loads(reader.get_tensor(name))["identity"]
+        wanted = json.loads(json.dumps(self._identity))
+        for key in sorted(stored.keys() | wanted.keys()):
+            if stored.get(key) != wanted.get(key):
+                raise ValueError(
+                    f"checkpoint_dir {str(self._folder)!r} holds a run with {key} = {stored.get(key)!r}, this one has "
+                    f"{wanted.get(key)!r}: give another folder, or delete that one to start afresh"
+                )
+
+
+def run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder) -> dict:
+    """What must be equal for a resumed run to be the same run."""
+    config = optimizer.get_config()
+    return {
+        "seed": seed,
+        "batch_size": batch_size,
+        "drop_remainder": drop_remainder,
+        "dataset": [dataset.name, dataset.checksum, len(dataset.train), len(dataset.validation)],
+        "network": [[weight.path, list(weight.shape)] for weight in task.weights],
+        "training_mode": task.training_mode,
+        "precision": [layer.dtype_policy.name for layer in task.network.layers],
+        "estimator": estimator.settings,
+        "optimizer": json.loads(json.dumps(config, default=str)),
+    }
+
+
+def _plain_attributes(callback: keras.callbacks.Callback) -> dict:
+    """A callback's counters (EarlyStopping's best and wait, say), which JSON keeps exactly."""
+    return {key: value for key, value in vars(callback).items() if type(value) in (int, float, bool)}

@@ -1,0 +1,1 @@
+"""Gradient estimators: one method, one file. Read `estimator.py` first."""

@@ -1,0 +1,67 @@
+"""The contract: a gradient estimator turns a batch into a training direction, and says what that costs.
+
+An estimator may wrap another one (noise around anything, a Newton step around anything): compose, do not flag.
+Gradients point uphill; the optimizer subtracts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from common.tasks import Task
+
+
+class GradientEstimate(NamedTuple):
+    """What one call of `GradientEstimator.estimate` returns.
+
+    Attributes:
+        loss: scalar float32, mean over the batch, in the units of the task's loss.
+        outputs: (batch, outputs) float32 logits or predictions, from which the loop computes the training metric.
+        gradients: one float32 tensor for each of `task.weights`, of the same shape and in the same order.
+    """
+
+    loss: tf.Tensor
+    outputs: tf.Tensor
+    gradients: list[tf.Tensor]
+
+
+class GradientEstimator(tf.Module):
+    """Base of all estimators. Subclasses implement `estimate` and `cost`, and `build` if they keep state."""
+
+    def build(self, task: Task) -> None:
+        """Attach to `task` and create all state as tf.Variables, so that a tf.train.Checkpoint holds it.
+
+        The loop calls it once before tracing. Subclasses that add state call `super().build(task)` first.
+        """
+        self.task = task
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Estimate the gradient of the mean loss on one batch, in pure TensorFlow, inside one traced function.
+
+        Args:
+            x: (batch, *input_shape) float32.
+            y: (batch,) int32 labels or (batch, 1) float32 targets.
+            seed: (2,) int64, (run seed, global step). All randomness is stateless and derived from it (fold_in).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement estimate(x, y, seed)")
+
+    @property
+    def cost(self) -> float:
+        """What one call costs, in minibatch gradients: forward and backward passes of one batch of the same size."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what one estimate costs")
+
+    @property
+    def settings(self) -> dict:
+        """What makes this estimator this one, as plain data: its class, its public numbers and texts, and what it wraps.
+
+        A checkpoint made under other settings is refused.
+        """
+        found = {"estimator": type(self).__name__}
+        for name, value in vars(self).items():
+            if isinstance(value, GradientEstimator):
+                found[name] = value.settings
+            elif not name.startswith("_") and isinstance(value, int | float | str | bool | None):
+                found[name] = value
+        return found

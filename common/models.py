@@ -1,0 +1,172 @@
+"""The networks, by name. All outputs are logits (or predictions): no network ends in a softmax.
+
+`build` is the only way in: it seeds every initializer from one integer, so that a network is a function of its
+arguments and of nothing global, and it sets the precision of every layer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import keras
+from keras import layers
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+def build(
+    name: str,
+    input_shape: Sequence[int],
+    outputs: int,
+    *,
+    seed: int,
+    precision: str = "float32",
+    hidden: Sequence[int] | None = None,
+) -> keras.Sequential:
+    """Build one of `NETWORKS`, with Glorot-uniform kernels and zero biases drawn from `seed`.
+
+    Args:
+        name: "mnist_convnet", "lenet5", "leaky_convnet" or "mlp".
+        input_shape: shape of one example, (height, width, channels) in pixels or (features,).
+        outputs: number of classes or of predicted values, ≥ 1.
+        seed: any integer; the same seed gives the same initial weights.
+        precision: "float32", or "mixed_bfloat16" (variables float32, arithmetic bfloat16, logits cast by the task).
+        hidden: for "mlp" only, the units of each hidden layer.
+
+    Returns:
+        A built `keras.Sequential` whose call maps (batch, *input_shape) to (batch, outputs).
+
+    Raises:
+        ValueError: unknown name or precision, an input that the network cannot take, or `hidden` where it means nothing.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"network must be one of {sorted(NETWORKS)}, got {name!r}{_nearest(name, NETWORKS)}")
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {list(PRECISIONS)}, got {precision!r}{_nearest(precision, PRECISIONS)}"
+        )
+    if name != "mlp" and len(input_shape) != 3:
+        raise ValueError(
+            f"network {name!r} takes images (height, width, channels), got input shape {tuple(input_shape)}"
+        )
+    if (hidden is not None) != (name == "mlp"):
+        raise ValueError(f"hidden gives the layer sizes of 'mlp' and of nothing else, got {hidden!r} for {name!r}")
+    make = _Layers(seed, precision)
+    body = NETWORKS[name](make, hidden) if name == "mlp" else NETWORKS[name](make)
+    return keras.Sequential([keras.Input(tuple(input_shape)), *body, make.dense(outputs)], name=name)
+
+
+def save(network: keras.Model, path: str | Path) -> None:
+    """Save architecture and weights to a `.keras` file, atomically; the optimizer is not part of a network."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    optimizer, network.optimizer = getattr(network, "optimizer", None), None
+    try:
+        network.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        network.optimizer = optimizer
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> keras.Model:
+    """Load a network that `save` wrote, ready to be evaluated or trained on.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no network file {str(path)!r}: a notebook run with weights_file set writes one")
+    return keras.saving.load_model(path, compile=False)
+
+
+class _Layers:
+    """Layer constructors that share one precision and hand each layer a seed of its own."""
+
+    def __init__(self, seed: int, precision: str):
+        self._seeds: Iterator[int] = (hash_seed(seed, index) for index in itertools.count())
+        self._dtype = precision
+
+    def conv(self, filters: int, size: int, activation: str | None = None) -> layers.Layer:
+        return layers.Conv2D(filters, size, activation=activation, **self._initializer())
+
+    def dense(self, units: int, activation: str | None = None) -> layers.Layer:
+        return layers.Dense(units, activation=activation, **self._initializer())
+
+    def pool(self) -> layers.Layer:
+        return layers.MaxPooling2D(2, dtype=self._dtype)
+
+    def leaky_relu(self) -> layers.Layer:
+        return layers.LeakyReLU(negative_slope=0.01, dtype=self._dtype)
+
+    def dropout(self, rate: float) -> layers.Layer:
+        return layers.Dropout(rate, seed=next(self._seeds), dtype=self._dtype)
+
+    def flatten(self) -> layers.Layer:
+        return layers.Flatten(dtype=self._dtype)
+
+    def zero_padding(self, pixels: int) -> layers.Layer:
+        return layers.ZeroPadding2D(pixels, dtype=self._dtype)
+
+    def _initializer(self) -> dict:
+        return {
+            "kernel_initializer": keras.initializers.GlorotUniform(seed=next(self._seeds)),
+            "dtype": self._dtype,
+        }
+
+
+def hash_seed(seed: int, index: int) -> int:
+    """Derive the seed of the `index`-th layer: distinct, reproducible, below 2³¹ as Keras wants it."""
+    return (int(seed) * 1_000_003 + index * 7_919 + 12_345) % 2_147_483_647
+
+
+def _mnist_convnet(make: _Layers) -> list[layers.Layer]:
+    """34,826 parameters on 28×28×1 and 10 classes: the network of Keras' own MNIST example."""
+    return [
+        make.conv(32, 3, "relu"),
+        make.pool(),
+        make.conv(64, 3, "relu"),
+        make.pool(),
+        make.flatten(),
+        make.dropout(0.5),
+    ]
+
+
+def _lenet5(make: _Layers) -> list[layers.Layer]:
+    """61,706 parameters on 28×28×1, zero-padded to 32×32 (LeCun et al. 1998), with ReLU and max pooling.
+
+    The original's scaled tanh, trainable average pooling and partial connection table are replaced, as is usual today.
+    """
+    convolutions = [make.conv(6, 5, "relu"), make.pool(), make.conv(16, 5, "relu"), make.pool()]
+    return [
+        make.zero_padding(2),
+        *convolutions,
+        make.flatten(),
+        make.dense(120, "relu"),
+        make.dense(84, "relu"),
+    ]
+
+
+def _leaky_convnet(make: _Layers) -> list[layers.Layer]:
+    """86,282 parameters on 28×28×1 and 10 classes: the network of the low-rank Hessian experiment."""
+    first = [make.conv(32, 5), make.pool(), make.leaky_relu()]
+    second = [make.conv(64, 5), make.pool(), make.leaky_relu(), make.pool()]
+    return [*first, *second, make.flatten(), make.dense(128), make.leaky_relu()]
+
+
+def _mlp(make: _Layers, hidden: Sequence[int]) -> list[layers.Layer]:
+    """Fully connected ReLU layers; images are flattened first."""
+    return [make.flatten(), *(make.dense(units, "relu") for units in hidden)]
+
+
+NETWORKS = {"mnist_convnet": _mnist_convnet, "lenet5": _lenet5, "leaky_convnet": _leaky_convnet, "mlp": _mlp}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    match = difflib.get_close_matches(str(name), list(known), 1)
+    return f"; did you mean {match[0]!r}?" if match else ""

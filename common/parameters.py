@@ -1,0 +1,199 @@
+"""What each notebook's parameters may be; a wrong one is refused before TensorFlow starts.
+
+A notebook's second code cell calls `check`. It sees every name that the parameter cells defined, the one that papermill
+injects included, so that a misspelt `papermill -p learning_rat 0.1`, which papermill only warns about, ends the run.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from common.data import SPECIFICATIONS
+
+PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
+
+
+class ParameterError(ValueError):
+    """A wrong parameter. Jupyter shows its sentence and no traceback: the mistake is in the call, not in the code."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """Take `-p seeds 3` and `-p seeds 0,1` for the lists they mean."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Real = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Positive = Annotated[Real, Field(gt=0)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
+Seeds = Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)]
+Counts = Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Parameters(BaseModel):
+    """What every notebook has in common; a subclass each names the rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    seeds: Seeds
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    result_file: str
+    checkpoint_dir: str = ""
+    tensorboard_dir: str = ""
+    weights_file: str = ""
+
+    @model_validator(mode="after")
+    def _files(self) -> Parameters:
+        _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "each seed once")
+        ending = self.result_file.endswith(".parquet")
+        _require(ending, "result_file", self.result_file, "a file name that ends in .parquet")
+        good = not self.weights_file or self.weights_file.endswith(".keras")
+        _require(good, "weights_file", self.weights_file, "empty or a file name that ends in .keras")
+        return self
+
+
+class BaselineSGD(Parameters):
+    """Parameters of 01_baseline_sgd."""
+
+    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    validation: Annotated[Whole, Field(ge=1)] | None
+    network: Literal["mnist_convnet", "lenet5", "leaky_convnet"]
+    batch_sizes: Counts
+    reference_batch_size: Count
+    epochs: Count
+    learning_rate: Positive
+    noise_scale_batches: Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=2, max_length=2)]
+    eager_steps: Count
+
+    @model_validator(mode="after")
+    def _batches(self) -> BaselineSGD:
+        known = SPECIFICATIONS[self.dataset]
+        validation = known.default_validation if self.validation is None else self.validation
+        below = f"below the {known.examples:,} examples of {self.dataset!r}"
+        _require(validation < known.examples, "validation", validation, below)
+        training = known.examples - validation
+        fits = f"at most the {training:,} training examples of {self.dataset!r}"
+        _require(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
+        _require(
+            len(set(self.batch_sizes)) == len(self.batch_sizes),
+            "batch_sizes",
+            self.batch_sizes,
+            "each size once",
+        )
+        listed = f"one of batch_sizes {self.batch_sizes}"
+        _require(
+            self.reference_batch_size in self.batch_sizes,
+            "reference_batch_size",
+            self.reference_batch_size,
+            listed,
+        )
+        small, large = self.noise_scale_batches
+        wanted = f"[small, large] with large a multiple of small, above it, and {fits}"
+        multiple = large > small and large % small == 0 and large <= training
+        _require(multiple, "noise_scale_batches", self.noise_scale_batches, wanted)
+        return self
+
+
+NOTEBOOKS: dict[str, type[Parameters]] = {"01_baseline_sgd": BaselineSGD}
+
+
+def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> Parameters:
+    """Check a notebook's parameters; call it as `check("01_baseline_sgd", In, globals())`.
+
+    Args:
+        notebook: one of `NOTEBOOKS`.
+        cells: the sources of the cells run so far (IPython's `In`). The last parameter cell and those directly before
+            it, all of which begin with "# Parameters", say which names are parameters.
+        namespace: where their values are.
+
+    Returns:
+        The checked parameters, frozen, with every number in its proper type: 1 where a float is meant becomes 1.0, and
+        the text "1e-3", which YAML makes of an unquoted 1e-3, becomes 0.001.
+
+    Raises:
+        ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
+    """
+    return validate(notebook, {name: namespace[name] for name in _parameter_names(cells) if name in namespace})
+
+
+def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
+    """Check the values given for a notebook's parameters; see `check`."""
+    if notebook not in NOTEBOOKS:
+        raise ParameterError(f"notebook must be one of {sorted(NOTEBOOKS)}, got {notebook!r}")
+    model = NOTEBOOKS[notebook]
+    try:
+        return model(**values)
+    except ValidationError as error:
+        sentences = [_sentence(entry, model) for entry in error.errors()]
+        # A union or a list reports one mistake several times; say it once.
+        raise ParameterError("\n".join(dict.fromkeys(sentences))) from None
+
+
+def _parameter_names(cells: Sequence[str]) -> list[str]:
+    """Names assigned in the latest run of consecutive parameter cells, in order."""
+    run: list[str] = []
+    for source in reversed([cell for cell in cells if cell.strip()]):
+        if source.lstrip().startswith(PARAMETER_CELL_MARK):
+            run.append(source)
+        elif run:
+            break
+    names: list[str] = []
+    for source in reversed(run):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.append(node.id)
+    return list(dict.fromkeys(names))
+
+
+def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
+    """Put one pydantic error into the user's words."""
+    name = str(entry["loc"][0]) if entry["loc"] else ""
+    value = entry["input"]
+    if entry["type"] == "extra_forbidden":
+        return (
+            f"unknown parameter {name!r} (= {value!r}){_nearest(name, model.model_fields)}; known are {_listed(model)}"
+        )
+    if entry["type"] == "missing":
+        return f"parameter {name!r} is missing: the parameters cell must define it"
+    if not name:  # a combination, worded by _require
+        return str(entry["ctx"]["error"])
+    if entry["type"] == "literal_error":
+        allowed = entry["ctx"]["expected"]
+        return f"parameter {name!r} must be {allowed}, got {value!r}{_nearest(str(value), _quoted(allowed))}"
+    message = entry["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"parameter {name!r} must be {message}, got {value!r}"
+
+
+def _require(condition: bool, name: str, value: Any, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"parameter {name!r} must be {allowed}, got {value!r}")
+
+
+def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    match = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _quoted(text: str) -> list[str]:
+    return text.split("'")[1::2]
+
+
+def _listed(model: type[Parameters]) -> str:
+    return ", ".join(sorted(model.model_fields))

@@ -1,0 +1,10 @@
+"""Figures and tables at final print size, drawn from stored results only: no module here needs TensorFlow.
+
+`python -m common.plotting 01_baseline_sgd --results results/quick --figures figures/quick` redraws an experiment;
+a notebook says `from common.plotting import baseline_sgd`. Importing this package alone imports no matplotlib.
+"""
+
+# One line per experiment; its module has draw(results_folder, figures_folder, expected) -> files written.
+EXPERIMENTS = {
+    "01_baseline_sgd": "common.plotting.baseline_sgd",
+}

@@ -1,0 +1,50 @@
+"""Redraw an experiment: `python -m common.plotting 01_baseline_sgd --results DIRECTORY --figures DIRECTORY`."""
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from common.plotting import EXPERIMENTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw what the command line asks for and say what was written; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.experiment not in EXPERIMENTS:
+        return _fail(_unknown(options.experiment))
+    try:
+        importlib.import_module(EXPERIMENTS[options.experiment]).draw(
+            options.results, options.figures, options.expected
+        )
+    except (OSError, ValueError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m common.plotting", description="Redraw figures from stored results."
+    )
+    parser.add_argument("experiment", help=f"one of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--results", default="results/quick", help="folder of a preset's results (%(default)s)")
+    parser.add_argument("--figures", default="figures/quick", help="folder to write to (%(default)s)")
+    parser.add_argument(
+        "--expected", nargs="*", default=[], metavar="FILE", help="result files that make up the figures"
+    )
+    return parser
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0.0)
+    return f"unknown experiment {name!r}; did you mean {near[0]!r}? There is {', '.join(EXPERIMENTS)}."
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

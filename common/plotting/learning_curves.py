@@ -1,0 +1,239 @@
+"""Curves and final values of groups of runs: mean over the seeds, spread, and what diverged.
+
+Shared by all experiments. A group is a `Series`: the rows of one setting with all its seeds, a label, a style.
+The spread is one standard deviation (ddof=1) to either side of the mean, as in the tables, for two seeds and
+more; one seed has no band. A diverged run is drawn by itself, thin, up to where it diverged (a cross), and is in
+no mean.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from common import results
+from common.plotting import style
+
+X_LABELS = {
+    "epoch": "Epochs",
+    "step": "Update steps",
+    "seconds": "Training time (s)",
+    "cost": "Cost (minibatch gradients)",
+}
+_PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
+
+
+class NothingToDraw(ValueError):  # noqa: N818 - a statement about the results, not a fault of the code
+    """The results hold nothing of what a figure shows."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One setting's runs.
+
+    Attributes:
+        label: its name in the legend.
+        frame: its rows, one run per seed (and per parameter value in `draw_final`).
+        style: color, linestyle and marker for matplotlib.
+    """
+
+    label: str
+    frame: pd.DataFrame
+    style: Mapping[str, Any] = field(default_factory=dict)
+
+
+def select(frame: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
+    """Return the rows whose columns equal the given values; rows where such a column is NA are left out."""
+    kept = pd.Series(True, index=frame.index)
+    for name, value in conditions.items():
+        kept &= (frame[name] == value).fillna(False).astype(bool)
+    return frame[kept]
+
+
+def series_by(frame: pd.DataFrame, by: str | Sequence[str], label: str = "{}") -> list[Series]:
+    """Make one series per value of one or several columns, in the order of the values, each with its style.
+
+    Args:
+        frame: a tidy frame.
+        by: the column(s).
+        label: format of the legend's entry, filled with the value(s), e.g. "batch {}".
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    groups = frame.groupby(names, sort=True, dropna=False)
+    return [Series(label.format(*key), rows, style.group_style(i)) for i, (key, rows) in enumerate(groups)]
+
+
+def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add train_error, validation_error and test_error, which read better than accuracies near 100 %.
+
+    Args:
+        frame: a tidy frame with one kind of metric.
+
+    Returns:
+        The frame with the error in percent for "accuracy", and the metric itself for "mean_squared_error".
+    """
+    accuracy = frame["metric"] == "accuracy"
+    for part in _PARTS:
+        metric = frame[f"{part}_metric"].astype(float)
+        frame = frame.assign(**{f"{part}_error": (100 * (1 - metric)).where(accuracy, metric)})
+    return frame
+
+
+def error_name(frame: pd.DataFrame, part: str) -> str:
+    """Name what `{part}_error` holds, without its unit; part is "train", "validation" or "test"."""
+    return f"{_PARTS[part]} {'error' if (frame['metric'] == 'accuracy').all() else 'mean squared error'}"
+
+
+def set_error_axis(axes: Axes, frame: pd.DataFrame, part: str) -> None:
+    """Make the y axis that of `{part}_error`: logarithmic, labeled, with its unit."""
+    axes.set_yscale("log")
+    style.log_ticks(axes.yaxis)
+    unit = " (%)" if (frame["metric"] == "accuracy").all() else ""
+    axes.set_ylabel(f"{error_name(frame, part)}{unit}")
+
+
+def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a frame that mixes what one figure must not average.
+
+    Raises:
+        ValueError: naming the column and its values.
+    """
+    for name in columns:
+        values = frame[name].drop_duplicates().tolist()
+        if len(values) > 1:
+            told = ", ".join(map(str, values))
+            raise ValueError(f"the results mix several values of {name} ({told}); draw them from separate folders")
+
+
+def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str) -> None:
+    """Draw y against x for each series: mean and band over the seeds; diverged runs thin, ending in a cross.
+
+    Args:
+        axes: the panel. Its scales are the caller's.
+        series: the groups.
+        x: "epoch", "step", "seconds" or "cost". Seeds are averaged epoch by epoch, in x too.
+        y: any numeric column.
+
+    Raises:
+        ValueError: when a series holds several runs of one seed, with the parameter they differ in.
+    """
+    for one in series:
+        _refuse_mixture(one, [])
+        failed = one.frame["status"] == "diverged"
+        _draw_mean(axes, one, _mean_curve(one.frame[~failed], x, y))
+        for _, run in one.frame[failed].groupby("seed"):
+            _draw_diverged(axes, one, run.sort_values("epoch"), x, y)
+    axes.set_xlabel(X_LABELS.get(x, x))
+    if x == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str) -> None:
+    """Draw a value of the runs' last rows against a parameter: mean, error bar over seeds, diverged runs.
+
+    Args:
+        axes: the panel. Its scales are the caller's.
+        series: the groups.
+        parameter: a parameter column of numbers.
+        value: the column to average, e.g. "test_error".
+
+    Raises:
+        ValueError: when a series holds several runs of one seed and parameter value.
+    """
+    for one in series:
+        _refuse_mixture(one, [parameter])
+        summary = results.summarize(one.frame, [parameter], value)
+        with matplotlib.rc_context(style.RC):
+            axes.errorbar(
+                summary[parameter].astype(float), summary["mean"], yerr=summary["std"].fillna(0),
+                label=one.label, elinewidth=0.8, **one.style,
+            )  # fmt: skip
+        for _, row in summary[summary["diverged"] > 0].iterrows():
+            failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
+            _mark_diverged(axes, one, float(row[parameter]), f"{failed} of {runs} diverged")
+
+
+def spread_note(series: Sequence[Series], by: Sequence[str] = ()) -> str:
+    """Say what the spread is, over how many seeds, and how many runs diverged.
+
+    Args:
+        series: all that the figure shows.
+        by: the parameter of `draw_final`, when its values are seeds' groups of their own.
+    """
+    rows = pd.concat([results.last_rows(one.frame).assign(_series=i) for i, one in enumerate(series)])
+    kept = rows[rows["status"] != "diverged"]
+    counts = kept.groupby(["_series", *by], dropna=False).size()
+    failed = len(rows.drop(columns="_series").drop_duplicates(results.run_columns(rows))) - len(
+        kept.drop(columns="_series").drop_duplicates(results.run_columns(kept))
+    )
+    return " ".join(filter(None, (_seed_sentence(counts), _diverged_sentence(failed))))
+
+
+def _seed_sentence(counts: pd.Series) -> str:
+    if counts.empty:
+        return "No run was finished."
+    low, high = int(counts.min()), int(counts.max())
+    if high == 1:
+        return "One seed."
+    return f"Mean ± 1 standard deviation over {high if low == high else f'{low} to {high}'} seeds."
+
+
+def _diverged_sentence(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} diverged run{'s' if count > 1 else ''} (cross) {'are' if count > 1 else 'is'} in no mean."
+
+
+def _refuse_mixture(series: Series, by: Sequence[str]) -> None:
+    rows = results.last_rows(series.frame)
+    twice = rows[rows.duplicated(["seed", *by], keep=False)]
+    if twice.empty:
+        return
+    names = [name for name in results.run_columns(rows) if name not in by and twice[name].nunique(dropna=False) > 1]
+    differing = [name for name in names if name != "seed"] or ["nothing but their file"]
+    raise ValueError(
+        f"the series {series.label!r} holds several runs of seed {twice['seed'].iloc[0]}, which differ in "
+        f"{', '.join(differing)}; split it"
+    )
+
+
+def _mean_curve(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    runs = frame["seed"].nunique()
+    groups = frame.assign(_x=frame[x].astype(float), _y=frame[y].astype(float)).groupby("epoch")
+    curve = groups.agg(x=("_x", "mean"), mean=("_y", "mean"), std=("_y", "std"), n=("_y", "count"))
+    # Past the end of the shortest run (stopped early) the mean would be one over other seeds.
+    return curve[(curve["n"] == runs) & (curve["n"] > 0)]
+
+
+def _draw_mean(axes: Axes, series: Series, curve: pd.DataFrame) -> None:
+    if curve.empty:
+        return
+    every = max(1, math.ceil(len(curve) / 5))
+    with matplotlib.rc_context(style.RC):
+        axes.plot(curve["x"], curve["mean"], label=series.label, markevery=every, **series.style)
+    if curve["n"].max() > 1:
+        low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
+        axes.fill_between(curve["x"], low, high, color=series.style.get("color"), alpha=0.18, linewidth=0)
+
+
+def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str) -> None:
+    points = run[[x, y]].astype(float)
+    points = points[points.map(math.isfinite).all(axis=1)]
+    if points.empty:  # diverged before its first epoch ended
+        start = float(run[x].iloc[-1])
+        return _mark_diverged(axes, series, 0.0 if math.isnan(start) else start, "")
+    look = {name: series.style[name] for name in ("color", "linestyle") if name in series.style}
+    axes.plot(points[x], points[y], linewidth=0.6, alpha=0.8, **look)
+    axes.plot(*points.iloc[-1], marker="x", markersize=5, markeredgewidth=1.2, color=series.style.get("color"))
+
+
+def _mark_diverged(axes: Axes, series: Series, x: float, text: str) -> None:
+    # Above the panel: nothing that was measured stands there.
+    place = {"xycoords": axes.get_xaxis_transform(), "va": "center", "color": series.style.get("color")}
+    axes.annotate(r"$\times$", (x, 1.03), ha="center", fontsize=9, fontweight="bold", **place)
+    axes.annotate(text, (x, 1.03), xytext=(-5, 0), textcoords="offset points", ha="right", fontsize=6, **place)

@@ -1,0 +1,223 @@
+"""One look for all figures: final print size, colors for color-blind readers, line styles, notes and saving.
+
+A figure is a `PaperFigure`: it shows itself in a notebook and needs neither pyplot nor a display. The note under
+it is the end of its caption, which is saved beside it as text.
+"""
+
+import io
+import math
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from common import results
+
+SINGLE_COLUMN = 3.35  # inches
+DOUBLE_COLUMN = 6.9
+PNG_RESOLUTION = 300  # dots per inch
+
+# Okabe and Ito's palette without its yellow, which is too light for a line on white paper.
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = COLORS = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+GRAY = "#777777"
+LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
+DASHED = LINE_STYLES[1]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# The order in which groups get their colors: well apart for the first few.
+_COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
+
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
+    "font.size": 7,
+    "axes.labelsize": 7,
+    "axes.titlesize": 7,
+    "figure.titlesize": 7,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=_COLOR_ORDER),
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.4,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3,
+    "lines.markeredgewidth": 0.5,
+    "errorbar.capsize": 1.8,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "legend.columnspacing": 1.2,
+    "figure.dpi": 150,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # TrueType, which journals ask for and editors can edit
+    "ps.fonttype": 42,
+}
+
+
+class PaperFigure(Figure):
+    """A matplotlib figure in this style, with its caption in the attribute `caption`."""
+
+    caption: str = ""
+
+    def draw(self, renderer: Any) -> None:
+        """Draw in this style: ticks, for example, are only made now."""
+        with matplotlib.rc_context(RC):
+            super().draw(renderer)
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        """Save in this style."""
+        with matplotlib.rc_context(RC):
+            super().savefig(*args, **kwargs)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[PaperFigure, list[Axes]]:
+    """Make a figure with one row of panels.
+
+    Args:
+        width: inches, SINGLE_COLUMN or DOUBLE_COLUMN.
+        height: inches, notes and legend included.
+        columns: number of panels.
+        **options: for `Figure.subplots`, e.g. sharey=True.
+
+    Returns:
+        The figure and its panels.
+    """
+    with matplotlib.rc_context(RC):
+        drawn = PaperFigure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(drawn)
+        axes = drawn.subplots(1, columns, squeeze=False, **options)[0]
+    return drawn, list(axes)
+
+
+def group_style(index: int) -> dict[str, Any]:
+    """Return color, line style and marker of the group with this number, all three distinct."""
+    return {
+        "color": _COLOR_ORDER[index % len(_COLOR_ORDER)],
+        "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
+
+
+def log_ticks(axis: Any, at: Sequence[float] | None = None) -> None:
+    """Put plain numbers on a logarithmic axis.
+
+    Args:
+        axis: `axes.xaxis` or `axes.yaxis`, already logarithmic and with its data drawn.
+        at: where ticks go; None: at round numbers, the more of them the fewer decades are shown.
+    """
+    low, high = sorted(axis.get_view_interval())
+    decades = math.log10(high / low)
+    times = (1,) if decades > 2.2 else (1, 2, 5) if decades > 0.8 else (1, 1.5, 2, 3, 4, 5, 7)
+    axis.set_major_locator(LogLocator(subs=times, numticks=20) if at is None else FixedLocator(list(at)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
+
+
+def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -> None:
+    """Write the note under a figure, and above it what its results lack.
+
+    Args:
+        drawn: the figure.
+        note: one short sentence or two: spread, seeds, diverged runs.
+        caption: the sentences that say what is seen; the saved caption is this and the note.
+        frame: the frame of `results.read` with its `attrs`.
+    """
+    width = int(drawn.get_figwidth() * 20)  # characters of the note's size in a line
+    warning = incomplete(frame)
+    with matplotlib.rc_context(RC):
+        drawn.supxlabel(textwrap.fill(note, width), fontsize=6, color="#444444", x=0.01, ha="left")
+        if warning:
+            text = textwrap.fill(warning, int(width * 0.7))
+            drawn.axes[0].set_title(text, loc="left", pad=10, color=VERMILION, fontweight="bold")
+    drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
+
+
+def incomplete(frame: pd.DataFrame) -> str:
+    """Say which part of the expected results a frame lacks; empty when it lacks none."""
+    missing, unreadable = (len(frame.attrs.get(name, ())) for name in ("missing", "unreadable"))
+    files = f" of {missing + unreadable + len(frame.attrs.get('files', ()))} result files"
+    kinds = []
+    for number, kind in ((missing, "missing"), (unreadable, "unreadable")):
+        if number:
+            kinds.append(f"{number}{'' if kinds else files} {kind}")
+    return f"INCOMPLETE: {', '.join(kinds)}" if kinds else ""
+
+
+def origin(frame: pd.DataFrame) -> dict[str, str]:
+    """Tell in a few words where a frame comes from: experiment, seeds, commit(s), version(s).
+
+    Args:
+        frame: the frame of `results.read` with its `attrs`.
+
+    Returns:
+        "experiment", "seeds", "commit" ("+changes" where tracked files differed), "tensorflow", "data" (start of
+        the checksum), "status".
+    """
+    sources = frame.attrs.get("provenance", [])
+    commits = [f"{it.get('commit') or 'unknown'}{'+changes' if it.get('dirty') else ''}" for it in sources]
+    texts = {
+        "experiment": frame["experiment"],
+        "seeds": frame["seed"].drop_duplicates().sort_values(),
+        "commit": commits or ["unknown"],
+        "tensorflow": [it.get("versions", {}).get("tensorflow", "unknown") for it in sources],
+        "data": [str(it.get("data_checksum"))[:16] for it in sources],
+    }
+    told = {key: ", ".join(dict.fromkeys(map(str, values))) for key, values in texts.items()}
+    return told | {"status": incomplete(frame) or "complete"}
+
+
+def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> list[Path]:
+    """Save a figure as PDF and PNG and its caption as text; the same results give the same bytes again.
+
+    Args:
+        drawn: the figure.
+        folder: where to.
+        name: file name without ending.
+        frame: the frame it was drawn from, whose provenance goes into the files.
+
+    Returns:
+        The three paths.
+    """
+    told = "; ".join(f"{key}: {value}" for key, value in origin(frame).items())
+    shared = {"Title": name, "Subject": drawn.caption, "Keywords": told, "CreationDate": None}
+    paths = [Path(folder) / f"{name}{ending}" for ending in (".pdf", ".png", ".txt")]
+    with results.replacing(paths[0]) as temporary:
+        drawn.savefig(temporary, format="pdf", metadata=shared)
+    words: Mapping[str, Any] = {"Software": None, "Title": name, "Description": drawn.caption, "Source": told}
+    with results.replacing(paths[1]) as temporary:
+        drawn.savefig(temporary, format="png", dpi=PNG_RESOLUTION, metadata=words)
+    with results.replacing(paths[2]) as temporary:
+        temporary.write_text(f"{drawn.caption}\n\n{told}\n", encoding="utf-8")
+    return paths

@@ -1,0 +1,91 @@
+"""Tables of final values: mean ± standard deviation over the seeds, number of seeds, number of diverged runs.
+
+`final_table` gives a frame of text that a notebook shows, `write_latex` writes it for a paper (package booktabs).
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from common import results
+from common.plotting import style
+
+
+@dataclass(frozen=True)
+class Value:
+    """A column of a table.
+
+    Attributes:
+        header: its title.
+        scale: factor on the stored value, e.g. 100 for percent.
+        digits: decimals shown.
+    """
+
+    header: str
+    scale: float = 1.0
+    digits: int = 2
+
+
+def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str, Value]) -> pd.DataFrame:
+    """Tabulate the runs' last rows, one row per setting.
+
+    Args:
+        frame: a tidy frame.
+        by: column -> header of what makes a setting, in the order of the columns; rows are sorted by it.
+        values: column -> how it is shown: "mean ± standard deviation" (ddof=1), the mean alone for one seed,
+            "diverged" when every run did, "-" without a value.
+
+    Returns:
+        A frame of text and counts: the headers of `by` and `values`, "Seeds" (runs in the mean), "Diverged".
+    """
+    summaries = {name: results.summarize(frame, list(by), name) for name in values}
+    first = next(iter(summaries.values()))
+    table = first[list(by)].rename(columns=dict(by))
+    for name, value in values.items():
+        table[value.header] = [_mean_and_spread(row, value) for row in summaries[name].itertuples()]
+    return table.assign(Seeds=first["n"], Diverged=first["diverged"])
+
+
+def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> Path:
+    """Write a table as a LaTeX tabular with booktabs rules, its origin in comment lines.
+
+    Args:
+        table: what `final_table` returned, with columns added at will.
+        folder: where to.
+        name: file name without ending.
+        frame: the frame it was made from, whose provenance goes into the comments.
+
+    Returns:
+        The path of the .tex file.
+    """
+    path = Path(folder) / f"{name}.tex"
+    comments = [f"% {key}: {value}" for key, value in style.origin(frame).items()]
+    warning = style.incomplete(frame)
+    lines = [*comments, to_latex(table), *([rf"\par\textbf{{{warning}}}"] if warning else [])]
+    with results.replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def to_latex(table: pd.DataFrame) -> str:
+    """Return a table as a LaTeX tabular: text left, numbers right, special characters escaped."""
+    numeric = [_is_numeric(table[name]) for name in table]
+    styler = table.style.hide(axis="index").format(escape="latex", na_rep="--").format_index(escape="latex", axis=1)
+    text = styler.to_latex(hrules=True, column_format="".join("r" if it else "l" for it in numeric))
+    return text.replace("±", r"$\pm$").rstrip()
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    shown = [str(cell).strip("-") for cell in column]
+    return all(cell == "" or cell[0].isdigit() for cell in shown) or all(cell == "diverged" for cell in shown)
+
+
+def _mean_and_spread(row: object, value: Value) -> str:
+    if not row.n:
+        return "diverged" if row.diverged else "-"
+    mean = f"{value.scale * row.mean:.{value.digits}f}"
+    return mean if math.isnan(row.std) else f"{mean} ± {value.scale * row.std:.{value.digits}f}"

@@ -1,0 +1,267 @@
+"""MNIST and Fashion-MNIST as tensorflow-datasets prepares them, decoded once and then read from a cache file.
+
+Decoding 70,000 PNG images needs TensorFlow and takes seconds. The decoded arrays are therefore kept beside the prepared
+data, in one uncompressed file: 32 bytes of SHA-256, then the training images, training labels, test images and test
+labels as uint8. The layout is fixed, so nothing in the file has to be believed before the checksum has been compared.
+
+tensorflow-datasets stores the examples sorted by a hash of their number. That order is undone, so that what is returned
+is the content of the publishers' own four files, in their order, and can be compared with their known checksums.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+IMAGE_SHAPE = (28, 28, 1)
+CACHE_NAME = "decoded_uint8.bin"
+
+# MD5 of the publishers' four uncompressed files: train-images-idx3-ubyte, train-labels-idx1-ubyte, then t10k-…
+PUBLISHED_MD5 = {
+    "mnist": (
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+    ),
+    "fashion_mnist": (
+        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "9018921c3c673c538a1fc5bad174d6f9",
+        "8181f5470baa50b63fa0f6fddb340f0a",
+        "15d484375f8d13e6eb1aabb0c3f46965",
+    ),
+}
+_PARTS = ("training images", "training labels", "test images", "test labels")
+
+
+class DataUnavailable(OSError):  # noqa: N818 - the sentence matters more than a suffix
+    """A data set is neither on this machine nor could it be downloaded."""
+
+    @classmethod
+    def of(cls, name: str, folder: Path, what: str, error: Exception) -> "DataUnavailable":
+        """Say in one sentence what is missing, where, why and what to do."""
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return cls(
+            f"The data set {name!r} is not in {folder} and could not be downloaded ({reason}): run again with a "
+            f"network connection, or put {what} into that folder, or set TFDS_DATA_DIR (or data_dir) to a folder "
+            "that holds it; 'digits' works without any of this"
+        )
+
+
+class Images(NamedTuple):
+    """Decoded images: (n, 28, 28, 1) uint8 and (n,) uint8 labels, the SHA-256 of all of it, and the data's version."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    checksum: str
+    version: str
+
+
+def read_images(name: str, data_dir: Path, train: int, test: int, checksum: str | None) -> Images:
+    """Read a prepared image data set: from the cache if there is a good one, else decoded (and downloaded if missing).
+
+    Args:
+        name: "mnist" or "fashion_mnist".
+        data_dir: the folder of tensorflow-datasets.
+        train: number of training examples that there must be.
+        test: number of test examples that there must be.
+        checksum: SHA-256 that the content must have, if known.
+
+    Returns:
+        The arrays, in the publishers' order.
+
+    Raises:
+        DataUnavailable: nothing is prepared in `data_dir` and the download failed, or what is there cannot be decoded.
+        ValueError: what is prepared there is not the published data set.
+    """
+    folder = _prepared_folder(data_dir, name) or _download(name, data_dir)
+    sizes = (train, test)
+    content = _read_cache(name, folder, sizes, checksum)
+    if content is None:
+        arrays = _decode(name, folder)
+        _check_published(name, folder, arrays, sizes)
+        content = _write_cache(name, folder, np.concatenate([array.ravel() for array in arrays]))
+    return Images(*_unpack(content[32:], sizes), content[:32].tobytes().hex(), folder.name)
+
+
+def _prepared_folder(data_dir: Path, name: str) -> Path | None:
+    """The folder of the newest version that is prepared."""
+    versions = [file.parent for file in (data_dir / name).glob("*/dataset_info.json")]
+    return max(
+        versions, key=lambda folder: [int(n) if n.isdigit() else -1 for n in folder.name.split(".")], default=None
+    )
+
+
+def _download(name: str, data_dir: Path) -> Path:
+    from urllib.request import Request, urlopen
+
+    try:
+        with quiet():
+            import tensorflow_datasets as tfds
+
+            tfds.disable_progress_bar()
+            builder = tfds.builder(name, data_dir=data_dir)
+            # Asked first, with a time limit, because tensorflow-datasets waits for a silent network without one.
+            urlopen(Request(builder.URL + "train-labels-idx1-ubyte.gz", method="HEAD"), timeout=10).close()
+            builder.download_and_prepare()
+    except Exception as error:
+        raise DataUnavailable.of(name, data_dir, f"the prepared folder {name}/3.0.1", error) from None
+    return Path(builder.data_dir)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep progress bars, messages and warnings of a library off the screen."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        yield
+
+
+def _decode(name: str, folder: Path) -> list[np.ndarray]:
+    """Decode both parts, and undo the order in which tensorflow-datasets stored them."""
+    arrays = []
+    try:
+        with quiet():
+            import tensorflow_datasets as tfds
+
+            builder = tfds.builder_from_directory(folder)
+            for split in ("train", "test"):
+                # In batches: all at once would hold several copies of everything.
+                batches = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=1000)))
+                arrays += [np.concatenate([b[key] for b in batches]).astype(np.uint8) for key in ("image", "label")]
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataUnavailable(
+            f"The data set {name!r} in {folder} cannot be decoded ({reason}): delete that folder and load again with "
+            "a network connection, or use 'digits', which works without"
+        ) from None
+    return _in_published_order(name, arrays)
+
+
+def _in_published_order(name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    for first, split in ((0, "train"), (2, "test")):
+        if _idx_md5(arrays[first + 1]) != PUBLISHED_MD5[name][first + 1]:
+            order = _stored_order(split, len(arrays[first]))
+            arrays[first : first + 2] = [_inverted(array, order) for array in arrays[first : first + 2]]
+    return arrays
+
+
+def _stored_order(split: str, examples: int) -> np.ndarray:
+    """The published number of each stored example: tensorflow-datasets sorts by MD5(split + number)."""
+    return np.array(
+        sorted(range(examples), key=lambda number: hashlib.md5(f"{split}{number}".encode()).digest()), np.intp
+    )
+
+
+def _inverted(array: np.ndarray, order: np.ndarray) -> np.ndarray:
+    restored = np.empty_like(array)
+    restored[order] = array
+    return restored
+
+
+def _idx_md5(array: np.ndarray) -> str:
+    """MD5 of the array as an IDX file (yann.lecun.com/exdb/mnist): magic number, big-endian sizes, then the bytes."""
+    shape = array.shape[:3]
+    header = bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    return hashlib.md5(header + array.tobytes()).hexdigest()
+
+
+def _check_published(name: str, folder: Path, arrays: list[np.ndarray], sizes: tuple[int, int]) -> None:
+    for part, array, size, published in zip(_PARTS, arrays, np.repeat(sizes, 2), PUBLISHED_MD5[name], strict=True):
+        if len(array) != size:
+            difference = f"it has {len(array):,} {part} instead of {size:,}"
+        elif _idx_md5(array) != published:
+            difference = f"its {part}, or their order, differ (MD5 {_idx_md5(array)} instead of {published})"
+        else:
+            continue
+        raise ValueError(
+            f"The data set {name!r} in {folder} is not the published one: {difference}; delete that folder to have it "
+            "downloaded again"
+        )
+
+
+def _unpack(content: np.ndarray, sizes: tuple[int, int]) -> list[np.ndarray]:
+    """Views of the four arrays in the flat content."""
+    arrays, start = [], 0
+    for size in sizes:
+        for shape in ((size, *IMAGE_SHAPE), (size,)):
+            stop = start + int(np.prod(shape))
+            arrays.append(content[start:stop].reshape(shape))
+            start = stop
+    return arrays
+
+
+def _cache_files(name: str, folder: Path) -> list[Path]:
+    """Beside the data, and for a folder that cannot be written, in the user's cache, by a name of its own."""
+    from platformdirs import user_cache_path
+
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return [folder / CACHE_NAME, user_cache_path("gradient-estimators") / f"{name}-{folder.name}-{key}.bin"]
+
+
+def _read_cache(name: str, folder: Path, sizes: tuple[int, int], checksum: str | None) -> np.ndarray | None:
+    for file in _cache_files(name, folder):
+        if not file.is_file():
+            continue
+        try:
+            content = np.fromfile(file, np.uint8)
+            problem = _cache_problem(content, sizes, checksum)
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+        if problem is None:
+            return content
+        warnings.warn(f"The cache file {file} {problem}, so it is rebuilt from the prepared data", stacklevel=5)
+    return None
+
+
+def _cache_problem(content: np.ndarray, sizes: tuple[int, int], checksum: str | None) -> str | None:
+    expected = 32 + sum(sizes) * (int(np.prod(IMAGE_SHAPE)) + 1)
+    if len(content) != expected:
+        return f"has {len(content):,} bytes instead of {expected:,}"
+    found = hashlib.sha256(content[32:]).hexdigest()
+    if content[:32].tobytes().hex() != found or checksum not in (None, found):
+        return "was altered (its SHA-256 is wrong)"
+    return None
+
+
+def _write_cache(name: str, folder: Path, body: np.ndarray) -> np.ndarray:
+    """Put the checksum before the content, and keep both in the first place that can be written."""
+    digest = np.frombuffer(hashlib.sha256(body).digest(), np.uint8)
+    content = np.concatenate([digest, body])
+    beside, in_user_cache = _cache_files(name, folder)
+    for file in [beside, in_user_cache] if _may_write(folder) else [in_user_cache]:
+        try:
+            _write_atomically(file, content)
+            return content
+        except OSError as error:
+            problem = f"{file} ({error.strerror or error})"
+    warnings.warn(
+        f"The decoded images could not be kept in {problem}, so they are decoded again next time", stacklevel=5
+    )
+    return content
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether the folder is meant to be written: for root, os.access says yes even where nobody has the permission."""
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
+def _write_atomically(file: Path, content: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        content.tofile(temporary)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)

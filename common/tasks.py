@@ -1,0 +1,112 @@
+"""A task is a network, a loss for each example and a metric: what a gradient estimator may ask questions about.
+
+Sign convention, for the whole project: gradients point uphill, optimizers subtract them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+PerExample = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class Task(tf.Module):
+    """A network with its per-example loss and metric; `classification` and `regression` make the usual two.
+
+    Attributes:
+        network: maps (batch, *input_shape) to (batch, outputs).
+        training_mode: whether training calls the network with `training=True`, so that dropout is active. Keras' `fit`
+            does; loops that call `network(x)` by hand usually forget it, and train without dropout.
+        metric_name: "accuracy" or "mean_squared_error".
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        loss: PerExample,
+        metric: PerExample,
+        *,
+        metric_name: str,
+        training_mode: bool = True,
+    ):
+        super().__init__(name="task")
+        self.network = network
+        self.training_mode = training_mode
+        self.metric_name = metric_name
+        self._loss = loss
+        self._metric = metric
+        self._seed_generators = _seed_generators(network)
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """The network's trainable variables, in the order of every list of gradients."""
+        return self.network.trainable_variables
+
+    @property
+    def parameter_count(self) -> int:
+        """P, the number of trainable scalars."""
+        return sum(math.prod(weight.shape) for weight in self.weights)
+
+    def outputs(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Run the network as training does.
+
+        Args:
+            x: (batch, *input_shape) float32.
+            seed: (2,) int64, (run seed, global step). It decides the dropout mask alone: calling twice with one seed
+                gives one mask, so that curvature products and finite differences see a fixed function.
+
+        Returns:
+            (batch, outputs) float32 logits or predictions.
+        """
+        for index, generator in enumerate(self._seed_generators):
+            state = tf.random.fold_in(tf.cast(seed, tf.int32), index)
+            generator.state.assign(tf.bitcast(state, tf.uint32))
+        return tf.cast(self.network(x, training=self.training_mode), tf.float32)
+
+    def predictions(self, x: tf.Tensor) -> tf.Tensor:
+        """Run the network as evaluation does, without dropout: (batch, ...) to (batch, outputs) float32."""
+        return tf.cast(self.network(x, training=False), tf.float32)
+
+    def per_example_loss(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Loss of each example: (batch,) labels or (batch, 1) targets, (batch, outputs) to (batch,) float32."""
+        return self._loss(y, outputs)
+
+    def loss(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Mean loss over the batch, scalar float32."""
+        return tf.reduce_mean(self._loss(y, outputs))
+
+    def per_example_metric(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Metric of each example, (batch,) float32; its mean over a data set is the reported metric."""
+        return self._metric(y, outputs)
+
+
+def classification(network: keras.Model, *, training_mode: bool = True) -> Task:
+    """Softmax cross-entropy in nats on logits (batch, classes) and labels (batch,); the metric is accuracy in [0, 1]."""
+
+    def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        # Keras' fit hands over labels as float32 and, in mixed precision, logits as bfloat16.
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, tf.int32), tf.cast(logits, tf.float32))
+
+    def correct(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.argmax(logits, -1, tf.int32) == tf.cast(y, tf.int32), tf.float32)
+
+    return Task(network, cross_entropy, correct, metric_name="accuracy", training_mode=training_mode)
+
+
+def regression(network: keras.Model, *, training_mode: bool = True) -> Task:
+    """Squared error in squared units of the target; predictions and targets (batch, 1), loss and metric are the same."""
+
+    def squared_error(y: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(tf.square(predictions - y), -1)
+
+    return Task(network, squared_error, squared_error, metric_name="mean_squared_error", training_mode=training_mode)
+
+
+def _seed_generators(network: keras.Model) -> list[keras.random.SeedGenerator]:
+    """Every layer's random state, in layer order (nested layers included)."""
+    found = (getattr(layer, "seed_generator", None) for layer in network._flatten_layers())
+    return [generator for generator in found if generator is not None]

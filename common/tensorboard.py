@@ -1,0 +1,45 @@
+"""TensorBoard logs of a run: scalars, the network's graph, histograms of weights and of their gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from common.data import Split
+from common.estimators.estimator import GradientEstimator
+from common.tasks import Task
+
+HISTOGRAM_BATCH = 256
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras' TensorBoard callback, with a histogram of every variable's gradient estimate beside its weights.
+
+    Args:
+        log_dir: folder of this run's logs; `tensorboard --logdir` wants its parent.
+        task: the task being trained.
+        estimator: whose gradients are drawn, on the first 256 examples of `split`.
+        split: the training split.
+    """
+
+    def __init__(self, log_dir: str | Path, task: Task, estimator: GradientEstimator, split: Split):
+        super().__init__(log_dir=str(log_dir), histogram_freq=1, write_graph=True)
+        self._task, self._estimator = task, estimator
+        self._batch = (tf.constant(split.x[:HISTOGRAM_BATCH]), tf.constant(split.y[:HISTOGRAM_BATCH]))
+
+    def on_train_begin(self, logs=None):
+        """Write the graph of one evaluation call, which Keras 3 itself no longer traces."""
+        super().on_train_begin(logs)
+        traced = tf.function(self._task.predictions).get_concrete_function(self._batch[0])
+        with self._train_writer.as_default(step=0):
+            tf.summary.graph(traced.graph)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write scalars and weights as Keras does, then the gradients."""
+        super().on_epoch_end(epoch, logs)
+        estimate = self._estimator.estimate(*self._batch, tf.constant([0, epoch], tf.int64))
+        with self._train_writer.as_default(step=epoch):
+            for weight, gradient in zip(self._task.weights, estimate.gradients, strict=True):
+                tf.summary.histogram(f"{weight.path}/gradient", gradient)

@@ -1,0 +1,311 @@
+"""The only training loop: an estimator's gradients, given to any Keras optimizer, one traced call an epoch.
+
+The data sit on the device as one tensor, the order of epoch e is a stateless shuffle of (seed, e) and the steps are a
+loop inside the traced function, so that no step waits for Python or for an input pipeline. All randomness is a function
+of (seed, step): a run is reproducible to the last bit, and so is one that was killed and resumed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from common.checkpoint import RunCheckpoint, run_identity
+from common.data import Dataset, Split
+from common.estimators.estimator import GradientEstimator
+from common.tasks import Task
+
+EVALUATION_BATCH = 1_000
+
+Diagnostic = Callable[[Task, Split, int, int], Mapping[str, float]]
+
+
+@dataclass
+class History:
+    """What happened in a run.
+
+    Attributes:
+        epochs: one record an epoch: epoch (from 1), step (updates so far), seconds (of training so far, evaluation and
+            tracing excluded), cost (minibatch gradients so far), train_loss, train_metric (means over the epoch, as it
+            went), validation_loss, validation_metric, and what the diagnostics measured; the last record of a finished
+            run also has test_loss and test_metric. Missing splits give NaN.
+        status: "finished", "diverged" (a loss or gradient was not finite) or "stopped" (by a callback).
+        diverged_step: the update, counted from 1, that was refused because it was not finite; None otherwise.
+        tracing_seconds: time to trace the epoch, once a process.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    status: str = "running"
+    diverged_step: int | None = None
+    tracing_seconds: float = math.nan
+
+
+def train(
+    task: Task,
+    estimator: GradientEstimator,
+    optimizer: keras.optimizers.Optimizer,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    diagnostics: Sequence[Diagnostic] = (),
+    checkpoint_dir: str | Path | None = None,
+    drop_remainder: bool = False,
+    jit_compile: bool | None = None,
+) -> History:
+    """Train `task.network` in place.
+
+    Args:
+        task: network, loss and metric.
+        estimator: gives the training direction; it is built here.
+        optimizer: any Keras optimizer; it gets the estimate's gradients and nothing else.
+        dataset: its validation split is evaluated after every epoch, its test split once, after the last.
+        epochs: passes over the training split, ≥ 1.
+        batch_size: examples a step, 1 to the size of the training split. The last batch of an epoch is smaller where the
+            division leaves a remainder, as in Keras, unless `drop_remainder`.
+        seed: decides the order of the examples and everything random in network and estimator (not the initial weights).
+        callbacks: Keras callbacks; epoch-level hooks and `stop_training` work, batch-level hooks are not called. In
+            their logs the names are Keras' own (loss, val_loss, accuracy, val_accuracy).
+        diagnostics: called after every epoch with (task, training split, seed, epoch); their numbers join the record.
+        checkpoint_dir: with it, every epoch ends with an atomic checkpoint of network, optimizer, estimator, callbacks'
+            plain counters and history, and a run that finds one goes on from there, bit-identically.
+        drop_remainder: leave out the smaller last batch (for estimators that divide the batch).
+        jit_compile: compile the epoch with XLA; None decides by the device, see `compiles_with_xla`.
+
+    Returns:
+        The history. A run that is no longer finite ends with status "diverged" and keeps its curve and its last finite
+        weights; it is not an error.
+
+    Raises:
+        ValueError: epochs or batch size out of range, or a checkpoint of a run with other settings.
+    """
+    _check(epochs, batch_size, dataset)
+    estimator.build(task)
+    optimizer.build(task.weights)
+    task.network.optimizer = optimizer  # where Keras callbacks look for the learning rate
+    history = History()
+    callback_list = _callback_list(callbacks, task, epochs)
+    identity = run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder)
+    checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callback_list, task, optimizer, estimator)
+    xla = compiles_with_xla() if jit_compile is None else jit_compile
+    epoch_function = _EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
+    task.network.stop_training = False
+    callback_list.on_train_begin()
+    checkpoint.restore()
+    if history.status == "running":
+        _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnostics, checkpoint)
+    callback_list.on_train_end()
+    return history
+
+
+def compiles_with_xla() -> bool:
+    """XLA on GPUs only: on CPUs it makes this project's convnets six times slower, though Keras turns it on there."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
+    """Return the order of the examples in an epoch counted from 1: (examples,) int32, a function of (seed, epoch)."""
+    # Steps are counted from 0 up, so a negative number keeps this stream apart from every estimator's.
+    key = tf.stack([tf.cast(seed, tf.int64), -tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(examples), seed=key)
+
+
+def evaluate(task: Task, split: Split) -> tuple[float, float]:
+    """Return mean loss and mean metric over a split, without dropout; NaN for an empty one."""
+    return _Evaluation(task, split)()
+
+
+def _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnostics, checkpoint) -> None:
+    """Train the epochs that are missing, then look at the test split once."""
+    task = epoch_function.task
+    x, y = _on_device(dataset.train)
+    validation = _Evaluation(task, dataset.validation)
+    history.tracing_seconds = epoch_function.trace(x, y)
+    while len(history.epochs) < epochs and history.status == "running":
+        epoch = len(history.epochs) + 1
+        callback_list.on_epoch_begin(epoch - 1)
+        record = _train_epoch(history, epoch_function, x, y, seed, epoch)
+        record["validation_loss"], record["validation_metric"] = validation()
+        for diagnostic in diagnostics:
+            record |= diagnostic(task, dataset.train, seed, epoch)
+        history.epochs.append(record)
+        callback_list.on_epoch_end(epoch - 1, _keras_logs(record, task.metric_name))
+        if task.network.stop_training and history.status == "running":
+            history.status = "stopped"
+        if history.status == "running" and epoch < epochs:
+            checkpoint.save()
+    if history.status != "diverged":
+        history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
+    if history.status == "running":
+        history.status = "finished"
+    checkpoint.save()
+
+
+def _train_epoch(history: History, epoch_function: _EpochFunction, x, y, seed: int, epoch: int) -> dict[str, float]:
+    """Run one epoch and return its record; a non-finite step sets the history's status."""
+    before = history.epochs[-1] if history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
+    start = time.perf_counter()
+    totals = epoch_function(x, y, tf.constant(seed, tf.int64), tf.constant(epoch, tf.int64), before["step"])
+    totals = _Totals(*(value.numpy().item() for value in totals))
+    seconds = time.perf_counter() - start
+    if not totals.finite:
+        history.status = "diverged"
+        history.diverged_step = before["step"] + totals.steps
+    return {
+        "epoch": epoch,
+        "step": before["step"] + totals.steps,
+        "seconds": before["seconds"] + seconds,
+        "cost": before["cost"] + totals.steps * epoch_function.estimator.cost,
+        "train_loss": totals.loss / totals.examples,
+        "train_metric": totals.metric / totals.examples,
+    }
+
+
+class _Totals(NamedTuple):
+    """Sums over the steps of an epoch, carried by the traced loop."""
+
+    steps: tf.Tensor  # int64, steps tried
+    examples: tf.Tensor  # float32
+    loss: tf.Tensor  # float32, sum over examples
+    metric: tf.Tensor  # float32, sum over examples
+    finite: tf.Tensor  # bool, false as soon as one loss or gradient was not
+
+
+class _EpochFunction:
+    """One epoch as one traced call: a loop over the full batches, then the smaller rest, each of static shape."""
+
+    def __init__(self, task, estimator, optimizer, batch_size: int, drop_remainder: bool, jit_compile: bool):
+        self.task, self.estimator, self.optimizer = task, estimator, optimizer
+        self._batch_size, self._drop_remainder = batch_size, drop_remainder
+        self._jit_compile = jit_compile
+
+    def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
+        """Trace for these data and return the seconds it took."""
+        start = time.perf_counter()
+        traced = tf.function(self._epoch, jit_compile=self._jit_compile, autograph=False)
+        self._traced = traced.get_concrete_function(_spec(x), _spec(y), *[tf.TensorSpec((), tf.int64)] * 3)
+        return time.perf_counter() - start
+
+    def __call__(self, x, y, seed: tf.Tensor, epoch: tf.Tensor, steps_before: int) -> _Totals:
+        return self._traced(x, y, seed, epoch, tf.constant(steps_before, tf.int64))
+
+    def _epoch(self, x, y, seed, epoch, steps_before) -> _Totals:
+        examples, size = x.shape[0], self._batch_size
+        full_steps = examples // size
+        order = epoch_order(examples, seed, epoch)
+
+        def step(totals: _Totals, batch_size: int) -> _Totals:
+            start = tf.cast(totals.steps, tf.int32) * size
+            chosen = tf.ensure_shape(order[start : start + batch_size], (batch_size,))
+            step_seed = tf.stack([seed, steps_before + totals.steps])
+            return self._step(tf.gather(x, chosen), tf.gather(y, chosen), step_seed, totals)
+
+        totals = _Totals(tf.constant(0, tf.int64), *[tf.constant(0.0)] * 3, tf.constant(True))
+        (totals,) = tf.while_loop(
+            lambda totals: totals.finite & (totals.steps < full_steps),
+            lambda totals: (step(totals, size),),
+            (totals,),
+            parallel_iterations=1,  # each step needs the last one's weights
+        )
+        if self._drop_remainder or examples % size == 0:
+            return totals
+        return tf.cond(totals.finite, lambda: step(totals, examples % size), lambda: totals)
+
+    def _step(self, x, y, seed, totals: _Totals) -> _Totals:
+        """Estimate, then update if all is finite: a step that is not leaves the last finite weights in place."""
+        estimate = self.estimator.estimate(x, y, seed)
+        finite = tf.reduce_all(
+            [tf.reduce_all(tf.math.is_finite(part)) for part in [estimate.loss, *estimate.gradients]]
+        )
+        tf.cond(finite, lambda: self._update(estimate.gradients), lambda: tf.constant(False))
+        size = tf.cast(x.shape[0], tf.float32)
+        metric = tf.reduce_sum(self.task.per_example_metric(y, estimate.outputs))
+        loss = totals.loss + size * estimate.loss
+        return _Totals(totals.steps + 1, totals.examples + size, loss, totals.metric + metric, finite)
+
+    def _update(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        self.optimizer.apply(gradients, self.task.weights)
+        return tf.constant(True)
+
+
+class _Evaluation:
+    """Evaluation of one split, traced once; the data stay on the device."""
+
+    def __init__(self, task: Task, split: Split):
+        self._data = None
+        if len(split):
+            self._data = _on_device(split)
+            # Concrete functions: TensorFlow's retracing warning takes one function for every network for a mistake.
+            traced = tf.function(_means(task), jit_compile=False, autograph=False)
+            self._function = traced.get_concrete_function(*map(_spec, self._data))
+
+    def __call__(self) -> tuple[float, float]:
+        if self._data is None:
+            return math.nan, math.nan
+        loss, metric = self._function(*self._data)
+        return float(loss), float(metric)
+
+
+def _means(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Return a function from a whole split to (mean loss, mean metric), in batches that bound the memory."""
+
+    def means(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        examples = x.shape[0]
+
+        def add(start, loss, metric):
+            batch_y = y[start : start + EVALUATION_BATCH]
+            outputs = task.predictions(x[start : start + EVALUATION_BATCH])
+            loss += tf.reduce_sum(task.per_example_loss(batch_y, outputs))
+            return start + EVALUATION_BATCH, loss, metric + tf.reduce_sum(task.per_example_metric(batch_y, outputs))
+
+        start = (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+        _, loss, metric = tf.while_loop(lambda i, *_: i < examples, add, start, parallel_iterations=1)
+        return loss / examples, metric / examples
+
+    return means
+
+
+def _spec(value: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec(value.shape, value.dtype)
+
+
+def _on_device(split: Split) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.convert_to_tensor(split.x), tf.convert_to_tensor(split.y)
+
+
+def _callback_list(callbacks, task: Task, epochs: int) -> keras.callbacks.CallbackList:
+    return keras.callbacks.CallbackList(
+        list(callbacks),
+        model=task.network,
+        epochs=epochs,
+        steps=1,
+        verbose=1,
+        add_history=False,
+        add_progbar=False,
+    )
+
+
+def _keras_logs(record: Mapping[str, float], metric_name: str) -> dict[str, float]:
+    """Rename a record's entries to what Keras callbacks monitor by default."""
+    names = {"train_loss": "loss", "train_metric": metric_name}
+    names |= {"validation_loss": "val_loss", "validation_metric": f"val_{metric_name}"}
+    return {names.get(key, key): value for key, value in record.items() if key != "epoch"}
+
+
+def _check(epochs: int, batch_size: int, dataset: Dataset) -> None:
+    if epochs < 1:
+        raise ValueError(f"epochs must be ≥ 1, got {epochs}")
+    examples = len(dataset.train)
+    if not 1 <= batch_size <= examples:
+        raise ValueError(
+            f"batch_size must be between 1 and the {examples:,} training examples of {dataset.name!r}, got {batch_size}"
+        )

@@ -1,0 +1,180 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import keras_fit, models, tasks, training
+from common.data import Dataset, Split
+from common.estimators.backpropagation import Backpropagation
+
+
+def _split(examples, seed):
+    """Images whose brightness pattern tells the class, so that a few steps learn something."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 4, examples).astype(np.int32)
+    x = rng.random((examples, 12, 12, 1), dtype=np.float32)
+    x[np.arange(examples), y * 3] += 1.0
+    return Split(x, y)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return Dataset("stripes", "classification", _split(200, 0), _split(40, 1), _split(40, 2), 4, "abc", "made here")
+
+
+def _task(seed=0, training_mode=False, network="mnist_convnet", **options):
+    return tasks.classification(
+        models.build(network, (12, 12, 1), 4, seed=seed, **options), training_mode=training_mode
+    )
+
+
+def _train(dataset, optimizer=None, task=None, **options):
+    task = task or _task(training_mode=True)
+    settings = {"epochs": 3, "batch_size": 32, "seed": 5} | options
+    history = training.train(task, Backpropagation(), optimizer or keras.optimizers.SGD(0.05), dataset, **settings)
+    return task, history
+
+
+def _without_seconds(history):
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in history.epochs]
+
+
+def _assert_same_weights(first, second):
+    for a, b in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize(
+    "optimizer", [lambda: keras.optimizers.SGD(0.05, momentum=0.9), lambda: keras.optimizers.Adam()]
+)
+def test_equals_keras_fit_on_the_same_order(dataset, optimizer):
+    """The oracle: 50 steps of Keras' own fit, fed the very batches that the loop draws, remainder included."""
+    ours, theirs = _task(network="lenet5"), _task(network="lenet5")  # no dropout, which fit would turn on
+    epochs, batch = 8, 32  # 7 steps an epoch, the last of 8 examples: 56 steps
+    training.train(ours, Backpropagation(), optimizer(), dataset, epochs=epochs, batch_size=batch, seed=3)
+    theirs.network.compile(optimizer=optimizer(), loss=theirs.loss, jit_compile=False)
+    for epoch in range(1, epochs + 1):
+        order = training.epoch_order(200, 3, epoch).numpy()
+        theirs.network.fit(dataset.train.x[order], dataset.train.y[order], batch_size=batch, shuffle=False, verbose=0)
+    for a, b in zip(ours.weights, theirs.weights, strict=True):
+        difference = np.linalg.norm(a.numpy() - b.numpy()) / np.linalg.norm(b.numpy())
+        assert difference < 1e-5, a.path
+
+
+def test_same_seed_is_bit_identical_and_another_is_not(dataset):
+    first, first_history = _train(dataset)
+    second, second_history = _train(dataset)
+    other, _ = _train(dataset, seed=6)
+    _assert_same_weights(first, second)
+    assert _without_seconds(first_history) == _without_seconds(second_history)
+    assert not np.array_equal(first.weights[0].numpy(), other.weights[0].numpy())
+
+
+def test_the_record_counts_what_happened(dataset):
+    task, history = _train(dataset)
+    last = history.epochs[-1]
+    assert history.status == "finished"
+    assert history.diverged_step is None
+    assert [record["epoch"] for record in history.epochs] == [1, 2, 3]
+    assert last["step"] == 3 * 7
+    assert last["cost"] == 3 * 7  # backpropagation costs one minibatch gradient a step
+    assert [record["seconds"] for record in history.epochs] == sorted(record["seconds"] for record in history.epochs)
+    assert (last["test_loss"], last["test_metric"]) == training.evaluate(task, dataset.test)
+    assert "test_loss" not in history.epochs[0]
+
+
+def test_evaluation_is_the_mean_over_all_examples(dataset, monkeypatch):
+    monkeypatch.setattr(training, "EVALUATION_BATCH", 16)  # 40 = 16 + 16 + 8
+    task = _task()
+    logits = task.network(dataset.test.x, training=False).numpy().astype(np.float64)
+    log_sum = np.log(np.exp(logits).sum(1))
+    loss, accuracy = training.evaluate(task, dataset.test)
+    assert loss == pytest.approx(np.mean(log_sum - logits[np.arange(40), dataset.test.y]), rel=1e-5)
+    assert accuracy == pytest.approx(np.mean(logits.argmax(1) == dataset.test.y))
+
+
+def test_drop_remainder_leaves_out_the_smaller_batch(dataset):
+    _, history = _train(dataset, drop_remainder=True)
+    assert history.epochs[-1]["step"] == 3 * 6
+
+
+def test_every_example_is_seen_once_an_epoch():
+    orders = [training.epoch_order(50, 1, epoch).numpy() for epoch in (1, 2)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(50))
+    assert list(orders[0]) != list(orders[1])
+
+
+def test_a_huge_learning_rate_diverges_with_its_step_and_curve(dataset):
+    task, history = _train(dataset, keras.optimizers.SGD(1e6))
+    assert history.status == "diverged"
+    assert 1 <= history.diverged_step <= 21
+    assert history.epochs[-1]["step"] == history.diverged_step
+    assert not math.isfinite(history.epochs[-1]["train_loss"])
+    assert "test_loss" not in history.epochs[-1]
+
+
+def test_a_refused_step_leaves_the_weights_alone(dataset):
+    class NotANumber(Backpropagation):
+        def estimate(self, x, y, seed):
+            estimate = super().estimate(x, y, seed)
+            broken = tf.where(seed[1] == 4, math.nan, 1.0)  # the fifth step
+            return estimate._replace(gradients=[gradient * broken for gradient in estimate.gradients])
+
+    task, short = _task(), replace(dataset, train=Split(dataset.train.x[:128], dataset.train.y[:128]))
+    history = training.train(task, NotANumber(), keras.optimizers.SGD(0.05), short, epochs=3, batch_size=32, seed=5)
+    reference, _ = _train(short, task=_task(), epochs=1)
+    assert (history.status, history.diverged_step) == ("diverged", 5)
+    _assert_same_weights(task, reference)
+
+
+def test_dropout_follows_the_training_mode(dataset):
+    on, off = _task(training_mode=True), _task(training_mode=False)
+    x, seed = tf.constant(dataset.test.x), tf.constant([0, 1], tf.int64)
+    np.testing.assert_array_equal(off.outputs(x, seed), off.predictions(x))
+    np.testing.assert_array_equal(on.outputs(x, seed), on.outputs(x, seed))
+    assert not np.array_equal(on.outputs(x, seed), on.outputs(x, seed + 1))
+    assert not np.array_equal(on.outputs(x, seed), on.predictions(x))
+
+
+def test_bfloat16_trains_with_float32_variables(dataset):
+    task, history = _train(dataset, task=_task(precision="mixed_bfloat16"))
+    assert history.status == "finished"
+    assert {weight.dtype for weight in task.weights} == {"float32"}
+    assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
+
+
+def test_keras_callbacks_work(dataset, tmp_path):
+    csv = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=10.0)
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    optimizer = keras.optimizers.SGD(0.05)
+    _, history = _train(dataset, optimizer, epochs=5, callbacks=[csv, stop, rates])
+    assert history.status == "stopped"
+    assert len(history.epochs) == 2
+    assert float(optimizer.learning_rate) == pytest.approx(0.05)
+    assert (tmp_path / "log.csv").read_text().splitlines()[0].startswith("epoch,accuracy")
+
+
+def test_diagnostics_join_the_record(dataset):
+    _, history = _train(dataset, diagnostics=[lambda task, split, seed, epoch: {"examples": len(split) + epoch}])
+    assert [record["examples"] for record in history.epochs] == [201, 202, 203]
+
+
+def test_resuming_between_epochs_is_bit_identical(dataset, tmp_path):
+    whole, whole_history = _train(dataset, keras.optimizers.Adam(), epochs=4)
+    _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path, callbacks=[_Kill(after=2)])
+    resumed, history = _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path)
+    _assert_same_weights(whole, resumed)
+    assert _without_seconds(history) == _without_seconds(whole_history)
+    again, same = _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path)
+    _assert_same_weights(whole, again)
+    assert same.epochs == history.epochs

@@ -1,0 +1,101 @@
+"""A small project of its own: the real workflow/, notebooks of a few lines, and a drawing that writes a text file."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The last cell of a notebook: a result with its parameters in the provenance, as common.results writes it.
+SAVE = """
+import json, os
+import pyarrow as pa, pyarrow.parquet as pq
+notes = {"provenance": json.dumps({"parameters": {"seeds": seeds, "rate": rate}})}
+table = pa.table({"threads": [os.environ["TF_NUM_INTRAOP_THREADS"]]}).replace_schema_metadata(notes)
+pq.write_table(table, result_file + ".tmp")
+os.replace(result_file + ".tmp", result_file)
+"""
+DRAW = """
+import pathlib, sys
+name, results, figures = sys.argv[1], sys.argv[3], pathlib.Path(sys.argv[5])
+missing = [path for path in sys.argv[7:] if not pathlib.Path(path).exists()]
+figures.mkdir(parents=True, exist_ok=True)
+(figures / f"{name}.txt").write_text(f"missing: {missing}")
+with open("drawn.txt", "a") as file: file.write(name + "\\n")
+"""
+
+
+class Project:
+    """A copy of the workflow in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+        for name, content in {
+            "common/__init__.py": "",
+            "common/results.py": "",
+            "common/plotting/__init__.py": "",
+            "common/plotting/__main__.py": DRAW,
+        }.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content)
+
+    def notebook(self, name: str, *cells: str) -> None:
+        """Write a notebook: parameters, a mark that it ran, the given cells, the save."""
+        mark = f"with open('runs.txt', 'a') as file: file.write(f'{name} {{seeds}}\\n')"
+        parameters = nbformat.v4.new_code_cell(
+            "seeds = [0, 1]\nrate = 0.5\nresult_file = 'x.parquet'\ncheckpoint_dir = ''",
+            metadata={"tags": ["parameters"]},
+        )
+        rest = [nbformat.v4.new_code_cell(source) for source in (mark, *cells, SAVE)]
+        path = self.folder / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=[parameters, *rest]), path)
+
+    def experiments(self, **presets: dict) -> None:
+        """Write experiments.yml."""
+        (self.folder / "workflow" / "experiments.yml").write_text(yaml.safe_dump(presets))
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen:
+        """Start the driver."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "workflow.run", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
+        """Run the driver to its end; returns exit code and output."""
+        process = self.start(*arguments, **variables)
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
+
+    def runs(self) -> list[str]:
+        """List the notebooks that ran, in order, each with its seeds."""
+        return self.lines("runs.txt")
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of a file of the project; none when it does not exist."""
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def stored(self) -> list[str]:
+        """List the result files."""
+        results = self.folder / "results"
+        return sorted(str(path.relative_to(results)) for path in results.rglob("*.parquet"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project in a folder with a space in its name, which shells get wrong easily."""
+    return Project(tmp_path / "a project")

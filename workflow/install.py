@@ -1,0 +1,75 @@
+"""Makes .venv with exactly the packages of requirements.txt, and this project itself: `python workflow/install.py`.
+
+Needs nothing but Python's standard library. The Makefile calls it when requirements.txt or pyproject.toml is newer than
+the mark that its last line leaves, so an interrupted installation is taken up again.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MARK = VENV / ".installed"
+LOCK = ROOT / "requirements.txt"
+
+
+def main() -> int:
+    """Install; returns the exit code."""
+    with open(ROOT / ".venv.lock", "w") as lock:
+        # Held by the process, so it ends with it. The kernel's, for `filelock` is not installed yet.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_current():  # made by another call while this one waited
+            return 0
+        try:
+            install()
+        except subprocess.CalledProcessError as error:
+            print(
+                f"Error: {' '.join(map(str, error.cmd[1:5]))} ... failed (its own message is above); "
+                "mend that and run the same command again, it goes on from here.",
+                file=sys.stderr,
+            )
+            return 1
+    return 0
+
+
+def is_current() -> bool:
+    """Whether the mark is newer than what was installed from."""
+    sources = (LOCK, ROOT / "pyproject.toml")
+    return MARK.exists() and all(MARK.stat().st_mtime >= source.stat().st_mtime for source in sources)
+
+
+def install() -> None:
+    """Make the environment if there is none that runs, install the lock and the project, leave the mark."""
+    packages = sum("==" in line for line in LOCK.read_text(encoding="utf-8").splitlines())
+    version = ".".join(map(str, sys.version_info[:3]))
+    print(f"Installing up to {packages} packages for Python {version} into .venv: 3 GB, a few minutes.", flush=True)
+    if not runs():
+        venv.create(VENV, with_pip=True, symlinks=True, clear=True)
+    pip("install", "--require-hashes", "--requirement", LOCK.name)
+    # --no-deps: the lock has them all. --no-build-isolation: setuptools is in the lock, too.
+    pip("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
+    MARK.touch()
+
+
+def runs() -> bool:
+    """Whether .venv holds a Python that runs, with pip; an interrupted creation or a removed Python leaves less."""
+    try:
+        return subprocess.run([PYTHON, "-c", "import pip"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def pip(*arguments: str) -> None:
+    """Call the environment's pip with the user's own settings; its output is the progress."""
+    # Inside another environment, PYTHONHOME and its kin would point pip there.
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+    subprocess.run([str(PYTHON), "-m", "pip", *arguments], cwd=ROOT, env=clean, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Runs a preset's notebooks and draws their figures: `python -m workflow.run --preset quick`.
+
+What is up to date is not run again. A failed notebook does not stop the others; it is listed at the end with its error
+and its log. A run that was killed goes on where it stopped when it is started again.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from workflow.experiments import (
+    ERROR,
+    EXECUTED,
+    FIGURES_DRAWN,
+    FIGURES_LOG,
+    PRESETS,
+    RESULT,
+    Job,
+    WorkflowError,
+    select,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+SNAKEFILE = "workflow/Snakefile"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for.
+
+    Args:
+        arguments: the command line without the program's name; None: that of this process.
+
+    Returns:
+        The exit code: 0 all is there, 1 something failed, 2 the call or experiments.yml is wrong.
+    """
+    options = _parser().parse_args(arguments)
+    os.chdir(ROOT)
+    try:
+        jobs = select(options.preset, options.only, options.seeds)
+        with one_run_at_a_time():
+            return run(jobs, options)
+    except WorkflowError as error:
+        print(f"Error: {error}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def run(jobs: list[Job], options: argparse.Namespace) -> int:
+    """Run the jobs, draw the figures of what is there, and sum up; returns the exit code."""
+    print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
+    results = [job.path(RESULT) for job in jobs]
+    again = results if options.force else [job.path(RESULT) for job in jobs if has_other_parameters(job)]
+    sound = snakemake(results, options, ["--forcerun", *again] if again else [])
+    failed = [job for job in jobs if not Path(job.path(RESULT)).exists()]
+    undrawn = draw_figures(jobs, options)
+    for line in summary(jobs, failed, undrawn):
+        print(line, flush=True)
+    return int(not sound or bool(failed or undrawn))
+
+
+def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
+    """Draw the figures of every experiment with a result; returns a job of each that could not be drawn."""
+    first = {job.experiment: job for job in jobs if Path(job.path(RESULT)).exists()}
+    targets = [job.path(FIGURES_DRAWN) for job in first.values()]
+    # The other rule is not allowed, so that results are taken as they are.
+    if targets:
+        snakemake(targets, options, ["--allowed-rules=draw_figures"])
+    return [job for job in first.values() if not Path(job.path(FIGURES_DRAWN)).exists()]
+
+
+def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str]) -> bool:
+    """Let Snakemake make the targets in this process, so that whoever kills it kills the sweep.
+
+    Returns:
+        Whether all targets were made.
+    """
+    from snakemake.cli import main as snakemake_main  # takes a second; wrong names are told before
+
+    cores = options.cores or "all"
+    profile = f"--workflow-profile=workflow/profiles/{options.profile}"
+    # --profile none: the user's general Snakemake profile is for other projects.
+    call = [f"--snakefile={SNAKEFILE}", f"--cores={cores}", "--profile=none", profile, *extra]
+    if Path("/dev/nvidia0").exists():
+        call.append("--resources=gpu=1")
+    try:
+        snakemake_main([*call, "--", *targets])
+    except SystemExit as end:
+        return end.code == 0
+    return True
+
+
+def has_other_parameters(job: Job) -> bool:
+    """Whether a stored result was made with other parameters than the job's.
+
+    Snakemake remembers parameters only in the working copy where it ran; the result file carries them anywhere.
+    """
+    path = Path(job.path(RESULT))
+    if not path.exists():
+        return False
+    import pyarrow.parquet
+    from pyarrow import ArrowException
+
+    try:
+        notes = pyarrow.parquet.read_schema(path).metadata or {}
+        stored = json.loads(notes[b"provenance"])["parameters"]
+    except (ArrowException, OSError, KeyError, ValueError):
+        return True  # unreadable: made again
+    return any(name not in stored or stored[name] != value for name, value in job.parameters.items())
+
+
+@contextmanager
+def one_run_at_a_time() -> Iterator[None]:
+    """Wait for another run in this working copy; the lock is held by the process and dies with it."""
+    path = Path("results/.lock")
+    path.parent.mkdir(exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("Another run is under way in this folder; this one goes on when it has ended.", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[str]:
+    """Say what is there and, for each failure, its error and where its log is."""
+    preset = jobs[0].preset
+    yield f"{len(jobs) - len(failed)} of {len(jobs)} results are in results/{preset}/, figures in figures/{preset}/."
+    for job in failed:
+        yield f"FAILED {job}: {error_of(job)}"
+        yield f"       log: {job.path(EXECUTED)}"
+    for job in undrawn:
+        lines = _text(job.path(FIGURES_LOG)).splitlines()
+        yield f"NO FIGURES of {job.experiment}: {lines[-1] if lines else 'the drawing ended without a message'}"
+        yield f"       log: {job.path(FIGURES_LOG)}"
+
+
+def error_of(job: Job) -> str:
+    """Return the sentence that a failed job left."""
+    silent = "it was stopped before it could say why; started again, it goes on"
+    return _text(job.path(ERROR)).strip() or silent
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _names(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(name) for name in _names(text)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workflow.run", description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", choices=PRESETS, required=True)
+    parser.add_argument("--only", type=_names, default=[], help="notebooks, e.g. 01_baseline_sgd; default: all")
+    parser.add_argument("--seeds", type=_numbers, default=[], help="seeds, e.g. 0,1; default: all")
+    parser.add_argument("--cores", type=int, help="cores to use; default: all")
+    parser.add_argument("--force", action="store_true", help="run again what is up to date")
+    parser.add_argument("--profile", default="local", help="a folder of workflow/profiles")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
