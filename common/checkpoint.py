@@ -12,18 +12,18 @@ import tensorflow as tf
 class _Progress(tf.train.experimental.PythonState):
     """The history and the callbacks' counters as a part of the checkpoint, so that one rename commits everything."""
 
-    def __init__(self, identity: dict, history, callbacks: keras.callbacks.CallbackList):
+    def __init__(self, identity: dict, history, callbacks: list[keras.callbacks.Callback]):
         self._identity, self._history, self._callbacks = identity, history, callbacks
 
     def serialize(self) -> str:
-        counters = [_plain_attributes(callback) for callback in self._callbacks.callbacks]
+        counters = [_plain_attributes(callback) for callback in self._callbacks]
         return json.dumps({"identity": self._identity, "history": asdict(self._history), "callbacks": counters})
 
     def deserialize(self, text: str | bytes) -> None:
         state = json.loads(text)
         self.stored_identity = state["identity"]
         vars(self._history).update(state["history"])
-        for callback, counters in zip(self._callbacks.callbacks, state["callbacks"], strict=False):
+        for callback, counters in zip(self._callbacks, state["callbacks"], strict=False):
             vars(callback).update(counters)
 
 
@@ -35,9 +35,10 @@ class RunCheckpoint:
         if folder is None:
             return
         self._progress = _Progress(identity, history, callbacks)
-        checkpoint = tf.train.Checkpoint(
-            network=task.network, optimizer=optimizer, estimator=estimator, progress=self._progress
-        )
+        parts = {"network": task.network, "optimizer": optimizer, "progress": self._progress}
+        if estimator is not None:
+            parts["estimator"] = estimator
+        checkpoint = tf.train.Checkpoint(**parts)
         # Two are kept: while the second is being written, the first stands.
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
         self._checkpoint = checkpoint
@@ -67,19 +68,21 @@ class RunCheckpoint:
 
 
 def run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder) -> dict:
-    """What must be equal for a resumed run to be the same run."""
-    config = optimizer.get_config()
-    return {
-        "seed": seed,
-        "batch_size": batch_size,
-        "drop_remainder": drop_remainder,
-        "dataset": [dataset.name, dataset.checksum, len(dataset.train), len(dataset.validation)],
-        "network": [[weight.path, list(weight.shape)] for weight in task.weights],
+    """Say, as flat plain data, what must be equal for a resumed run to be the same run."""
+    network = {
+        "weights": [[weight.path, list(weight.shape)] for weight in task.weights],
         "training_mode": task.training_mode,
-        "precision": [layer.dtype_policy.name for layer in task.network.layers],
-        "estimator": estimator.settings,
-        "optimizer": json.loads(json.dumps(config, default=str)),
+        "precision": sorted({layer.dtype_policy.name for layer in task.network.layers}),
     }
+    batches = {"seed": seed, "batch_size": batch_size, "drop_remainder": drop_remainder}
+    data = {"dataset": [dataset.name, dataset.checksum, len(dataset.train), len(dataset.validation)]}
+    # Keras counts its optimizers (sgd, sgd_1, ...): their names say nothing.
+    config = {"class": type(optimizer).__name__} | {k: v for k, v in optimizer.get_config().items() if k != "name"}
+    return batches | data | network | _prefixed("estimator", estimator.settings) | _prefixed("optimizer", config)
+
+
+def _prefixed(prefix: str, settings: dict) -> dict:
+    return {f"{prefix} {key}": json.loads(json.dumps(value, default=str)) for key, value in settings.items()}
 
 
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict:

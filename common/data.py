@@ -134,8 +134,8 @@ def load(
     ============== ==================== ================= ============================ ========= =======
 
     Targets: diabetes 25 to 346 (disease progression), boston_housing 5 to 50 (thousand dollars). The checksum is the
-    start of the content's SHA-256; MNIST and Fashion-MNIST also match the MD5 of the publishers' four files, so they
-    are complete and in the published order (first training labels 5 0 4 1 9 2 1 3 1 4 and 9 0 0 3 0 2 7 2 5 5).
+    start of the content's SHA-256; MNIST and Fashion-MNIST must also match the MD5 of the publishers' four files, so
+    they are complete and in the published order (first training labels of MNIST: 5 0 4 1 9 2 1 3 1 4).
 
     [1] scikit-learn's 8x8 digits (UCI, optical recognition of handwritten digits, CC BY 4.0): levels 0..16 divided by
     16, enlarged bilinearly. [2] LeCun, Cortes, Burges (CC BY-SA 3.0). [3] Xiao, Rasul, Vollgraf, arXiv 1708.07747
@@ -163,7 +163,7 @@ def load(
     _check_options(name, specification, standardize, seed)
     content = _LOADERS[name](name, specification, _data_folder(data_dir))
     train, held_out = _split_validation(content, validation, seed)
-    parts = [train, held_out, Split(_as_float32(content.test_x), content.test_y)]
+    parts = [train, held_out, Split(_as_float32(content.test_x, np.arange(len(content.test_x))), content.test_y)]
     if standardize:
         parts = _standardized(parts)
     return Dataset(name, specification.kind, *parts, specification.classes, content.checksum, content.source)
@@ -209,17 +209,19 @@ def _split_validation(content: _Content, validation: int, seed: int) -> tuple[Sp
     examples = len(content.train_x)
     held_out = np.zeros(examples, bool)
     held_out[np.random.default_rng(seed).permutation(examples)[:validation]] = True
-    return tuple(
-        Split(_as_float32(content.train_x[chosen]), content.train_y[chosen]) for chosen in (~held_out, held_out)
-    )
+    chosen = (np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    return tuple(Split(_as_float32(content.train_x, rows), content.train_y[rows]) for rows in chosen)
 
 
-def _as_float32(x: np.ndarray) -> np.ndarray:
-    """Bring uint8 images to [0, 1]; features pass unchanged."""
+def _as_float32(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Take some rows, and bring uint8 images to [0, 1]."""
     if x.dtype != np.uint8:
-        return x
-    scaled = x.astype(np.float32)
-    scaled /= np.float32(255)  # in place: a float64 temporary would take twice the memory of the result
+        return x[rows]
+    scaled = np.empty((len(rows), *x.shape[1:]), np.float32)
+    # Block by block: touching fresh memory is what costs time here, so the result is the only large new array.
+    for start in range(0, len(rows), 1000):
+        block = slice(start, start + 1000)
+        np.divide(x[rows[block]], np.float32(255), out=scaled[block], dtype=np.float32)
     return scaled
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -90,34 +91,37 @@ class _Layers:
 
     def __init__(self, seed: int, precision: str):
         self._seeds: Iterator[int] = (hash_seed(seed, index) for index in itertools.count())
+        self._counts: Counter[str] = Counter()
         self._dtype = precision
 
     def conv(self, filters: int, size: int, activation: str | None = None) -> layers.Layer:
-        return layers.Conv2D(filters, size, activation=activation, **self._initializer())
+        return layers.Conv2D(filters, size, activation=activation, **self._initializer("conv"))
 
     def dense(self, units: int, activation: str | None = None) -> layers.Layer:
-        return layers.Dense(units, activation=activation, **self._initializer())
+        return layers.Dense(units, activation=activation, **self._initializer("dense"))
 
     def pool(self) -> layers.Layer:
-        return layers.MaxPooling2D(2, dtype=self._dtype)
+        return layers.MaxPooling2D(2, **self._options("pool"))
 
     def leaky_relu(self) -> layers.Layer:
-        return layers.LeakyReLU(negative_slope=0.01, dtype=self._dtype)
+        return layers.LeakyReLU(negative_slope=0.01, **self._options("leaky_relu"))
 
     def dropout(self, rate: float) -> layers.Layer:
-        return layers.Dropout(rate, seed=next(self._seeds), dtype=self._dtype)
+        return layers.Dropout(rate, seed=next(self._seeds), **self._options("dropout"))
 
     def flatten(self) -> layers.Layer:
-        return layers.Flatten(dtype=self._dtype)
+        return layers.Flatten(**self._options("flatten"))
 
     def zero_padding(self, pixels: int) -> layers.Layer:
-        return layers.ZeroPadding2D(pixels, dtype=self._dtype)
+        return layers.ZeroPadding2D(pixels, **self._options("zero_padding"))
 
-    def _initializer(self) -> dict:
-        return {
-            "kernel_initializer": keras.initializers.GlorotUniform(seed=next(self._seeds)),
-            "dtype": self._dtype,
-        }
+    def _options(self, kind: str) -> dict:
+        # Keras' own names count on from network to network; a checkpoint and a plot need the same name every time.
+        self._counts[kind] += 1
+        return {"name": f"{kind}_{self._counts[kind]}", "dtype": self._dtype}
+
+    def _initializer(self, kind: str) -> dict:
+        return self._options(kind) | {"kernel_initializer": keras.initializers.GlorotUniform(seed=next(self._seeds))}
 
 
 def hash_seed(seed: int, index: int) -> int:

@@ -37,6 +37,7 @@ PUBLISHED_MD5 = {
         "15d484375f8d13e6eb1aabb0c3f46965",
     ),
 }
+_KEYS = ("image", "label")
 _PARTS = ("training images", "training labels", "test images", "test labels")
 
 
@@ -88,7 +89,7 @@ def read_images(name: str, data_dir: Path, train: int, test: int, checksum: str 
     if content is None:
         arrays = _decode(name, folder)
         _check_published(name, folder, arrays, sizes)
-        content = _write_cache(name, folder, np.concatenate([array.ravel() for array in arrays]))
+        content = _write_cache(name, folder, arrays)
     return Images(*_unpack(content[32:], sizes), content[:32].tobytes().hex(), folder.name)
 
 
@@ -139,7 +140,7 @@ def _decode(name: str, folder: Path) -> list[np.ndarray]:
             for split in ("train", "test"):
                 # In batches: all at once would hold several copies of everything.
                 batches = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, batch_size=1000)))
-                arrays += [np.concatenate([b[key] for b in batches]).astype(np.uint8) for key in ("image", "label")]
+                arrays += [np.concatenate([b[key] for b in batches], dtype=np.uint8, casting="unsafe") for key in _KEYS]
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataUnavailable(
@@ -215,30 +216,30 @@ def _read_cache(name: str, folder: Path, sizes: tuple[int, int], checksum: str |
         if not file.is_file():
             continue
         try:
-            content = np.fromfile(file, np.uint8)
-            problem = _cache_problem(content, sizes, checksum)
+            problem = _cache_problem(file, sizes, checksum)
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
         if problem is None:
-            return content
+            return np.memmap(file, np.uint8, "r")
         warnings.warn(f"The cache file {file} {problem}, so it is rebuilt from the prepared data", stacklevel=5)
     return None
 
 
-def _cache_problem(content: np.ndarray, sizes: tuple[int, int], checksum: str | None) -> str | None:
-    expected = 32 + sum(sizes) * (int(np.prod(IMAGE_SHAPE)) + 1)
-    if len(content) != expected:
-        return f"has {len(content):,} bytes instead of {expected:,}"
+def _cache_problem(file: Path, sizes: tuple[int, int], checksum: str | None) -> str | None:
+    size, expected = file.stat().st_size, 32 + sum(sizes) * (int(np.prod(IMAGE_SHAPE)) + 1)
+    if size != expected:
+        return f"has {size:,} bytes instead of {expected:,}"
+    content = np.memmap(file, np.uint8, "r")
     found = hashlib.sha256(content[32:]).hexdigest()
     if content[:32].tobytes().hex() != found or checksum not in (None, found):
         return "was altered (its SHA-256 is wrong)"
     return None
 
 
-def _write_cache(name: str, folder: Path, body: np.ndarray) -> np.ndarray:
+def _write_cache(name: str, folder: Path, arrays: list[np.ndarray]) -> np.ndarray:
     """Put the checksum before the content, and keep both in the first place that can be written."""
-    digest = np.frombuffer(hashlib.sha256(body).digest(), np.uint8)
-    content = np.concatenate([digest, body])
+    content = np.concatenate([np.zeros(32, np.uint8), *(array.ravel() for array in arrays)])
+    content[:32] = np.frombuffer(hashlib.sha256(content[32:]).digest(), np.uint8)
     beside, in_user_cache = _cache_files(name, folder)
     for file in [beside, in_user_cache] if _may_write(folder) else [in_user_cache]:
         try:

@@ -23,24 +23,20 @@ _PACKAGES = (
 _PRODUCTS = ("results", "figures", "logs")
 
 
-def provenance(
-    *, parameters: Mapping[str, Any], data_checksum: str, device: str, started: datetime | float
-) -> dict[str, Any]:
-    """Say where a result comes from; the moment of the call is its end.
+def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str) -> dict[str, Any]:
+    """Say where a result comes from; call it before training, for what it says of the code is true of that moment.
 
     Args:
         parameters: the notebook's parameters. Absolute paths in it are cut to what lies inside the
             repository, or to the last name, so that no result file tells about a machine.
         data_checksum: `Dataset.checksum`.
         device: what it ran on, e.g. "CPU, 2 threads".
-        started: start time, seconds since 1970 (`time.time()`) or a datetime with time zone.
 
     Returns:
         A JSON-able dict: parameters, commit (None outside a git checkout), dirty (whether tracked files
-        differ, those of results, figures and logs aside), versions, data_checksum, device, started and ended
-        (ISO 8601, UTC).
+        differ, those of results, figures and logs aside), versions, data_checksum, device and started
+        (ISO 8601, UTC); `results.write` adds when it ended.
     """
-    begin = started if isinstance(started, datetime) else datetime.fromtimestamp(started, UTC)
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
         "parameters": _portable(dict(parameters)),
@@ -49,8 +45,7 @@ def provenance(
         "versions": _versions(),
         "data_checksum": data_checksum,
         "device": device,
-        "started": begin.astimezone(UTC).isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

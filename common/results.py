@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -124,7 +125,8 @@ def write(
     if lacking := [name for name in _FIXED if name not in frame.columns]:
         raise ValueError(f"the frame for {os.fspath(path)} lacks the column {lacking[0]!r}; build it with run_frame")
     table = pa.Table.from_pandas(_bare(frame), preserve_index=False)
-    notes = {b"provenance": _json(provenance), b"measurements": _json(measurements or {})}
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    notes = {b"provenance": _json({**provenance, "ended": ended}), b"measurements": _json(measurements or {})}
     table = table.replace_schema_metadata({**table.schema.metadata, **notes})
     with replacing(path) as temporary:
         pq.write_table(table, temporary)

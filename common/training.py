@@ -95,7 +95,7 @@ def train(
     history = History()
     callback_list = _callback_list(callbacks, task, epochs)
     identity = run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder)
-    checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callback_list, task, optimizer, estimator)
+    checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callback_list.callbacks, task, optimizer, estimator)
     xla = compiles_with_xla() if jit_compile is None else jit_compile
     epoch_function = _EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
     task.network.stop_training = False

@@ -1,4 +1,3 @@
-import json
 import math
 import os
 import signal
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import keras_fit, models, tasks, training
+from common import models, tasks, training
 from common.data import Dataset, Split
 from common.estimators.backpropagation import Backpropagation
 
@@ -114,7 +113,7 @@ def test_every_example_is_seen_once_an_epoch():
 
 
 def test_a_huge_learning_rate_diverges_with_its_step_and_curve(dataset):
-    task, history = _train(dataset, keras.optimizers.SGD(1e6))
+    _, history = _train(dataset, keras.optimizers.SGD(1e6))
     assert history.status == "diverged"
     assert 1 <= history.diverged_step <= 21
     assert history.epochs[-1]["step"] == history.diverged_step
@@ -169,12 +168,121 @@ def test_diagnostics_join_the_record(dataset):
     assert [record["examples"] for record in history.epochs] == [201, 202, 203]
 
 
-def test_resuming_between_epochs_is_bit_identical(dataset, tmp_path):
+class _Stop(keras.callbacks.Callback):
+    """Ends the process's part of a run after some epochs, as a kill between two epochs would."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._epochs:
+            raise KeyboardInterrupt
+
+
+def test_resuming_after_an_interrupt_is_bit_identical(dataset, tmp_path):
     whole, whole_history = _train(dataset, keras.optimizers.Adam(), epochs=4)
-    _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path, callbacks=[_Kill(after=2)])
+    with pytest.raises(KeyboardInterrupt):
+        _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path, callbacks=[_Stop(2)])
     resumed, history = _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path)
     _assert_same_weights(whole, resumed)
     assert _without_seconds(history) == _without_seconds(whole_history)
     again, same = _train(dataset, keras.optimizers.Adam(), epochs=4, checkpoint_dir=tmp_path)
     _assert_same_weights(whole, again)
     assert same.epochs == history.epochs
+
+
+def test_early_stopping_counts_on_after_an_interrupt(dataset, tmp_path):
+    def patient():
+        return keras.callbacks.EarlyStopping(monitor="val_loss", patience=3, min_delta=10.0)
+
+    _, whole = _train(dataset, epochs=8, callbacks=[patient()])
+    with pytest.raises(KeyboardInterrupt):
+        _train(dataset, epochs=8, callbacks=[patient(), _Stop(2)], checkpoint_dir=tmp_path)
+    _, resumed = _train(dataset, epochs=8, callbacks=[patient()], checkpoint_dir=tmp_path)
+    assert resumed.status == whole.status == "stopped"
+    assert _without_seconds(resumed) == _without_seconds(whole)
+
+
+def test_a_diverged_run_stays_diverged_when_started_again(dataset, tmp_path):
+    _, first = _train(dataset, keras.optimizers.SGD(1e6), checkpoint_dir=tmp_path)
+    _, second = _train(dataset, keras.optimizers.SGD(1e6), checkpoint_dir=tmp_path)
+    assert (second.status, second.diverged_step) == ("diverged", first.diverged_step)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"batch_size": 16}, "batch_size = 32, this one has 16"),
+        ({"seed": 6}, "seed = 5, this one has 6"),
+        ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer learning_rate = 0.05"),
+        ({"task": _task(training_mode=False)}, "training_mode = True, this one has False"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path, change, words):
+    _train(dataset, epochs=1, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint_dir .* holds a run with") as error:
+        _train(dataset, epochs=1, checkpoint_dir=tmp_path, **change)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"batch_size": 201}])
+def test_wrong_arguments_are_named(dataset, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be .* got {next(iter(wrong.values()))}"):
+        _train(dataset, **wrong)
+
+
+_LONG_RUN = """
+import json, sys
+import keras, numpy as np
+from common import models, tasks, training
+from common.data import Dataset, Split
+from common.estimators.backpropagation import Backpropagation
+
+def split(examples, seed):
+    rng = np.random.default_rng(seed)
+    return Split(rng.random((examples, 12, 12, 1), dtype=np.float32), rng.integers(0, 4, examples).astype(np.int32))
+
+class Say(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        print("begin", epoch, flush=True)
+    def on_epoch_end(self, epoch, logs=None):
+        print("end", epoch, flush=True)
+
+folder, weights = sys.argv[1] or None, sys.argv[2]
+task = tasks.classification(models.build("mnist_convnet", (12, 12, 1), 4, seed=0))
+dataset = Dataset("noise", "classification", split(4000, 0), split(20, 1), split(20, 2), 4, "abc", "made here")
+history = training.train(task, Backpropagation(), keras.optimizers.SGD(0.01, momentum=0.9), dataset, epochs=3,
+                         batch_size=2, seed=7, callbacks=[Say()], checkpoint_dir=folder)
+records = [{k: v for k, v in record.items() if k != "seconds"} for record in history.epochs]
+np.savez(weights, *[weight.numpy() for weight in task.weights], history=json.dumps(records))
+"""
+
+
+def _start(checkpoints, weights):
+    command = [sys.executable, "-c", _LONG_RUN, str(checkpoints), str(weights)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def test_a_run_killed_within_an_epoch_ends_as_if_it_had_not_been(tmp_path):
+    """A real SIGKILL, in the middle of the second epoch."""
+    untouched = _start("", tmp_path / "whole.npz")
+    assert untouched.wait(timeout=240) == 0
+    victim = _start(tmp_path / "checkpoints", tmp_path / "killed.npz")
+    for line in victim.stdout:
+        if line.strip() == "begin 1":
+            time.sleep(0.1)
+            os.kill(victim.pid, signal.SIGKILL)
+            break
+    rest = victim.stdout.read()
+    assert victim.wait(timeout=60) == -signal.SIGKILL
+    assert "end 1" not in rest
+    assert not (tmp_path / "killed.npz").exists()
+    resumed = _start(tmp_path / "checkpoints", tmp_path / "killed.npz")
+    output = resumed.communicate(timeout=240)[0]
+    assert resumed.returncode == 0
+    assert "begin 0" not in output  # it went on and did not start afresh
+    whole, killed = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "killed.npz")
+    assert set(whole) == set(killed)
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], killed[name])

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,6 +28,7 @@ from workflow.experiments import (
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEFILE = "workflow/Snakefile"
+SNAKEMAKE_LOG = Path("logs/snakemake.txt")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(jobs: list[Job], options: argparse.Namespace) -> int:
     """Run the jobs, draw the figures of what is there, and sum up; returns the exit code."""
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
+    SNAKEMAKE_LOG.parent.mkdir(exist_ok=True)
+    SNAKEMAKE_LOG.write_text("", encoding="utf-8")
+    for job in jobs:
+        Path(job.path(ERROR)).unlink(missing_ok=True)  # else a job that never starts would repeat an old error
     results = [job.path(RESULT) for job in jobs]
     again = results if options.force else [job.path(RESULT) for job in jobs if has_other_parameters(job)]
     sound = snakemake(results, options, ["--forcerun", *again] if again else [])
@@ -63,6 +68,8 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
     undrawn = draw_figures(jobs, options)
     for line in summary(jobs, failed, undrawn):
         print(line, flush=True)
+    if not sound:
+        print(f"Snakemake's own log: {SNAKEMAKE_LOG}", flush=True)
     return int(not sound or bool(failed or undrawn))
 
 
@@ -90,10 +97,12 @@ def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str])
     call = [f"--snakefile={SNAKEFILE}", f"--cores={cores}", "--profile=none", profile, *extra]
     if Path("/dev/nvidia0").exists():
         call.append("--resources=gpu=1")
-    try:
-        snakemake_main([*call, "--", *targets])
-    except SystemExit as end:
-        return end.code == 0
+    # What Snakemake says goes to a file: the jobs, which write to this terminal, say all that a reader needs.
+    with SNAKEMAKE_LOG.open("a", encoding="utf-8") as log, redirect_stderr(log):
+        try:
+            snakemake_main([*call, "--", *targets])
+        except SystemExit as end:
+            return end.code == 0
     return True
 
 
@@ -148,7 +157,7 @@ def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[
 
 def error_of(job: Job) -> str:
     """Return the sentence that a failed job left."""
-    silent = "it was stopped before it could say why; started again, it goes on"
+    silent = f"it was stopped before it could say why, {SNAKEMAKE_LOG} may tell; started again, it goes on"
     return _text(job.path(ERROR)).strip() or silent
 
 

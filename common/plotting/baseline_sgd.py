@@ -61,7 +61,8 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis)
     with matplotlib.rc_context(style.RC):
-        drawn.legend(handles=_legend(frame, series), loc="outside upper center", ncols=len(series))
+        handles = _legend(frame, series)
+        drawn.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     caption = f"{error_name(frame, part)} on {_subject(frame)} by batch size, without dropout."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn

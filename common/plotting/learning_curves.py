@@ -90,9 +90,10 @@ def error_name(frame: pd.DataFrame, part: str) -> str:
 
 
 def set_error_axis(axes: Axes, frame: pd.DataFrame, part: str) -> None:
-    """Make the y axis that of `{part}_error`: logarithmic, labeled, with its unit."""
-    axes.set_yscale("log")
-    style.log_ticks(axes.yaxis)
+    """Make the y axis that of `{part}_error`: logarithmic (unless every error is zero), labeled, with its unit."""
+    if math.isfinite(axes.dataLim.minposy):
+        axes.set_yscale("log")
+        style.log_ticks(axes.yaxis)
     unit = " (%)" if (frame["metric"] == "accuracy").all() else ""
     axes.set_ylabel(f"{error_name(frame, part)}{unit}")
 

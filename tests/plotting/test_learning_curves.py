@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from common import results
+from common.plotting import learning_curves, style
+from common.plotting.learning_curves import Series
+
+
+def run(seed, errors, *, status="finished", **parameters):
+    epochs = [
+        {"epoch": i, "step": 5 * i, "seconds": i * (1 + seed), "cost": 5.0 * i, "validation_metric": 1 - error}
+        for i, error in enumerate(errors, 1)
+    ]
+    epochs[-1] |= {"test_metric": 1 - errors[-1]}
+    return results.run_frame(
+        epochs, experiment="e", method="m", seed=seed, status=status, metric="accuracy", **({"sigma": 1.0} | parameters)
+    )
+
+
+def series(*runs, **look):
+    return Series("a", learning_curves.with_errors(results.combine(runs)), {"color": "#000000"} | look)
+
+
+@pytest.fixture
+def axes():
+    return Figure().subplots()
+
+
+def test_curve_is_the_mean_and_the_band_one_standard_deviation(axes):
+    learning_curves.draw_curves(axes, [series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]))], "epoch", "validation_error")
+    assert axes.lines[0].get_ydata() == pytest.approx([50, 25])
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    spread = np.std([40, 60], ddof=1)
+    assert (heights.min(), heights.max()) == pytest.approx((25 - spread / 2, 50 + spread))
+
+
+def test_seconds_are_averaged_epoch_by_epoch(axes):
+    learning_curves.draw_curves(axes, [series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]))], "seconds", "validation_error")
+    assert axes.lines[0].get_xdata() == pytest.approx([1.5, 3])
+
+
+def test_one_seed_has_no_band(axes):
+    learning_curves.draw_curves(axes, [series(run(0, [0.4, 0.2]))], "epoch", "validation_error")
+    assert not axes.collections
+    assert learning_curves.spread_note([series(run(0, [0.4]))]) == "One seed."
+
+
+def test_mean_ends_where_the_shortest_run_ends(axes):
+    learning_curves.draw_curves(
+        axes, [series(run(0, [0.4, 0.2, 0.1]), run(1, [0.6, 0.3]))], "epoch", "validation_error"
+    )
+    assert axes.lines[0].get_xdata() == pytest.approx([1, 2])
+
+
+def test_diverged_run_ends_in_a_cross_and_is_in_no_mean(axes):
+    group = series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]), run(2, [0.5, 0.9, np.nan], status="diverged"))
+    learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
+    mean, thin, cross = axes.lines
+    assert mean.get_ydata() == pytest.approx([50, 25])
+    assert thin.get_ydata() == pytest.approx([50, 90])
+    assert (cross.get_marker(), *cross.get_xydata()[0]) == pytest.approx(("x", 2, 90))
+    assert learning_curves.spread_note([group]) == (
+        "Mean ± 1 standard deviation over 2 seeds. 1 diverged run (cross) is in no mean."
+    )
+
+
+def test_run_diverged_in_its_first_epoch_is_marked_all_the_same(axes):
+    lost = results.run_frame([], experiment="e", method="m", seed=0, status="diverged", metric="accuracy", sigma=1.0)
+    learning_curves.draw_curves(axes, [series(lost)], "seconds", "validation_error")
+    assert r"$\times$" in [text.get_text() for text in axes.texts]
+
+
+def test_series_with_a_seed_twice_names_the_parameter_that_differs(axes):
+    group = series(run(0, [0.4], sigma=1.0), run(0, [0.3], sigma=2.0))
+    with pytest.raises(ValueError, match="several runs of seed 0, which differ in sigma"):
+        learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
+
+
+def test_final_values_have_error_bars_and_count_divergence(axes):
+    runs = [run(0, [0.4]), run(1, [0.6]), run(0, [0.2], sigma=2.0), run(1, [0.9], sigma=2.0, status="diverged")]
+    learning_curves.draw_final(axes, [series(*runs)], "sigma", "test_error")
+    assert axes.lines[0].get_xydata() == pytest.approx(np.array([[1, 50], [2, 20]]))
+    assert "1 of 2 diverged" in [text.get_text() for text in axes.texts]
+    note = learning_curves.spread_note([series(*runs)], ["sigma"])
+    assert note.startswith("Mean ± 1 standard deviation over 1 to 2 seeds.")
+
+
+def test_regression_error_is_the_metric_itself():
+    frame = run(0, [0.4]).assign(metric="mean_squared_error", test_metric=29.5)
+    assert learning_curves.with_errors(frame)["test_error"].tolist() == [29.5]
+    assert learning_curves.error_name(frame, "test") == "Test mean squared error"
+
+
+def test_groups_differ_in_color_line_and_marker():
+    looks = [style.group_style(i) for i in range(6)]
+    for name in ("color", "linestyle", "marker"):
+        assert len({str(look[name]) for look in looks}) == 6
+
+
+def test_select_leaves_out_rows_without_the_parameter():
+    mixed = results.combine([run(0, [0.4], noisy=True), run(1, [0.4])])
+    assert learning_curves.select(mixed, noisy=True)["seed"].tolist() == [0]
+
+
+def test_series_by_orders_and_labels():
+    mixed = results.combine([run(0, [0.4], sigma=2.0), run(0, [0.4], sigma=1.0)])
+    assert [one.label for one in learning_curves.series_by(mixed, "sigma", "σ = {:g}")] == ["σ = 1", "σ = 2"]

@@ -1,0 +1,157 @@
+"""The whole workflow on notebooks of a few lines: what runs, what does not, what is said; after a kill, too."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import psutil
+import pytest
+
+BAD = "raise ValueError('\\x1b[31mno good\\x1b[0m')"
+# Waits in its first run, leaves a checkpoint meanwhile; the second run says whether it found it.
+SLOW = """
+import os, time
+from pathlib import Path
+folder = Path(checkpoint_dir)
+if folder.exists():
+    Path("resumed.txt").write_text("yes")
+else:
+    folder.mkdir(parents=True)
+    Path("kernel.txt").write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+def edit(path):
+    """Change a file's content; a newer date alone is no change to Snakemake, which compares small files."""
+    path.write_text(path.read_text() + "\n")
+
+
+def wait_for(condition, seconds=60):
+    """Return once the condition holds; fail after some seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.1)
+
+
+def foreign_kernel(folder):
+    """Make a home folder whose kernel python3 does not run; returns the variables that point to it."""
+    kernel = folder / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    specification = {"argv": ["/nowhere/python", "{connection_file}"], "display_name": "old", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(specification))
+    return {"HOME": str(folder), "JUPYTER_PREFER_ENV_PATH": "0", "JUPYTER_PATH": str(kernel.parents[1])}
+
+
+def test_quick_runs_what_changed_and_nothing_else(project, tmp_path):
+    project.notebook("01_one")
+    project.experiments(quick={"01_one": {"parameters": {}}})
+    code, output = project.run("--preset", "quick", "--cores", "2", **foreign_kernel(tmp_path / "home"))
+    assert code == 0, output
+    assert "01_one: 4 of 4 cells done" in output
+    assert project.runs() == ["01_one [0, 1]"]
+    assert project.lines("drawn.txt") == ["01_one"]
+    assert not list((project.folder / "results" / ".checkpoints").rglob("all-*")), "checkpoints of a finished run"
+
+    code, output = project.run("--preset", "quick", "--cores", "2")
+    assert code == 0, output
+    assert len(project.runs()) == len(project.lines("drawn.txt")) == 1
+
+    edit(project.folder / "common" / "plotting" / "__main__.py")
+    assert project.run("--preset", "quick", "--cores", "2")[0] == 0
+    assert (len(project.runs()), len(project.lines("drawn.txt"))) == (1, 2)
+
+    edit(project.folder / "common" / "results.py")
+    assert project.run("--preset", "quick", "--cores", "2")[0] == 0
+    assert (len(project.runs()), len(project.lines("drawn.txt"))) == (2, 3)
+
+
+def test_a_failure_stops_no_other_notebook_and_is_told(project):
+    project.notebook("01_bad", BAD)
+    project.notebook("02_forgetful", "import os; result_file = os.devnull", "raise SystemExit")
+    project.notebook("03_dead", "import os; os._exit(1)")
+    project.notebook("04_good")
+    names = ("01_bad", "02_forgetful", "03_dead", "04_good")
+    project.experiments(quick={name: {"parameters": {}} for name in names})
+    code, output = project.run("--preset", "quick")
+    assert code == 1
+    assert project.stored() == ["quick/04_good/all.parquet"]
+    assert "1 of 4 results" in output
+    assert "FAILED 01_bad: ValueError: no good\n" in output  # without the colour codes
+    assert "log: logs/quick/01_bad/all.ipynb" in output
+    assert "no good" in (project.folder / "logs" / "quick" / "01_bad" / "all.ipynb").read_text()
+    assert "FAILED 02_forgetful: the notebook ended without writing its result file" in output
+    assert "FAILED 03_dead: the notebook's Python process died" in output
+
+
+def test_paper_runs_seeds_apart_and_only_for_a_reason(project):
+    def experiments(rate):
+        project.experiments(paper={"01_one": {"parameters": {"rate": rate}, "seeds": [0, 1]}})
+
+    project.notebook("01_one")
+    experiments(0.1)
+    code, output = project.run("--preset", "paper", "--only", "01_one", "--seeds", "1")
+    assert code == 0, output
+    assert project.stored() == ["paper/01_one/seed1.parquet"]
+    # Figures of an incomplete set are drawn, and told what is missing.
+    assert project.lines("figures/paper/01_one.txt") == ["missing: ['results/paper/01_one/seed0.parquet']"]
+
+    # As in a fresh clone: times are arbitrary, Snakemake remembers nothing. Only what is missing runs.
+    shutil.rmtree(project.folder / ".snakemake")
+    edit(project.folder / "notebooks" / "01_one.ipynb")
+    edit(project.folder / "common" / "results.py")
+    assert project.run("--preset", "paper")[0] == 0
+    assert project.runs() == ["01_one [1]", "01_one [0]"]
+    assert project.lines("figures/paper/01_one.txt") == ["missing: []"]
+
+    shutil.rmtree(project.folder / ".snakemake")
+    experiments(0.2)  # the result files tell that they were made with 0.1
+    assert project.run("--preset", "paper", "--seeds", "0")[0] == 0
+    assert project.runs()[2:] == ["01_one [0]"]
+
+    assert project.run("--preset", "paper", "--seeds", "0", "--force")[0] == 0
+    assert project.runs()[3:] == ["01_one [0]"]
+
+
+def test_a_killed_sweep_goes_on_and_leaves_nothing_running(project):
+    project.notebook("01_slow", SLOW)
+    project.experiments(quick={"01_slow": {"parameters": {}}})
+    first = project.start("--preset", "quick")
+    wait_for(lambda: project.lines("kernel.txt"))
+    family = psutil.Process(first.pid).children(recursive=True)
+    assert int(project.lines("kernel.txt")[0]) in [process.pid for process in family]
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate(timeout=60)
+    assert project.stored() == []
+
+    code, output = project.run("--preset", "quick")
+    assert code == 0, output
+    assert project.stored() == ["quick/01_slow/all.parquet"]
+    assert project.lines("resumed.txt") == ["yes"]
+    wait_for(lambda: not any(process.is_running() for process in family))
+
+
+def test_two_runs_at_once_take_turns(project):
+    project.notebook("01_one", "import time; time.sleep(3)")
+    project.experiments(quick={"01_one": {"parameters": {}}})
+    both = [project.start("--preset", "quick") for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum("Another run is under way" in output for output in outputs) == 1
+    assert project.runs() == ["01_one [0, 1]"]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (["--only", "01_on"], "'01_on' is no notebook of the preset 'quick'; there is 01_one; did you mean '01_one'?"),
+        (["--seeds", "3"], "the preset 'quick' runs 01_one in one job each, so no seeds can be chosen"),
+    ],
+)
+def test_a_wrong_call_is_told_in_one_line(project, call, sentence):
+    project.notebook("01_one")
+    project.experiments(quick={"01_one": {"parameters": {}}})
+    assert project.run("--preset", "quick", *call) == (2, f"Error: {sentence}.\n")
