@@ -65,7 +65,7 @@ class GradientNoiseScale:
         return {"noise_scale": scale, "gradient_norm_squared": signal, "gradient_variance": noise}
 
     def _trace(self, task: Task, batch):
-        """Return a function, traced for `batch`, from (x, y, seed) to the mean squared norms of small and of large batches."""
+        """Trace a function from (x, y, seed) to the mean squared norms of small and of large batches."""
         estimator = Backpropagation()
         estimator.build(task)
         per_large = self.large // self.small

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import asdict
 
@@ -16,10 +17,12 @@ class _Progress(tf.train.experimental.PythonState):
         self._identity, self._history, self._callbacks = identity, history, callbacks
 
     def serialize(self) -> str:
+        """Write everything as JSON, which keeps every float exactly, NaN included."""
         counters = [_plain_attributes(callback) for callback in self._callbacks]
         return json.dumps({"identity": self._identity, "history": asdict(self._history), "callbacks": counters})
 
     def deserialize(self, text: str | bytes) -> None:
+        """Fill the history and the callbacks in place."""
         state = json.loads(text)
         self.stored_identity = state["identity"]
         vars(self._history).update(state["history"])
@@ -44,10 +47,12 @@ class RunCheckpoint:
         self._checkpoint = checkpoint
 
     def save(self) -> None:
+        """Write all parts under a temporary name, then rename."""
         if self._folder is not None:
             self._manager.save()
 
     def restore(self) -> None:
+        """Fill all parts from the newest checkpoint, if there is one; refuse that of a run with other settings."""
         if self._folder is None or self._manager.latest_checkpoint is None:
             return
         self._refuse_other_run()
@@ -86,5 +91,10 @@ def _prefixed(prefix: str, settings: dict) -> dict:
 
 
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict:
-    """A callback's counters (EarlyStopping's best and wait, say), which JSON keeps exactly."""
-    return {key: value for key, value in vars(callback).items() if type(value) in (int, float, bool)}
+    """A callback's counters (EarlyStopping's best and wait, say), which JSON keeps exactly.
+
+    Constructor arguments are left out: the new callback has its own, and EarlyStopping flips the sign of one in place.
+    """
+    arguments = inspect.signature(type(callback).__init__).parameters
+    plain = {key: value for key, value in vars(callback).items() if type(value) in (int, float, bool)}
+    return {key: value for key, value in plain.items() if key not in arguments}

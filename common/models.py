@@ -42,7 +42,7 @@ def build(
         A built `keras.Sequential` whose call maps (batch, *input_shape) to (batch, outputs).
 
     Raises:
-        ValueError: unknown name or precision, an input that the network cannot take, or `hidden` where it means nothing.
+        ValueError: unknown name or precision, an input that the network cannot take, `hidden` where it means nothing.
     """
     if name not in NETWORKS:
         raise ValueError(f"network must be one of {sorted(NETWORKS)}, got {name!r}{_nearest(name, NETWORKS)}")

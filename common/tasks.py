@@ -85,7 +85,7 @@ class Task(tf.Module):
 
 
 def classification(network: keras.Model, *, training_mode: bool = True) -> Task:
-    """Softmax cross-entropy in nats on logits (batch, classes) and labels (batch,); the metric is accuracy in [0, 1]."""
+    """Softmax cross-entropy (nats) of logits (batch, classes) and labels (batch,); the metric is accuracy in [0, 1]."""
 
     def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         # Keras' fit hands over labels as float32 and, in mixed precision, logits as bfloat16.
@@ -98,7 +98,7 @@ def classification(network: keras.Model, *, training_mode: bool = True) -> Task:
 
 
 def regression(network: keras.Model, *, training_mode: bool = True) -> Task:
-    """Squared error in squared units of the target; predictions and targets (batch, 1), loss and metric are the same."""
+    """Squared error of predictions (batch, 1), in squared units of the target; loss and metric are the same."""
 
     def squared_error(y: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(tf.square(predictions - y), -1)

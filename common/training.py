@@ -7,6 +7,7 @@ of (seed, step): a run is reproducible to the last bit, and so is one that was k
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,9 +71,10 @@ def train(
         optimizer: any Keras optimizer; it gets the estimate's gradients and nothing else.
         dataset: its validation split is evaluated after every epoch, its test split once, after the last.
         epochs: passes over the training split, ≥ 1.
-        batch_size: examples a step, 1 to the size of the training split. The last batch of an epoch is smaller where the
-            division leaves a remainder, as in Keras, unless `drop_remainder`.
-        seed: decides the order of the examples and everything random in network and estimator (not the initial weights).
+        batch_size: examples a step, 1 to the size of the training split. The last batch of an epoch is smaller where
+            the division leaves a remainder, as in Keras, unless `drop_remainder`.
+        seed: decides the order of the examples and all that is random in network and estimator (initial weights
+            apart).
         callbacks: Keras callbacks; epoch-level hooks and `stop_training` work, batch-level hooks are not called. In
             their logs the names are Keras' own (loss, val_loss, accuracy, val_accuracy).
         diagnostics: called after every epoch with (task, training split, seed, epoch); their numbers join the record.
@@ -117,6 +119,33 @@ def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) ->
     # Steps are counted from 0 up, so a negative number keeps this stream apart from every estimator's.
     key = tf.stack([tf.cast(seed, tf.int64), -tf.cast(epoch, tf.int64)])
     return tf.random.experimental.stateless_shuffle(tf.range(examples), seed=key)
+
+
+def one_epoch(
+    task: Task,
+    estimator: GradientEstimator,
+    optimizer: keras.optimizers.Optimizer,
+    split: Split,
+    *,
+    batch_size: int,
+    seed: int,
+) -> Callable[[], float]:
+    """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
+
+    It is what `train` calls, without evaluation, records and checkpoints: for benchmarks.
+    """
+    estimator.build(task)
+    optimizer.build(task.weights)
+    x, y = _on_device(split)
+    function = _EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
+    function.trace(x, y)
+    epochs = itertools.count(1)
+
+    def run() -> float:
+        totals = function(x, y, tf.constant(seed, tf.int64), tf.constant(next(epochs), tf.int64), 0)
+        return float(totals.loss) / len(split)
+
+    return run
 
 
 def evaluate(task: Task, split: Split) -> tuple[float, float]:

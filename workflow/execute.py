@@ -13,6 +13,8 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -39,6 +41,7 @@ from papermill.exceptions import PapermillExecutionError  # noqa: E402
 
 KERNEL = "python3"  # the kernel that ipykernel installs into every environment
 SECONDS = "logs/{preset}/{experiment}/.{name}.seconds"
+KERNEL_LOG = "logs/{preset}/{experiment}/{name}.kernel.txt"
 _BAR = "{n_fmt} of {total_fmt} cells done, {elapsed} gone, {remaining} left if all cells are alike"
 
 
@@ -69,7 +72,11 @@ def _execute(job: Job) -> None:
     started = time.monotonic()
     result, checkpoints = Path(job.path(RESULT)), fresh_checkpoints(job)
     written = result.stat().st_mtime_ns if result.exists() else None
-    with ProgressLines(str(job)) as bar, ProgressLines(str(job), interval=2.0) as output:
+    with (
+        standard_error_to(Path(job.path(KERNEL_LOG))),
+        ProgressLines(str(job)) as bar,
+        ProgressLines(str(job), interval=2.0) as output,
+    ):
         papermill.execute_notebook(
             job.path(NOTEBOOK),
             job.path(EXECUTED),
@@ -105,6 +112,22 @@ def fresh_checkpoints(job: Job) -> Path:
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def standard_error_to(path: Path) -> Iterator[None]:
+    """Send what processes started meanwhile write to their standard error to a file.
+
+    The notebook's process writes there what it also stores in the notebook, and its last words before a crash.
+    """
+    terminal = os.dup(2)
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def sentence(error: Exception) -> str:

@@ -54,7 +54,7 @@ class GradientEstimator(tf.Module):
 
     @property
     def settings(self) -> dict:
-        """What makes this estimator this one, as plain data: its class, its public numbers and texts, and what it wraps.
+        """What makes this estimator this one, as plain data: class, public numbers and texts, and what it wraps.
 
         A checkpoint made under other settings is refused.
         """

@@ -1,0 +1,15 @@
+"""Every notebook with parameters that make it tiny: one line more for one notebook more."""
+
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+TINY = {
+    "01_baseline_sgd": {
+        "batch_sizes": [128, 512],
+        "reference_batch_size": 128,
+        "epochs": 1,
+        "seeds": [3],
+        "eager_steps": 2,
+    },
+}

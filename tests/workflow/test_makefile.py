@@ -1,0 +1,64 @@
+"""What `make` says and which Python it takes, without installing anything."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = ("figures", "test", "lab", "paper", "benchmark", "lock", "clean", "help")
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Call make in a folder with only the Makefile, and an installation that prints which Python it got."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow" / "install.py").write_text("import sys; sys.exit(f'installing with {sys.executable}')")
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+
+    def make(*arguments, path=os.environ["PATH"]):
+        variables = {"PATH": path, "HOME": str(tmp_path)}
+        command = [shutil.which("make"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+
+    return make
+
+
+def script(folder, name, content):
+    """Write an executable shell script."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{content}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_help_is_the_default_and_lists_every_command(make):
+    done = make()
+    assert done.returncode == 0
+    assert all(f"make {target} " in done.stdout for target in TARGETS)
+
+
+def test_the_first_python_that_runs_is_taken(make, tmp_path):
+    programs = tmp_path / "programs"
+    script(programs, "python3.13", "echo 'shim: no such version' >&2; exit 127")
+    script(programs, "python3.12", f'exec "{sys.executable}" "$@"')
+    for tool in ("sed", "sh"):
+        (programs / tool).symlink_to(shutil.which(tool))
+    done = make("figures", path=str(programs))
+    assert done.returncode != 0
+    assert done.stderr.startswith("installing with ")
+    assert "shim" not in done.stdout + done.stderr
+
+
+def test_no_usable_python_is_told_in_one_sentence(make, tmp_path):
+    script(tmp_path / "programs", "python3.9", "exit 1")
+    done = make("figures", f"PYTHON={tmp_path / 'programs' / 'python3.9'}")
+    assert done.returncode != 0
+    assert done.stderr.startswith("Error: no usable Python 3.11, 3.12 or 3.13 (tried: ")
+    assert "make figures PYTHON=" in done.stderr
