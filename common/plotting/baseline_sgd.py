@@ -110,17 +110,17 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     measured = frame[frame["noise_scale"].notna()] if "noise_scale" in frame else frame.iloc[:0]
     if measured.empty:
         raise NothingToDraw("the results hold no measured noise_scale")
-    series = series_by(measured, "batch_size", "noise scale, run at batch {}")
+    series = series_by(measured, "batch_size")
+    trained_at = " and ".join(str(size) for size in sorted(measured["batch_size"].unique()))
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     _draw_batch_lines(axes, sorted(frame["batch_size"].unique()))
     draw_curves(axes, series, "epoch", "noise_scale")
     axes.set_yscale("log")
     style.log_ticks(axes.yaxis)
     axes.set_ylabel("Gradient noise scale (examples)")
-    _legend_inside(axes)
     caption = (
-        f"Gradient noise scale on {_subject(frame)}, simple estimate from two batch sizes; dotted: the batch "
-        "sizes compared. A batch far below the noise scale averages little of the noise away, one far above it "
+        f"Gradient noise scale on {_subject(frame)} while training at batch {trained_at}, simple estimate from two "
+        "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the noise away, one far above it "
         "wastes examples."
     )
     style.annotate(drawn, spread_note(series), caption, frame)

@@ -1,0 +1,57 @@
+"""What README tells a newcomer to type and to open exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from common import parameters
+from common.plotting import EXPERIMENTS
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+
+
+def test_there_are_commands():
+    assert {"make figures", "make test"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
+def test_make_targets_exist(command):
+    target, *variables = command.split()[1:]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE)
+    for variable in variables:
+        assert f"$({variable.split('=')[0]})" in makefile
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("papermill ")])
+def test_papermill_commands_name_parameters_that_exist(command):
+    words = shlex.split(command)
+    notebook = ROOT / words[1]
+    assert notebook.is_file()
+    fields = parameters.NOTEBOOKS[notebook.stem].model_fields
+    named = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
+    named += [words[i + 1].split(":")[0] for i, word in enumerate(words) if word == "-y"]
+    assert named
+    assert set(named) <= set(fields)
+
+
+def test_plot_commands_name_experiments_that_exist():
+    named = re.findall(r"python -m common\.plotting (\w+)", README)
+    assert named
+    assert set(named) <= set(EXPERIMENTS)
+
+
+def test_links_lead_to_files():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert len(links) >= 6
+    for link in links:
+        assert (ROOT / link).exists(), link
