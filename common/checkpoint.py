@@ -14,18 +14,17 @@ class _Progress(tf.train.experimental.PythonState):
     """The history and the callbacks' counters as a part of the checkpoint, so that one rename commits everything."""
 
     def __init__(self, identity: dict, history, callbacks: list[keras.callbacks.Callback]):
-        self._identity, self._history, self._callbacks = identity, history, callbacks
+        self.history, self._identity, self._callbacks = history, identity, callbacks
 
     def serialize(self) -> str:
         """Write everything as JSON, which keeps every float exactly, NaN included."""
         counters = [_plain_attributes(callback) for callback in self._callbacks]
-        return json.dumps({"identity": self._identity, "history": asdict(self._history), "callbacks": counters})
+        return json.dumps({"identity": self._identity, "history": asdict(self.history), "callbacks": counters})
 
     def deserialize(self, text: str | bytes) -> None:
         """Fill the history and the callbacks in place."""
         state = json.loads(text)
-        self.stored_identity = state["identity"]
-        vars(self._history).update(state["history"])
+        vars(self.history).update(state["history"])
         for callback, counters in zip(self._callbacks, state["callbacks"], strict=False):
             vars(callback).update(counters)
 
@@ -51,31 +50,50 @@ class RunCheckpoint:
         if self._folder is not None:
             self._manager.save()
 
-    def restore(self) -> None:
-        """Fill all parts from the newest checkpoint, if there is one; refuse that of a run with other settings."""
+    def restore(self, epochs: int) -> None:
+        """Fill all parts from the newest checkpoint, if there is one.
+
+        Args:
+            epochs: how many the run is to have; a finished run with fewer counts as running again.
+
+        Raises:
+            ValueError: the checkpoint is that of a run with other settings, or with more epochs.
+        """
         if self._folder is None or self._manager.latest_checkpoint is None:
             return
-        self._refuse_other_run()
+        self._refuse_other_run(epochs)
         self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
+        history = self._progress.history
+        if history.status == "finished" and len(history.epochs) < epochs:
+            history.status = "running"
+            for measure in ("test_loss", "test_metric"):
+                history.epochs[-1].pop(measure, None)
 
-    def _refuse_other_run(self) -> None:
+    def _refuse_other_run(self, epochs: int) -> None:
         """Compare settings before any weight is touched: shapes alone would not notice another learning rate."""
         reader = tf.train.load_checkpoint(self._manager.latest_checkpoint)
         name = next(key for key in reader.get_variable_to_shape_map() if key.startswith("progress"))
-        stored = json.loads(reader.get_tensor(name))["identity"]
+        state = json.loads(reader.get_tensor(name))
+        stored, done = state["identity"], len(state["history"]["epochs"])
         wanted = json.loads(json.dumps(self._identity))
+        if done > epochs:
+            self._refuse("epochs", done, epochs)
         for key in sorted(stored.keys() | wanted.keys()):
             if stored.get(key) != wanted.get(key):
-                raise ValueError(
-                    f"checkpoint_dir {str(self._folder)!r} holds a run with {key} = {stored.get(key)!r}, this one has "
-                    f"{wanted.get(key)!r}: give another folder, or delete that one to start afresh"
-                )
+                self._refuse(key, stored.get(key), wanted.get(key))
+
+    def _refuse(self, setting: str, stored, wanted) -> None:
+        raise ValueError(
+            f"checkpoint_dir {str(self._folder)!r} holds a run with {setting} = {stored!r}, this one has {wanted!r}: "
+            "give another folder, or delete that one to start afresh"
+        )
 
 
 def run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder) -> dict:
     """Say, as flat plain data, what must be equal for a resumed run to be the same run."""
     network = {
-        "weights": [[weight.path, list(weight.shape)] for weight in task.weights],
+        # The last part of the path: Keras counts on the names of layers that nobody named.
+        "weights": [[weight.path.split("/")[-1], list(weight.shape)] for weight in task.weights],
         "training_mode": task.training_mode,
         "precision": sorted({layer.dtype_policy.name for layer in task.network.layers}),
     }

@@ -47,7 +47,7 @@ def fit(
     optimizer.build(task.weights)
     identity = {"trainer": "keras_fit", "seed": seed, "batch_size": batch_size, "dataset": dataset.checksum}
     checkpoint = RunCheckpoint(checkpoint_dir, identity, history, [], task, optimizer, None)
-    checkpoint.restore()
+    checkpoint.restore(epochs)
     done = len(history.epochs)
     keras.utils.set_random_seed(seed + done)
     task.network.compile(optimizer=optimizer, loss=task.loss, metrics=[_metric(task)], jit_compile=False)

@@ -79,7 +79,8 @@ def train(
             their logs the names are Keras' own (loss, val_loss, accuracy, val_accuracy).
         diagnostics: called after every epoch with (task, training split, seed, epoch); their numbers join the record.
         checkpoint_dir: with it, every epoch ends with an atomic checkpoint of network, optimizer, estimator, callbacks'
-            plain counters and history, and a run that finds one goes on from there, bit-identically.
+            plain counters and history, and a run that finds one goes on from there, bit-identically. A finished run
+            is returned as it is, or trained on if more epochs are asked for.
         drop_remainder: leave out the smaller last batch (for estimators that divide the batch).
         jit_compile: compile the epoch with XLA; None decides by the device, see `compiles_with_xla`.
 
@@ -88,7 +89,7 @@ def train(
         weights; it is not an error.
 
     Raises:
-        ValueError: epochs or batch size out of range, or a checkpoint of a run with other settings.
+        ValueError: epochs or batch size out of range, or a checkpoint of a run with other settings or more epochs.
     """
     _check(epochs, batch_size, dataset)
     estimator.build(task)
@@ -102,7 +103,7 @@ def train(
     epoch_function = _EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
     task.network.stop_training = False
     callback_list.on_train_begin()
-    checkpoint.restore()
+    checkpoint.restore(epochs)
     if history.status == "running":
         _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnostics, checkpoint)
     callback_list.on_train_end()

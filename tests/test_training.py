@@ -161,15 +161,17 @@ def test_bfloat16_trains_with_float32_variables(dataset):
     assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
 
 
-def test_keras_callbacks_work(dataset, tmp_path):
+def test_keras_callbacks_work(dataset, tmp_path, capsys):
+    bar = keras.callbacks.ProgbarLogger()
     csv = keras.callbacks.CSVLogger(tmp_path / "log.csv")
     stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=10.0)
     rates = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
     optimizer = keras.optimizers.SGD(0.05)
-    _, history = _train(dataset, optimizer, epochs=5, callbacks=[csv, stop, rates])
+    _, history = _train(dataset, optimizer, epochs=5, callbacks=[bar, csv, stop, rates])
     assert history.status == "stopped"
     assert len(history.epochs) == 2
     assert float(optimizer.learning_rate) == pytest.approx(0.05)
+    assert "val_accuracy" in capsys.readouterr().out
     assert (tmp_path / "log.csv").read_text().splitlines()[0].startswith("epoch,accuracy")
 
 
@@ -234,6 +236,16 @@ def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path, change, words
     with pytest.raises(ValueError, match=r"checkpoint_dir .* holds a run with") as error:
         _train(dataset, epochs=1, checkpoint_dir=tmp_path, **change)
     assert words in str(error.value)
+
+
+def test_more_epochs_train_on_and_fewer_are_refused(dataset, tmp_path):
+    whole, whole_history = _train(dataset, epochs=4)
+    _train(dataset, epochs=2, checkpoint_dir=tmp_path)
+    extended, history = _train(dataset, epochs=4, checkpoint_dir=tmp_path)
+    _assert_same_weights(whole, extended)
+    assert _without_seconds(history) == _without_seconds(whole_history)
+    with pytest.raises(ValueError, match=r"holds a run with epochs = 4, this one has 3"):
+        _train(dataset, epochs=3, checkpoint_dir=tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"batch_size": 201}])

@@ -120,8 +120,8 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_ylabel("Gradient noise scale (examples)")
     caption = (
         f"Gradient noise scale on {_subject(frame)} while training at batch {trained_at}, simple estimate from two "
-        "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the noise away, one far above it "
-        "wastes examples."
+        "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
+        "noise away, one far above it wastes examples."
     )
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
