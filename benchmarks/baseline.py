@@ -24,18 +24,29 @@ def images(examples: int) -> Split:
     return Split(x, rng.integers(0, 10, examples).astype(np.int32))
 
 
-def subjects(data: Split, *, with_xla: bool) -> dict[str, Callable[[], object]]:
-    """Return the competitors, each a function that trains one epoch of `data`."""
-    found = {
-        "our loop, float32": _our_loop(data, "float32"),
-        "Keras fit, tf.data, no XLA": _keras_fit(data, jit_compile=False),
-        "our loop, mixed_bfloat16": _our_loop(data, "mixed_bfloat16"),
-    }
-    if with_xla:
-        found["Keras fit as it comes"] = _keras_fit(data, jit_compile="auto")
-    if importlib.util.find_spec("torch"):
-        found["PyTorch, eager"] = _pytorch(data)
-    return found
+def has_pytorch() -> bool:
+    """Whether PyTorch is installed beside this project; it is no dependency."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def our_loop(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch in our loop."""
+    return _our_loop(data, "float32")
+
+
+def our_loop_bfloat16(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch in our loop, in mixed_bfloat16."""
+    return _our_loop(data, "mixed_bfloat16")
+
+
+def keras_fit(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch in `fit`, fed by tf.data, without XLA."""
+    return _keras_fit(data, jit_compile=False)
+
+
+def keras_fit_as_it_comes(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch in `fit` with Keras' default, which is XLA."""
+    return _keras_fit(data, jit_compile="auto")
 
 
 def _network(precision: str = "float32") -> keras.Sequential:
@@ -55,10 +66,11 @@ def _keras_fit(data: Split, jit_compile: bool | str) -> Callable[[], object]:
     network.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=jit_compile)
     pipeline = tf.data.Dataset.from_tensor_slices((data.x, data.y)).shuffle(len(data)).batch(BATCH)
     pipeline = pipeline.prefetch(tf.data.AUTOTUNE)
-    return lambda: network.fit(pipeline, epochs=1, verbose=0)
+    return lambda: network.fit(pipeline, epochs=1, shuffle=False, verbose=0)
 
 
-def _pytorch(data: Split) -> Callable[[], object]:
+def pytorch(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch of the same network in an eager PyTorch loop."""
     import torch
     from torch import nn
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import keras
@@ -18,15 +20,15 @@ class _Progress(tf.train.experimental.PythonState):
 
     def serialize(self) -> str:
         """Write everything as JSON, which keeps every float exactly, NaN included."""
-        counters = [_plain_attributes(callback) for callback in self._callbacks]
+        counters = {name: _plain_attributes(callback) for name, callback in _named(self._callbacks)}
         return json.dumps({"identity": self._identity, "history": asdict(self.history), "callbacks": counters})
 
     def deserialize(self, text: str | bytes) -> None:
         """Fill the history and the callbacks in place."""
         state = json.loads(text)
         vars(self.history).update(state["history"])
-        for callback, counters in zip(self._callbacks, state["callbacks"], strict=False):
-            vars(callback).update(counters)
+        for name, callback in _named(self._callbacks):
+            vars(callback).update(state["callbacks"].get(name, {}))
 
 
 class RunCheckpoint:
@@ -101,11 +103,21 @@ def run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_rem
     data = {"dataset": [dataset.name, dataset.checksum, len(dataset.train), len(dataset.validation)]}
     # Keras counts its optimizers (sgd, sgd_1, ...): their names say nothing.
     config = {"class": type(optimizer).__name__} | {k: v for k, v in optimizer.get_config().items() if k != "name"}
-    return batches | data | network | _prefixed("estimator", estimator.settings) | _prefixed("optimizer", config)
+    direction = {} if estimator is None else _prefixed("estimator", estimator.settings)
+    return batches | data | network | direction | _prefixed("optimizer", config)
 
 
 def _prefixed(prefix: str, settings: dict) -> dict:
     return {f"{prefix} {key}": json.loads(json.dumps(value, default=str)) for key, value in settings.items()}
+
+
+def _named(callbacks: list[keras.callbacks.Callback]) -> Iterator[tuple[str, keras.callbacks.Callback]]:
+    """Name callbacks by class and count, so that a resumed run may add some of another class."""
+    counts: Counter[str] = Counter()
+    for callback in callbacks:
+        name = type(callback).__name__
+        counts[name] += 1
+        yield f"{name} {counts[name]}", callback
 
 
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict:

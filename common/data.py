@@ -4,7 +4,6 @@ Whatever the machine and however the files were prepared, the same name gives th
 the content is compared with a checksum, and every random split has its own fixed seed.
 """
 
-import difflib
 import hashlib
 import os
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.boston_housing import read_boston_housing
+from common.names import nearest
 from common.prepared_images import DataUnavailable, read_images
 
 __all__ = ["SPECIFICATIONS", "DataUnavailable", "Dataset", "Specification", "Split", "load"]
@@ -172,8 +172,7 @@ def load(
 def _specification(name: str) -> Specification:
     if name in SPECIFICATIONS:
         return SPECIFICATIONS[name]
-    nearest = difflib.get_close_matches(str(name).lower(), SPECIFICATIONS, n=1, cutoff=0.4)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = nearest(name, SPECIFICATIONS)
     raise ValueError(f"There is no data set {name!r}: the names are {', '.join(SPECIFICATIONS)}{hint}")
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from common.checkpoint import RunCheckpoint
+from common.checkpoint import RunCheckpoint, run_identity
 from common.data import Dataset
+from common.models import hash_seed
 from common.tasks import Task
 from common.training import History, evaluate
 
@@ -26,7 +27,9 @@ def fit(
 ) -> History:
     """Train `task.network` with `keras.Model.fit` and return a history like that of `common.training.train`.
 
-    Dropout is on, as always in `fit`; XLA is off, because Keras' default would compile on CPUs, where it is slower.
+    Dropout is on, as always in `fit`; XLA is off, because Keras' default would compile on CPUs, where it is slower. Its
+    seconds include tracing in the first epoch, which Keras does not separate. `fit` does not stop where a loss is no
+    longer finite; this function ends it after that step and says "diverged", but cannot undo the step.
 
     Args:
         task: network, loss and metric; its training mode is `fit`'s own, and must be on.
@@ -45,17 +48,19 @@ def fit(
         raise ValueError("keras fit trains with dropout on: give a task with training_mode=True")
     history = History()
     optimizer.build(task.weights)
-    identity = {"trainer": "keras_fit", "seed": seed, "batch_size": batch_size, "dataset": dataset.checksum}
+    identity = {"trainer": "keras_fit"} | run_identity(task, None, optimizer, dataset, batch_size, seed, False)
     checkpoint = RunCheckpoint(checkpoint_dir, identity, history, [], task, optimizer, None)
     checkpoint.restore(epochs)
     done = len(history.epochs)
-    keras.utils.set_random_seed(seed + done)
+    # Another stream for every (seed, epochs done): a run resumed in epoch 2 must not replay the order of epoch 1.
+    keras.utils.set_random_seed(hash_seed(seed, done))
     task.network.compile(optimizer=optimizer, loss=task.loss, metrics=[_metric(task)], jit_compile=False)
     if history.status == "running":
         recorder = _Recorder(history, checkpoint, -(-len(dataset.train) // batch_size), epochs)
         _fit(task, dataset, batch_size, epochs, done, recorder)
-        history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
-        history.status = "finished" if np.isfinite(history.epochs[-1]["train_loss"]) else "diverged"
+        if history.status == "running":
+            history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
+            history.status = "finished"
         checkpoint.save()
     return history
 
@@ -95,6 +100,13 @@ class _Recorder(keras.callbacks.Callback):
     def on_test_end(self, logs=None):
         self._evaluating += time.perf_counter() - self._test_start
 
+    def on_train_batch_end(self, batch, logs=None):
+        # Keras reports the running mean of the epoch, which stays non-finite once one loss was.
+        if not np.isfinite(logs["loss"]):
+            self._history.status = "diverged"
+            self._history.diverged_step = len(self._history.epochs) * self._steps + batch + 1
+            self.model.stop_training = True
+
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start - self._evaluating
         before = self._history.epochs[-1]["seconds"] if self._history.epochs else 0.0
@@ -109,5 +121,8 @@ class _Recorder(keras.callbacks.Callback):
             "validation_metric": logs.get("val_metric", np.nan),
         }
         self._history.epochs.append(record)
-        if epoch + 1 < self._epochs:
+        if self._history.status == "diverged":
+            record["step"] = self._history.diverged_step
+            record["cost"] = float(self._history.diverged_step)
+        elif epoch + 1 < self._epochs:
             self._checkpoint.save()

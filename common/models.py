@@ -6,15 +6,16 @@ arguments and of nothing global, and it sets the precision of every layer.
 
 from __future__ import annotations
 
-import difflib
 import itertools
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
 from keras import layers
+
+from common.atomic import replacing
+from common.names import nearest
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -45,10 +46,10 @@ def build(
         ValueError: unknown name or precision, an input that the network cannot take, `hidden` where it means nothing.
     """
     if name not in NETWORKS:
-        raise ValueError(f"network must be one of {sorted(NETWORKS)}, got {name!r}{_nearest(name, NETWORKS)}")
+        raise ValueError(f"network must be one of {sorted(NETWORKS)}, got {name!r}{nearest(name, NETWORKS)}")
     if precision not in PRECISIONS:
         raise ValueError(
-            f"precision must be one of {list(PRECISIONS)}, got {precision!r}{_nearest(precision, PRECISIONS)}"
+            f"precision must be one of {list(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}"
         )
     if name != "mlp" and len(input_shape) != 3:
         raise ValueError(
@@ -63,16 +64,12 @@ def build(
 
 def save(network: keras.Model, path: str | Path) -> None:
     """Save architecture and weights to a `.keras` file, atomically; the optimizer is not part of a network."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     optimizer, network.optimizer = getattr(network, "optimizer", None), None
     try:
-        network.save(temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            network.save(temporary)
     finally:
         network.optimizer = optimizer
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> keras.Model:
@@ -169,8 +166,3 @@ def _mlp(make: _Layers, hidden: Sequence[int]) -> list[layers.Layer]:
 
 
 NETWORKS = {"mnist_convnet": _mnist_convnet, "lenet5": _lenet5, "leaky_convnet": _leaky_convnet, "mlp": _mlp}
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    match = difflib.get_close_matches(str(name), list(known), 1)
-    return f"; did you mean {match[0]!r}?" if match else ""

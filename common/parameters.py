@@ -7,13 +7,15 @@ injects included, so that a misspelt `papermill -p learning_rat 0.1`, which pape
 from __future__ import annotations
 
 import ast
-import difflib
+import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from common.data import SPECIFICATIONS
+from common.names import nearest
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
 
@@ -27,7 +29,15 @@ class ParameterError(ValueError):
 
 def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("a number is needed, not true or false")
+        raise ValueError("a number, not true or false")
+    return value
+
+
+def _spelled_whole(value: Any) -> Any:
+    """Take a text such as "1e1", which YAML makes of an unquoted 1e1, for the whole number it spells."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, OverflowError):
+            return int(float(value)) if float(value).is_integer() else value
     return value
 
 
@@ -39,7 +49,7 @@ def _as_list(value: Any) -> Any:
 
 
 Real = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Whole = Annotated[int, BeforeValidator(_no_boolean), BeforeValidator(_spelled_whole)]
 Positive = Annotated[Real, Field(gt=0)]
 Count = Annotated[Whole, Field(ge=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
@@ -52,9 +62,11 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    notebook: ClassVar[str]
+
     seeds: Seeds
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    result_file: str
+    result_file: str = ""
     checkpoint_dir: str = ""
     tensorboard_dir: str = ""
     weights_file: str = ""
@@ -62,18 +74,26 @@ class Parameters(BaseModel):
     @model_validator(mode="after")
     def _files(self) -> Parameters:
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "each seed once")
-        ending = self.result_file.endswith(".parquet")
-        _require(ending, "result_file", self.result_file, "a file name that ends in .parquet")
+        good = not self.result_file or self.result_file.endswith(".parquet")
+        _require(good, "result_file", self.result_file, "empty or a file name that ends in .parquet")
         good = not self.weights_file or self.weights_file.endswith(".keras")
         _require(good, "weights_file", self.weights_file, "empty or a file name that ends in .keras")
         return self
+
+    @property
+    def result_path(self) -> Path:
+        """Where the last cell writes: `result_file`, or results/own/ of this repository from any working folder."""
+        own = Path(__file__).resolve().parents[1] / "results" / "own"
+        return Path(self.result_file) if self.result_file else own / f"{self.notebook}.parquet"
 
 
 class BaselineSGD(Parameters):
     """Parameters of 01_baseline_sgd."""
 
+    notebook = "01_baseline_sgd"
+
     dataset: Literal["digits", "mnist", "fashion_mnist"]
-    validation: Annotated[Whole, Field(ge=1)] | None
+    validation: Annotated[Whole, Field(ge=0)] | None
     network: Literal["mnist_convnet", "lenet5", "leaky_convnet"]
     batch_sizes: Counts
     reference_batch_size: Count
@@ -111,7 +131,7 @@ class BaselineSGD(Parameters):
         return self
 
 
-NOTEBOOKS: dict[str, type[Parameters]] = {"01_baseline_sgd": BaselineSGD}
+NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in (BaselineSGD,)}
 
 
 def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> Parameters:
@@ -130,7 +150,10 @@ def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> 
     Raises:
         ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
     """
-    return validate(notebook, {name: namespace[name] for name in _parameter_names(cells) if name in namespace})
+    names = _parameter_names(cells)
+    if not names:
+        raise ParameterError(f"no parameters: run the cell that begins with {PARAMETER_CELL_MARK!r} before this one")
+    return validate(notebook, {name: namespace[name] for name in names if name in namespace})
 
 
 def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
@@ -168,7 +191,7 @@ def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
     value = entry["input"]
     if entry["type"] == "extra_forbidden":
         return (
-            f"unknown parameter {name!r} (= {value!r}){_nearest(name, model.model_fields)}; known are {_listed(model)}"
+            f"unknown parameter {name!r} (= {value!r}){nearest(name, model.model_fields)}; known are {_listed(model)}"
         )
     if entry["type"] == "missing":
         return f"parameter {name!r} is missing: the parameters cell must define it"
@@ -176,7 +199,11 @@ def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
         return str(entry["ctx"]["error"])
     if entry["type"] == "literal_error":
         allowed = entry["ctx"]["expected"]
-        return f"parameter {name!r} must be {allowed}, got {value!r}{_nearest(str(value), _quoted(allowed))}"
+        return f"parameter {name!r} must be {allowed}, got {value!r}{nearest(str(value), _quoted(allowed))}"
+    if entry["type"] in ("too_short", "too_long"):
+        length = entry["ctx"].get("min_length") or entry["ctx"]["max_length"]
+        bound = "at least" if entry["type"] == "too_short" else "at most"
+        return f"parameter {name!r} must be a list of {bound} {length} value{'s' * (length > 1)}, got {value!r}"
     message = entry["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"parameter {name!r} must be {message}, got {value!r}"
 
@@ -184,11 +211,6 @@ def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
 def _require(condition: bool, name: str, value: Any, allowed: str) -> None:
     if not condition:
         raise ValueError(f"parameter {name!r} must be {allowed}, got {value!r}")
-
-
-def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    match = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {match[0]!r}?" if match else ""
 
 
 def _quoted(text: str) -> list[str]:

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.atomic import replacing
+
 IMAGE_SHAPE = (28, 28, 1)
 CACHE_NAME = "decoded_uint8.bin"
 
@@ -243,7 +245,8 @@ def _write_cache(name: str, folder: Path, arrays: list[np.ndarray]) -> np.ndarra
     beside, in_user_cache = _cache_files(name, folder)
     for file in [beside, in_user_cache] if _may_write(folder) else [in_user_cache]:
         try:
-            _write_atomically(file, content)
+            with replacing(file) as temporary:
+                content.tofile(temporary)
             return content
         except OSError as error:
             problem = f"{file} ({error.strerror or error})"
@@ -256,13 +259,3 @@ def _write_cache(name: str, folder: Path, arrays: list[np.ndarray]) -> np.ndarra
 def _may_write(folder: Path) -> bool:
     """Whether the folder is meant to be written: for root, os.access says yes even where nobody has the permission."""
     return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
-
-
-def _write_atomically(file: Path, content: np.ndarray) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        content.tofile(temporary)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,12 +6,9 @@ tables are drawn from such files alone. A run that diverged keeps its curve and 
 wherever runs are summarized, and never averaged in.
 """
 
-import difflib
 import json
 import os
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from common.atomic import replacing
+from common.names import nearest
 from common.provenance import provenance
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "parameter_columns",
     "provenance",
     "read",
-    "replacing",
     "run_columns",
     "run_frame",
     "summarize",
@@ -232,33 +230,9 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
     ).reset_index()
 
 
-@contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary name in the same folder that takes the place of `path` when the block succeeds.
-
-    Args:
-        path: the file to write; its folder is made if needed.
-
-    Yields:
-        The temporary path (hidden, so that no search for result files finds it).
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _check_choice(role: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{role} {value!r} is unknown; there is {', '.join(allowed)}{hint}")
+        raise ValueError(f"{role} {value!r} is unknown; there is {', '.join(allowed)}{nearest(value, allowed)}")
 
 
 def _scalar(value: Any) -> Any:

@@ -2,13 +2,16 @@
 
 The data sit on the device as one tensor, the order of epoch e is a stateless shuffle of (seed, e) and the steps are a
 loop inside the traced function, so that no step waits for Python or for an input pipeline. All randomness is a function
-of (seed, step): a run is reproducible to the last bit, and so is one that was killed and resumed.
+of (seed, step): on the same device and number of threads, a run is reproducible to the last bit, and so is one that was
+killed and resumed. (On GPUs only with `tf.config.experimental.enable_op_determinism()`: some kernels there add up in
+whatever order their threads finish.)
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +79,9 @@ def train(
         seed: decides the order of the examples and all that is random in network and estimator (initial weights
             apart).
         callbacks: Keras callbacks; epoch-level hooks and `stop_training` work, batch-level hooks are not called. In
-            their logs the names are Keras' own (loss, val_loss, accuracy, val_accuracy).
+            their logs the names are Keras' own (loss, val_loss, accuracy, val_accuracy). A resumed run restores their
+            counters (by class), not what else they hold: not the weights that EarlyStopping keeps for
+            `restore_best_weights`, and a CSVLogger needs `append=True`.
         diagnostics: called after every epoch with (task, training split, seed, epoch); their numbers join the record.
         checkpoint_dir: with it, every epoch ends with an atomic checkpoint of network, optimizer, estimator, callbacks'
             plain counters and history, and a run that finds one goes on from there, bit-identically. A finished run
@@ -85,8 +90,8 @@ def train(
         jit_compile: compile the epoch with XLA; None decides by the device, see `compiles_with_xla`.
 
     Returns:
-        The history. A run that is no longer finite ends with status "diverged" and keeps its curve and its last finite
-        weights; it is not an error.
+        The history. A run that is no longer finite ends with status "diverged" and keeps its curve and the weights
+        from before the refused step; it is not an error.
 
     Raises:
         ValueError: epochs or batch size out of range, or a checkpoint of a run with other settings or more epochs.
@@ -115,11 +120,37 @@ def compiles_with_xla() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
+def epoch_order(examples: int, seed: int, epoch: int) -> tf.Tensor:
     """Return the order of the examples in an epoch counted from 1: (examples,) int32, a function of (seed, epoch)."""
     # Steps are counted from 0 up, so a negative number keeps this stream apart from every estimator's.
-    key = tf.stack([tf.cast(seed, tf.int64), -tf.cast(epoch, tf.int64)])
+    key = tf.constant([seed, -epoch], tf.int64)
     return tf.random.experimental.stateless_shuffle(tf.range(examples), seed=key)
+
+
+def device() -> str:
+    """Name what TensorFlow runs on, for the provenance: "GPU, NVIDIA A100" or "CPU, 2 threads"."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return f"GPU, {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
+    return f"CPU, {os.environ.get('TF_NUM_INTRAOP_THREADS', os.cpu_count())} threads"
+
+
+def one_step(
+    task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return the update loop's body, from (x, y, seed) to the loss: an estimate and an update, to look at or to time.
+
+    It runs eagerly as it is, and compiled inside `tf.function`. Unlike `train`'s step it does not check that all is
+    finite. `task` must have been given to `estimator.build`.
+    """
+    optimizer.build(task.weights)
+
+    def step(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        estimate = estimator.estimate(x, y, seed)
+        optimizer.apply(estimate.gradients, task.weights)
+        return estimate.loss
+
+    return step
 
 
 def one_epoch(
@@ -143,7 +174,7 @@ def one_epoch(
     epochs = itertools.count(1)
 
     def run() -> float:
-        totals = function(x, y, tf.constant(seed, tf.int64), tf.constant(next(epochs), tf.int64), 0)
+        totals = function(x, y, seed, next(epochs), 0)
         return float(totals.loss) / len(split)
 
     return run
@@ -173,6 +204,9 @@ def _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnost
             history.status = "stopped"
         if history.status == "running" and epoch < epochs:
             checkpoint.save()
+    if history.status == "running" and not _is_finite(task.weights):
+        # The last update overflowed, and no step came after it to notice.
+        history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
     if history.status != "diverged":
         history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
     if history.status == "running":
@@ -180,11 +214,15 @@ def _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnost
     checkpoint.save()
 
 
+def _is_finite(tensors: Iterable[tf.Tensor]) -> bool:
+    return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
+
+
 def _train_epoch(history: History, epoch_function: _EpochFunction, x, y, seed: int, epoch: int) -> dict[str, float]:
     """Run one epoch and return its record; a non-finite step sets the history's status."""
     before = history.epochs[-1] if history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
     start = time.perf_counter()
-    totals = epoch_function(x, y, tf.constant(seed, tf.int64), tf.constant(epoch, tf.int64), before["step"])
+    totals = epoch_function(x, y, seed, epoch, before["step"])
     totals = _Totals(*(value.numpy().item() for value in totals))
     seconds = time.perf_counter() - start
     if not totals.finite:
@@ -222,20 +260,23 @@ class _EpochFunction:
         """Trace for these data and return the seconds it took."""
         start = time.perf_counter()
         traced = tf.function(self._epoch, jit_compile=self._jit_compile, autograph=False)
-        self._traced = traced.get_concrete_function(_spec(x), _spec(y), *[tf.TensorSpec((), tf.int64)] * 3)
+        scalar = tf.TensorSpec((), tf.int64)
+        order = tf.TensorSpec(x.shape[:1], tf.int32)
+        self._traced = traced.get_concrete_function(_spec(x), _spec(y), order, scalar, scalar)
         return time.perf_counter() - start
 
-    def __call__(self, x, y, seed: tf.Tensor, epoch: tf.Tensor, steps_before: int) -> _Totals:
-        return self._traced(x, y, seed, epoch, tf.constant(steps_before, tf.int64))
+    def __call__(self, x, y, seed: int, epoch: int, steps_before: int) -> _Totals:
+        # Outside the traced function: XLA knows no stateless shuffle.
+        order = epoch_order(len(x), seed, epoch)
+        return self._traced(x, y, order, tf.constant(seed, tf.int64), tf.constant(steps_before, tf.int64))
 
-    def _epoch(self, x, y, seed, epoch, steps_before) -> _Totals:
+    def _epoch(self, x, y, order, seed, steps_before) -> _Totals:
         examples, size = x.shape[0], self._batch_size
         full_steps = examples // size
-        order = epoch_order(examples, seed, epoch)
 
         def step(totals: _Totals, batch_size: int) -> _Totals:
             start = tf.cast(totals.steps, tf.int32) * size
-            chosen = tf.ensure_shape(order[start : start + batch_size], (batch_size,))
+            chosen = tf.slice(order, [start], [batch_size])  # unlike order[a:b], of static shape, which XLA needs
             step_seed = tf.stack([seed, steps_before + totals.steps])
             return self._step(tf.gather(x, chosen), tf.gather(y, chosen), step_seed, totals)
 

@@ -434,7 +434,7 @@ def test_an_interrupted_write_leaves_nothing_behind(fake, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepared_images.os, "replace", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_fake()
     assert [file.name for file in fake.folder.iterdir()] == ["dataset_info.json"]
@@ -444,7 +444,7 @@ def test_a_full_disk_is_said_and_the_data_are_returned_all_the_same(fake, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepared_images, "_write_atomically", full)
+    monkeypatch.setattr(prepared_images, "replacing", full)
     with pytest.warns(UserWarning, match=r"could not be kept in .*No space left on device"):
         dataset = load("fashion_mnist", 0)
     assert_is_published(dataset, fake)

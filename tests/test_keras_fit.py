@@ -37,15 +37,42 @@ def test_records_what_keras_says(dataset):
     assert (last["test_loss"], last["test_metric"]) == training.evaluate(task, dataset.test)
 
 
-def test_goes_on_after_the_last_full_epoch(dataset, tmp_path):
+def test_a_finished_run_is_returned_as_it_is(dataset, tmp_path):
     first = _fit(dataset, _task(), epochs=2, checkpoint_dir=tmp_path)
     again = _fit(dataset, _task(), epochs=2, checkpoint_dir=tmp_path)
     assert again.epochs == first.epochs
 
 
+def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
+    def interrupt(self, batch, logs=None):
+        if len(self._history.epochs) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras_fit._Recorder, "on_train_batch_begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(dataset, _task(), epochs=4, checkpoint_dir=tmp_path)
+    monkeypatch.undo()
+    resumed = _fit(dataset, _task(), epochs=4, checkpoint_dir=tmp_path)
+    whole = _fit(dataset, _task(), epochs=4)
+    assert [record["step"] for record in resumed.epochs] == [3, 6, 9, 12]
+    for a, b in zip(resumed.epochs[:2], whole.epochs[:2], strict=True):
+        assert a["train_loss"] == b["train_loss"]
+    assert resumed.status == "finished"
+
+
+def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path):
+    _fit(dataset, _task(), epochs=1, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"optimizer learning_rate = 0\.05.*, this one has 5\.0"):
+        keras_fit.fit(
+            _task(), keras.optimizers.SGD(5.0), dataset, epochs=1, batch_size=32, seed=0, checkpoint_dir=tmp_path
+        )
+
+
 def test_a_huge_learning_rate_is_a_result(dataset):
     history = keras_fit.fit(_task(), keras.optimizers.SGD(1e30), dataset, epochs=2, batch_size=32, seed=0)
     assert history.status == "diverged"
+    assert history.diverged_step == history.epochs[-1]["step"] <= 3
+    assert "test_loss" not in history.epochs[-1]
 
 
 def test_refuses_a_task_that_fit_would_not_train_as_told(dataset):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,8 @@ def test_numbers_get_their_proper_type():
     assert isinstance(_validate(learning_rate=1).learning_rate, float)
     assert _validate(learning_rate="1e-3").learning_rate == 0.001  # what YAML makes of an unquoted 1e-3
     assert _validate(epochs="3").epochs == 3
+    assert _validate(epochs="1e1").epochs == 10
+    assert _validate(validation=0).validation == 0
     assert _validate(epochs=3.0).epochs == 3
 
 
@@ -55,14 +58,14 @@ def test_one_value_for_a_list():
         ({"learning_rate": -0.1}, ["'learning_rate' must be greater than 0, got -0.1"]),
         ({"learning_rate": "fast"}, ["'learning_rate' must be a valid number", "got 'fast'"]),
         ({"learning_rate": float("nan")}, ["'learning_rate' must be a finite number, got nan"]),
-        ({"learning_rate": True}, ["'learning_rate' must be a number", "got True"]),
+        ({"learning_rate": True}, ["parameter 'learning_rate' must be a number, not true or false, got True"]),
         ({"epochs": 2.5}, ["'epochs' must be", "integer", "got 2.5"]),
         ({"epochs": 0}, ["'epochs' must be greater than or equal to 1, got 0"]),
         ({"dataset": "minst"}, ["'dataset' must be", "'digits'", "got 'minst'; did you mean 'mnist'?"]),
         ({"dataset": "diabetes"}, ["'dataset' must be", "got 'diabetes'"]),
         ({"network": "lenet"}, ["'network' must be", "got 'lenet'; did you mean 'lenet5'?"]),
         ({"precision": "bfloat16"}, ["'precision' must be", "did you mean 'mixed_bfloat16'?"]),
-        ({"seeds": []}, ["'seeds' must", "at least 1 item", "got []"]),
+        ({"seeds": []}, ["parameter 'seeds' must be a list of at least 1 value, got []"]),
         ({"seeds": [0, 0]}, ["'seeds' must be each seed once, got [0, 0]"]),
         ({"seeds": [-1]}, ["'seeds' must be greater than or equal to 0, got -1"]),
         ({"batch_sizes": [60_000]}, ["'batch_sizes' must be at most the 55,000 training examples", "got [60000]"]),
@@ -70,7 +73,8 @@ def test_one_value_for_a_list():
         ({"reference_batch_size": 100}, ["'reference_batch_size' must be one of batch_sizes [64, 128], got 100"]),
         ({"validation": 60_000}, ["'validation' must be below the 60,000 examples of 'mnist', got 60000"]),
         ({"noise_scale_batches": [64, 100]}, ["'noise_scale_batches' must be [small, large]", "got [64, 100]"]),
-        ({"result_file": "out.csv"}, ["'result_file' must be a file name that ends in .parquet, got 'out.csv'"]),
+        ({"result_file": "out.csv"}, ["'result_file' must be empty or a file name that ends in .parquet", "'out.csv'"]),
+        ({"noise_scale_batches": [64]}, ["'noise_scale_batches' must be a list of at least 2 values, got [64]"]),
         ({"weights_file": "w.h5"}, ["'weights_file' must be empty or a file name that ends in .keras, got 'w.h5'"]),
     ],
 )
@@ -112,6 +116,19 @@ def test_the_injected_cell_counts():
 def test_other_names_of_the_session_do_not_count():
     cells = _cells("check()", "history = 3")
     assert check("01_baseline_sgd", [*cells, "check()"], GOOD | {"history": 3}).epochs == 15
+
+
+def test_a_session_without_the_parameters_cell_is_told_so():
+    with pytest.raises(ParameterError, match="no parameters: run the cell that begins with '# Parameters'"):
+        check("01_baseline_sgd", ["", "check()"], {})
+
+
+def test_results_go_into_the_repository_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert _validate().result_path == Path("out.parquet")
+    default = _validate(result_file="").result_path
+    assert default.parts[-3:] == ("results", "own", "01_baseline_sgd.parquet")
+    assert (default.parents[2] / "pyproject.toml").is_file()
 
 
 def test_a_mistake_mended_in_the_session_is_forgotten():

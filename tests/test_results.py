@@ -168,8 +168,8 @@ def test_killed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "all.parquet"
     results.write(run(), path, {})
     code = (
-        "import os, signal, sys\nfrom common import results\n"
-        "with results.replacing(sys.argv[1]) as new:\n"
+        "import os, signal, sys\nfrom common.atomic import replacing\n"
+        "with replacing(sys.argv[1]) as new:\n"
         "    new.write_bytes(b'PAR1 half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     root = Path(results.__file__).parent.parent

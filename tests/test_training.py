@@ -69,6 +69,22 @@ def test_equals_keras_fit_on_the_same_order(dataset, optimizer):
         assert difference < 1e-5, a.path
 
 
+def test_xla_computes_the_same(dataset):
+    """What a GPU gets by default, remainder batch included."""
+    task, history = _train(dataset, task=_task(), jit_compile=True)
+    reference, _ = _train(dataset, task=_task(), jit_compile=False)
+    assert history.status == "finished"
+    for a, b in zip(task.weights, reference.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
+
+
+def test_xla_trains_with_dropout(dataset):
+    """Its random numbers may come from another generator, so the masks need not be the same."""
+    _, history = _train(dataset, jit_compile=True)
+    assert history.status == "finished"
+    assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
+
+
 def test_same_seed_is_bit_identical_and_another_is_not(dataset):
     first, first_history = _train(dataset)
     second, second_history = _train(dataset)
@@ -129,6 +145,35 @@ def test_a_huge_learning_rate_diverges_with_its_step_and_curve(digits):
     assert history.epochs[-1]["step"] == history.diverged_step
     assert not math.isfinite(history.epochs[-1]["train_loss"])
     assert "test_loss" not in history.epochs[-1]
+
+
+def test_an_overflow_in_the_last_update_is_no_success(dataset):
+    class Explodes(Backpropagation):
+        def estimate(self, x, y, seed):
+            estimate = super().estimate(x, y, seed)
+            huge = tf.where(seed[1] == 20, 3e38, 1.0)  # the last of 21 steps: finite, but not times the rate
+            return estimate._replace(gradients=[tf.ones_like(g) * huge for g in estimate.gradients])
+
+    task = _task()
+    optimizer = keras.optimizers.SGD(10.0)
+    history = training.train(task, Explodes(), optimizer, dataset, epochs=3, batch_size=32, seed=5)
+    assert (history.status, history.diverged_step) == ("diverged", 21)
+    assert "test_loss" not in history.epochs[-1]
+
+
+def test_one_step_is_the_body_of_the_loop(dataset):
+    first, second = _task(), _task()
+    estimator = Backpropagation()
+    estimator.build(first)
+    step = training.one_step(first, estimator, keras.optimizers.SGD(0.05))
+    order = training.epoch_order(200, 5, 1).numpy()
+    for number in range(6):
+        chosen = order[32 * number : 32 * (number + 1)]
+        x, y = tf.constant(dataset.train.x[chosen]), tf.constant(dataset.train.y[chosen])
+        step(x, y, tf.constant([5, number], tf.int64))
+    _train(dataset, task=second, epochs=1, drop_remainder=True)
+    for a, b in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
 
 
 def test_a_refused_step_leaves_the_weights_alone(dataset):

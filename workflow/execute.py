@@ -25,6 +25,7 @@ from workflow.experiments import (
     EXECUTED,
     NOTEBOOK,
     RESULT,
+    STOPPED,
     Job,
     WorkflowError,
     code_files,
@@ -59,12 +60,13 @@ def execute(job: Job) -> None:
     # An earlier run of this job may still be dying (see stop_with_parent): never write beside it.
     with FileLock(job.path("logs/{preset}/{experiment}/.{name}.lock")):
         error_file = Path(job.path(ERROR))
-        error_file.unlink(missing_ok=True)
+        error_file.write_text(STOPPED + "\n", encoding="utf-8")  # what is true if this process is killed
         try:
             _execute(job)
         except Exception as error:
             error_file.write_text(sentence(error) + "\n", encoding="utf-8")
             raise WorkflowError(f"{job} failed: {sentence(error)}") from error
+        error_file.unlink(missing_ok=True)
 
 
 def _execute(job: Job) -> None:
@@ -100,7 +102,7 @@ def _execute(job: Job) -> None:
 
 
 def fresh_checkpoints(job: Job) -> Path:
-    """Name the job's checkpoint folder and remove those of other code or parameters.
+    """Name the job's checkpoint folder; remove those of other code or parameters, but keep hours of the paper's.
 
     A run that was killed goes on from its checkpoints only if parameters, notebook and imported code are the same.
     """
@@ -109,8 +111,16 @@ def fresh_checkpoints(job: Job) -> Path:
         digest.update(Path(source).read_bytes())
     folder = Path(f"{job.path(CHECKPOINTS)}-{digest.hexdigest()[:12]}")
     for other in folder.parent.glob(f"{job.name}-*"):
-        if other != folder:
+        if other == folder:
+            continue
+        if job.preset == "paper":
+            fate = "kept: they serve again if code and parameters are put back, else delete them"
+        else:
             shutil.rmtree(other, ignore_errors=True)
+            fate = "removed"
+        print(
+            f"{job}: the checkpoints in {other} were made by other code or parameters, so they are {fate}", flush=True
+        )
     return folder
 
 

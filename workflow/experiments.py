@@ -23,11 +23,33 @@ CHECKPOINTS = "results/.checkpoints/{preset}/{experiment}/{name}"
 FIGURES_DRAWN = "figures/{preset}/.{experiment}.drawn"
 FIGURES_LOG = "logs/{preset}/{experiment}/figures.txt"
 
+# A job's error file holds this until it has ended; so a job without an end is known, though its earlier result is kept.
+STOPPED = "it was stopped before it could say why, logs/snakemake.txt may tell; started again, it goes on"
+
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class WorkflowError(Exception):
     """A mistake in the call or in experiments.yml, told in one sentence."""
+
+
+class _RepeatedKeyError(Exception):
+    """A key stands twice in one mapping."""
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML as it is meant: PyYAML silently takes the last of several values of a key."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in first:
+                raise _RepeatedKeyError(
+                    f"{key.value} in line {line} is already in line {first[key.value]}; remove one of them"
+                )
+            first[str(key.value)] = line
+        return super().construct_mapping(node, deep)
 
 
 @dataclass(frozen=True)
@@ -97,9 +119,11 @@ def load(path: Path = EXPERIMENTS_FILE) -> Experiments:
         WorkflowError: one sentence that names the entry, what is wrong with it and the nearest valid name.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except FileNotFoundError:
         raise WorkflowError(f"{path} does not exist; it says which notebooks a preset runs") from None
+    except _RepeatedKeyError as error:
+        raise WorkflowError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         raise WorkflowError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
     try:

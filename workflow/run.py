@@ -5,12 +5,14 @@ and its log. A run that was killed goes on where it stopped when it is started a
 """
 
 import argparse
+import ast
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,8 +21,10 @@ from workflow.experiments import (
     EXECUTED,
     FIGURES_DRAWN,
     FIGURES_LOG,
+    NOTEBOOK,
     PRESETS,
     RESULT,
+    STOPPED,
     Job,
     WorkflowError,
     select,
@@ -29,6 +33,8 @@ from workflow.experiments import (
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEFILE = "workflow/Snakefile"
 SNAKEMAKE_LOG = Path("logs/snakemake.txt")
+# Parameters that say where something is written.
+FILES = ("result_file", "checkpoint_dir", "tensorboard_dir", "weights_file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,12 +65,14 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
     SNAKEMAKE_LOG.parent.mkdir(exist_ok=True)
     SNAKEMAKE_LOG.write_text("", encoding="utf-8")
-    for job in jobs:
-        Path(job.path(ERROR)).unlink(missing_ok=True)  # else a job that never starts would repeat an old error
     results = [job.path(RESULT) for job in jobs]
-    again = results if options.force else [job.path(RESULT) for job in jobs if has_other_parameters(job)]
-    sound = snakemake(results, options, ["--forcerun", *again] if again else [])
-    failed = [job for job in jobs if not Path(job.path(RESULT)).exists()]
+    again = [job for job in jobs if options.force or did_not_end(job) or has_other_parameters(job)]
+    for job in again:
+        # Kept until the job has ended: after a kill these jobs are known, though their earlier results are there.
+        Path(job.path(ERROR)).parent.mkdir(parents=True, exist_ok=True)
+        Path(job.path(ERROR)).write_text(STOPPED + "\n", encoding="utf-8")
+    sound = snakemake(results, options, ["--forcerun", *(job.path(RESULT) for job in again)] if again else [])
+    failed = [job for job in jobs if did_not_end(job) or not Path(job.path(RESULT)).exists()]
     undrawn = draw_figures(jobs, options)
     for line in summary(jobs, failed, undrawn):
         print(line, flush=True)
@@ -106,8 +114,13 @@ def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str])
     return True
 
 
+def did_not_end(job: Job) -> bool:
+    """Whether the job failed, was killed or has not started since a run asked for it."""
+    return Path(job.path(ERROR)).exists()
+
+
 def has_other_parameters(job: Job) -> bool:
-    """Whether a stored result was made with other parameters than the job's.
+    """Whether a stored result was made with other parameters than the job's and, for the rest, the notebook's defaults.
 
     Snakemake remembers parameters only in the working copy where it ran; the result file carries them anywhere.
     """
@@ -122,7 +135,32 @@ def has_other_parameters(job: Job) -> bool:
         stored = json.loads(notes[b"provenance"])["parameters"]
     except (ArrowException, OSError, KeyError, ValueError):
         return True  # unreadable: made again
-    return any(name not in stored or stored[name] != value for name, value in job.parameters.items())
+    wanted = notebook_defaults(job) | dict(job.parameters)
+    if job.preset == "paper":
+        # A parameter that the notebook gained later does not make hours of training outdated.
+        wanted = {name: value for name, value in wanted.items() if name in stored or name in job.parameters}
+    # [value]: the stored ones are checked, and the check makes a list of a single value where a list is meant.
+    return any(name not in stored or stored[name] not in (value, [value]) for name, value in wanted.items())
+
+
+def notebook_defaults(job: Job) -> dict[str, Any]:
+    """Read what the notebook's cell "parameters" sets, except files and folders, which change no number.
+
+    Papermill's own reading takes seconds to import. A notebook that cannot be read tells so itself when it runs.
+    """
+    try:
+        cells = json.loads(Path(job.path(NOTEBOOK)).read_text(encoding="utf-8"))["cells"]
+        tagged = [cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+        statements = ast.parse("".join(tagged[0]) if tagged else "").body
+    except (OSError, ValueError, KeyError, SyntaxError):
+        return {}
+    values: dict[str, Any] = {}
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in FILES:
+                with suppress(ValueError):  # an expression: only the run itself knows its value
+                    values[name] = ast.literal_eval(value)
+    return values
 
 
 @contextmanager
@@ -148,6 +186,8 @@ def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[
     yield f"{len(jobs) - len(failed)} of {len(jobs)} results are in results/{preset}/, figures in figures/{preset}/."
     for job in failed:
         yield f"FAILED {job}: {error_of(job)}"
+        if Path(job.path(RESULT)).exists():
+            yield f"       the earlier result is kept: {job.path(RESULT)}"
         yield f"       log: {job.path(EXECUTED)}"
     for job in undrawn:
         lines = _text(job.path(FIGURES_LOG)).splitlines()
@@ -157,8 +197,7 @@ def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[
 
 def error_of(job: Job) -> str:
     """Return the sentence that a failed job left."""
-    silent = f"it was stopped before it could say why, {SNAKEMAKE_LOG} may tell; started again, it goes on"
-    return _text(job.path(ERROR)).strip() or silent
+    return _text(job.path(ERROR)).strip() or STOPPED
 
 
 def _text(path: str) -> str:

@@ -40,6 +40,8 @@ class GradientEstimator(tf.Module):
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate the gradient of the mean loss on one batch, in pure TensorFlow, inside one traced function.
 
+        It may change the estimator's own state (eigenvectors, predictors), never the network's weights.
+
         Args:
             x: (batch, *input_shape) float32.
             y: (batch,) int32 labels or (batch, 1) float32 targets.

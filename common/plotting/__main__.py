@@ -1,11 +1,11 @@
 """Redraw an experiment: `python -m common.plotting 01_baseline_sgd --results DIRECTORY --figures DIRECTORY`."""
 
 import argparse
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
 
+from common.names import nearest
 from common.plotting import EXPERIMENTS
 
 
@@ -13,7 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draw what the command line asks for and say what was written; returns the exit code."""
     options = _parser().parse_args(arguments)
     if options.experiment not in EXPERIMENTS:
-        return _fail(_unknown(options.experiment))
+        hint = nearest(options.experiment, EXPERIMENTS) or "."
+        return _fail(f"unknown experiment {options.experiment!r}{hint} There is {', '.join(EXPERIMENTS)}.")
     try:
         importlib.import_module(EXPERIMENTS[options.experiment]).draw(
             options.results, options.figures, options.expected
@@ -34,11 +35,6 @@ def _parser() -> argparse.ArgumentParser:
         "--expected", nargs="*", default=[], metavar="FILE", help="result files that make up the figures"
     )
     return parser
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0.0)
-    return f"unknown experiment {name!r}; did you mean {near[0]!r}? There is {', '.join(EXPERIMENTS)}."
 
 
 def _fail(sentence: str) -> int:

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from common import results
 from common.plotting import redrawing, style, tables
 from common.plotting.learning_curves import (
     NothingToDraw,
@@ -99,7 +100,9 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_xlabel("Batch size")
     set_error_axis(axes, frame, "test")
     _legend_inside(axes)
-    caption = f"Test error on {_subject(frame)} after {frame['epoch'].max()} epochs against the batch size."
+    caption = (
+        f"Test error on {_subject(frame)} after {frame['epoch'].max()} epochs by batch size; no dropout unless said."
+    )
     style.annotate(drawn, spread_note(series, ["batch_size"]), caption, frame)
     return drawn
 
@@ -107,14 +110,14 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
 def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the gradient noise scale over training (arXiv 1812.06162), with the batch sizes as dotted lines."""
     frame = _prepared(frame)
-    measured = frame[frame["noise_scale"].notna()] if "noise_scale" in frame else frame.iloc[:0]
+    measured = _measured(frame)
     if measured.empty:
         raise NothingToDraw("the results hold no measured noise_scale")
     series = series_by(measured, "batch_size")
     trained_at = " and ".join(str(size) for size in sorted(measured["batch_size"].unique()))
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     _draw_batch_lines(axes, sorted(frame["batch_size"].unique()))
-    draw_curves(axes, series, "epoch", "noise_scale")
+    draw_curves(axes, series, "epoch", "noise_scale", skip_undefined=True)
     axes.set_yscale("log")
     style.log_ticks(axes.yaxis)
     axes.set_ylabel("Gradient noise scale (examples)")
@@ -123,7 +126,8 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
         "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
         "noise away, one far above it wastes examples."
     )
-    style.annotate(drawn, spread_note(series), caption, frame)
+    note = " ".join(filter(None, (spread_note(series), _undefined_note(measured))))
+    style.annotate(drawn, note, caption, frame)
     return drawn
 
 
@@ -236,16 +240,31 @@ def _reference_batch(fixed: pd.DataFrame, scaled: pd.DataFrame) -> int:
 
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
     if (frame["dataset"] == "mnist").all():
-        batches = [batch for _, _, batch in SOURCE]
-        errors = [100 - accuracy for accuracy in SOURCE.values()]
-        look = {
-            "marker": "D",
-            "markersize": 5,
-            "markerfacecolor": "none",
-            "color": style.GRAY,
-            "linestyle": "none",
-        }
-        axes.plot(batches, errors, label="source", zorder=1, **look)
+        look = {"markersize": 6, "markerfacecolor": "none", "color": style.GRAY, "linestyle": "none"}
+        for (trainer, dropout), marker in {("keras_fit", True): "D", ("loop", False): "o"}.items():
+            points = [(key[2], 100 - value) for key, value in SOURCE.items() if key[:2] == (trainer, dropout)]
+            label = f"source ({_TRAINERS[trainer]}{', dropout on' if dropout else ''})"
+            axes.plot(*zip(*points, strict=True), label=label, zorder=1, marker=marker, **look)
+
+
+def _measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """All rows of the runs that measured the noise scale: epochs in which it is undefined belong to them."""
+    if "noise_scale" not in frame or frame["noise_scale"].isna().all():
+        return frame.iloc[:0]
+    probe = "gradient_variance" if "gradient_variance" in frame else "noise_scale"  # the variance is always defined
+    return frame[frame.groupby(results.run_columns(frame), dropna=False)[probe].transform("count") > 0]
+
+
+def _undefined_note(measured: pd.DataFrame) -> str:
+    averaged = measured[measured["status"] != "diverged"]
+    missing = averaged["noise_scale"].isna()
+    if not missing.any():
+        return ""
+    verb = "is" if missing.sum() == 1 else "are"
+    told = f"{missing.sum()} of {len(averaged)} points {verb} undefined: noise hides the gradient"
+    if averaged["seed"].nunique() == 1:
+        return f"{told}."
+    return f"{told}. There the mean is over the other seeds, and biased low."
 
 
 def _draw_batch_lines(axes: Axes, batches: list[int]) -> None:
@@ -258,7 +277,10 @@ def _draw_batch_lines(axes: Axes, batches: list[int]) -> None:
 
 
 def _legend_inside(axes: Axes) -> None:
-    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == "source")
+    entries = zip(*axes.get_legend_handles_labels(), strict=True)
+    entries = sorted(entries, key=lambda entry: entry[1].startswith("source"))
+    if not entries:  # every run diverged
+        return
     with matplotlib.rc_context(style.RC):
         axes.legend(*zip(*entries, strict=True))
 

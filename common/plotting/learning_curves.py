@@ -111,7 +111,7 @@ def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
             raise ValueError(f"the results mix several values of {name} ({told}); draw them from separate folders")
 
 
-def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str) -> None:
+def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_undefined: bool = False) -> None:
     """Draw y against x for each series: mean and band over the seeds; diverged runs thin, ending in a cross.
 
     Args:
@@ -119,6 +119,8 @@ def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str) -> None:
         series: the groups.
         x: "epoch", "step", "seconds" or "cost". Seeds are averaged epoch by epoch, in x too.
         y: any numeric column.
+        skip_undefined: where some seeds have no value (NaN), average the others, which the note must then say; where
+            none has one, the line has a gap. Without it, an epoch in which a seed has no value is left out.
 
     Raises:
         ValueError: when a series holds several runs of one seed, with the parameter they differ in.
@@ -126,7 +128,7 @@ def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str) -> None:
     for one in series:
         _refuse_mixture(one, [])
         failed = one.frame["status"] == "diverged"
-        _draw_mean(axes, one, _mean_curve(one.frame[~failed], x, y))
+        _draw_mean(axes, one, _mean_curve(one.frame[~failed], x, y, skip_undefined))
         for _, run in one.frame[failed].groupby("seed"):
             _draw_diverged(axes, one, run.sort_values("epoch"), x, y)
     axes.set_xlabel(X_LABELS.get(x, x))
@@ -203,18 +205,20 @@ def _refuse_mixture(series: Series, by: Sequence[str]) -> None:
     )
 
 
-def _mean_curve(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+def _mean_curve(frame: pd.DataFrame, x: str, y: str, skip_undefined: bool) -> pd.DataFrame:
     runs = frame["seed"].nunique()
     groups = frame.assign(_x=frame[x].astype(float), _y=frame[y].astype(float)).groupby("epoch")
-    curve = groups.agg(x=("_x", "mean"), mean=("_y", "mean"), std=("_y", "std"), n=("_y", "count"))
+    curve = groups.agg(x=("_x", "mean"), mean=("_y", "mean"), std=("_y", "std"), n=("_y", "count"), rows=("_y", "size"))
     # Past the end of the shortest run (stopped early) the mean would be one over other seeds.
-    return curve[(curve["n"] == runs) & (curve["n"] > 0)]
+    curve = curve[curve["rows" if skip_undefined else "n"] == runs]
+    return curve if curve["n"].any() else curve.iloc[:0]
 
 
 def _draw_mean(axes: Axes, series: Series, curve: pd.DataFrame) -> None:
     if curve.empty:
         return
-    every = max(1, math.ceil(len(curve) / 5))
+    gaps = curve["mean"].isna().any()  # a point between two gaps is seen by its marker alone
+    every = 1 if gaps else math.ceil(len(curve) / 5)
     with matplotlib.rc_context(style.RC):
         axes.plot(curve["x"], curve["mean"], label=series.label, markevery=every, **series.style)
     if curve["n"].max() > 1:

@@ -57,6 +57,30 @@ def redraw(
     return written
 
 
+def drawable(
+    frame: pd.DataFrame,
+    *figures: Callable[[pd.DataFrame], style.PaperFigure],
+    say: Callable[[str], None] = print,
+) -> list[style.PaperFigure]:
+    """Draw what can be drawn, for a notebook: `display(*drawable(frame, plots.curves, plots.dropout))`.
+
+    Args:
+        frame: the frame of `results.read` or `results.combine`.
+        figures: functions from the frame to the figure; one that has nothing to show is named and left out.
+        say: takes each sentence about what was left out.
+
+    Returns:
+        The figures, in the order of the functions.
+    """
+    drawn = []
+    for make in figures:
+        try:
+            drawn.append(make(frame))
+        except NothingToDraw as nothing:
+            say(f"left out {make.__name__}: {nothing}")
+    return drawn
+
+
 def _tell_gaps(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
     for path in frame.attrs["missing"]:
         say(f"missing: {path}")

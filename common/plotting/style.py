@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from common import results
+from common.atomic import replacing
 
 SINGLE_COLUMN = 3.35  # inches
 DOUBLE_COLUMN = 6.9
@@ -213,11 +213,11 @@ def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.Dat
     told = "; ".join(f"{key}: {value}" for key, value in origin(frame).items())
     shared = {"Title": name, "Subject": drawn.caption, "Keywords": told, "CreationDate": None}
     paths = [Path(folder) / f"{name}{ending}" for ending in (".pdf", ".png", ".txt")]
-    with results.replacing(paths[0]) as temporary:
+    with replacing(paths[0]) as temporary:
         drawn.savefig(temporary, format="pdf", metadata=shared)
     words: Mapping[str, Any] = {"Software": None, "Title": name, "Description": drawn.caption, "Source": told}
-    with results.replacing(paths[1]) as temporary:
+    with replacing(paths[1]) as temporary:
         drawn.savefig(temporary, format="png", dpi=PNG_RESOLUTION, metadata=words)
-    with results.replacing(paths[2]) as temporary:
+    with replacing(paths[2]) as temporary:
         temporary.write_text(f"{drawn.caption}\n\n{told}\n", encoding="utf-8")
     return paths

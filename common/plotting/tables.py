@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from common import results
+from common.atomic import replacing
 from common.plotting import style
 
 
@@ -46,8 +47,21 @@ def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str,
     first = next(iter(summaries.values()))
     table = first[list(by)].rename(columns=dict(by))
     for name, value in values.items():
-        table[value.header] = [_mean_and_spread(row, value) for row in summaries[name].itertuples()]
+        table[value.header] = [_cell(row, value) for row in summaries[name].itertuples()]
     return table.assign(Seeds=first["n"], Diverged=first["diverged"])
+
+
+def mean_and_spread(mean: float, std: float, digits: int) -> str:
+    """Return "mean ± standard deviation", the mean alone where one seed has no deviation, "-" without a mean.
+
+    Args:
+        mean: of `results.summarize`, scaled at will; NaN without a value.
+        std: likewise; NaN for one seed.
+        digits: decimals shown.
+    """
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.{digits}f}" if math.isnan(std) else f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
 def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> Path:
@@ -66,7 +80,7 @@ def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame
     comments = [f"% {key}: {value}" for key, value in style.origin(frame).items()]
     warning = style.incomplete(frame)
     lines = [*comments, to_latex(table), *([rf"\par\textbf{{{warning}}}"] if warning else [])]
-    with results.replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -84,8 +98,7 @@ def _is_numeric(column: pd.Series) -> bool:
     return all(cell == "" or cell[0].isdigit() for cell in shown) or all(cell == "diverged" for cell in shown)
 
 
-def _mean_and_spread(row: object, value: Value) -> str:
-    if not row.n:
-        return "diverged" if row.diverged else "-"
-    mean = f"{value.scale * row.mean:.{value.digits}f}"
-    return mean if math.isnan(row.std) else f"{mean} ± {value.scale * row.std:.{value.digits}f}"
+def _cell(row: object, value: Value) -> str:
+    if not row.n and row.diverged:
+        return "diverged"
+    return mean_and_spread(value.scale * row.mean, value.scale * row.std, value.digits)

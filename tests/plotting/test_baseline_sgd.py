@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 import pytest
 from conftest import EXPERIMENT, fake_run, fake_seed, origin
 
@@ -139,6 +140,71 @@ def test_only_keras_fit_gives_sentences():
     for draw in (baseline_sgd.curves, baseline_sgd.dropout, baseline_sgd.noise_scale):
         with pytest.raises(NothingToDraw, match="the results hold"):
             draw(only)
+
+
+def undefined(frame, where):
+    """Return the frame without the noise scale where (seed, epoch) is one of the given."""
+    lost = [pair in where for pair in zip(frame["seed"], frame["epoch"], strict=True)]
+    return frame.assign(gradient_variance=frame["noise_scale"], noise_scale=frame["noise_scale"].mask(lost))
+
+
+def noise_curve(figure):
+    return next(line for line in figure.axes[0].lines if line.get_label() == "128")
+
+
+def test_undefined_noise_scales_are_counted_and_break_the_line_only_where_no_seed_has_one(frame):
+    figure = baseline_sgd.noise_scale(undefined(frame, {(0, 3), (0, 9), (1, 9)}))
+    told = "3 of 30 points are undefined: noise hides the gradient. There the mean is over the other seeds"
+    assert told in texts(figure).replace("\n", " ")
+    assert told in figure.caption
+    drawn = noise_curve(figure).get_ydata()
+    kept = frame.query("seed == 1 and epoch == 3")["noise_scale"].dropna().item()
+    assert drawn[2] == pytest.approx(kept)
+    assert [i for i, value in enumerate(drawn, 1) if value != value] == [9]
+
+
+def test_seed_whose_noise_scale_is_never_defined_is_counted(frame):
+    figure = baseline_sgd.noise_scale(undefined(frame, {(0, epoch) for epoch in range(1, 16)}))
+    assert "15 of 30 points are undefined" in figure.caption
+    assert "over 2 seeds" in figure.caption
+
+
+def test_defined_noise_scales_have_no_such_note(frame):
+    assert "undefined" not in baseline_sgd.noise_scale(frame).caption
+    only = baseline_sgd.noise_scale(undefined(fake_seed(0), {(0, 1)}))
+    assert "1 of 15 points is undefined: noise hides the gradient." in only.caption
+    assert "other seeds" not in only.caption
+
+
+def test_source_markers_say_which_trainer_they_are_of(frame):
+    figure = baseline_sgd.batch_sizes(frame)
+    entries = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert entries[-2:] == ["source (Keras fit, dropout on)", "source (own loop)"]
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert lines[entries[-2]].get_xydata() == pytest.approx(np.array([[128, 100 - 97.42]]))
+    assert lines[entries[-1]].get_xydata() == pytest.approx(np.array([[64, 100 - 98.01], [500, 100 - 94.32]]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_of_runs_that_all_diverged_are_drawn_without_a_warning():
+    runs = [fake_run("keras_fit", 128, 0, dropout=True, diverge=2), fake_run("loop", 128, 0, noise=True, diverge=2)]
+    frame = results.combine(runs)
+    for draw in (baseline_sgd.curves, baseline_sgd.dropout, baseline_sgd.noise_scale):
+        draw(frame)._repr_png_()
+
+
+def test_drawable_returns_the_figures_there_are_and_names_the_others(capsys):
+    frame = fake_seed(0, noise=False)
+    (drawn,) = redrawing.drawable(frame, baseline_sgd.noise_scale, baseline_sgd.dropout)
+    assert isinstance(drawn, style.PaperFigure)
+    assert capsys.readouterr().out == "left out noise_scale: the results hold no measured noise_scale\n"
+    assert redrawing.drawable(frame) == []
+
+
+def test_drawable_hides_no_fault_of_the_results(frame):
+    mixed = results.combine([frame, fake_seed(7).assign(precision="mixed_bfloat16")])
+    with pytest.raises(ValueError, match="several values of precision"):
+        redrawing.drawable(mixed, baseline_sgd.curves)
 
 
 def test_mixed_precisions_are_refused(frame):

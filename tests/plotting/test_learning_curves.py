@@ -53,6 +53,15 @@ def test_mean_ends_where_the_shortest_run_ends(axes):
     assert axes.lines[0].get_xdata() == pytest.approx([1, 2])
 
 
+def test_epoch_in_which_a_seed_is_undefined_is_left_out_unless_it_is_to_be_skipped(axes):
+    group = series(run(0, [0.4, np.nan, np.nan, 0.1]), run(1, [0.6, 0.3, np.nan, 0.2]))
+    learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
+    learning_curves.draw_curves(axes, [group], "epoch", "validation_error", skip_undefined=True)
+    strict, skipping = axes.lines
+    assert strict.get_xydata() == pytest.approx(np.array([[1, 50], [4, 15]]))
+    assert skipping.get_ydata() == pytest.approx([50, 30, np.nan, 15], nan_ok=True)
+
+
 def test_diverged_run_ends_in_a_cross_and_is_in_no_mean(axes):
     group = series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]), run(2, [0.5, 0.9, np.nan], status="diverged"))
     learning_curves.draw_curves(axes, [group], "epoch", "validation_error")

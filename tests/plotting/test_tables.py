@@ -1,3 +1,5 @@
+import math
+
 import pandas as pd
 import pytest
 from conftest import fake_run
@@ -26,6 +28,13 @@ def test_mean_spread_seeds_and_divergence_stand_in_the_table():
 def test_setting_whose_runs_all_diverged_says_so():
     table = tables.final_table(with_test(64, 0, 0.9, diverge=3), BY, ACCURACY)
     assert table.iloc[0].tolist() == [64, "diverged", 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "told"), [(97.416, 0.123, "97.42 ± 0.12"), (97.416, math.nan, "97.42"), (math.nan, math.nan, "-")]
+)
+def test_one_seed_has_no_spread(mean, std, told):
+    assert tables.mean_and_spread(mean, std, 2) == told
 
 
 def test_latex_is_escaped_and_has_booktabs_rules():

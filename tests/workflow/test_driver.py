@@ -5,9 +5,14 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import psutil
+import pyarrow.parquet
 import pytest
+
+from workflow.experiments import RESULT, Job
+from workflow.run import has_other_parameters
 
 BAD = "raise ValueError('\\x1b[31mno good\\x1b[0m')"
 # Waits in its first run, leaves a checkpoint meanwhile; the second run says whether it found it.
@@ -132,6 +137,79 @@ def test_a_killed_sweep_goes_on_and_leaves_nothing_running(project):
     assert project.stored() == ["quick/01_slow/all.parquet"]
     assert project.lines("resumed.txt") == ["yes"]
     wait_for(lambda: not any(process.is_running() for process in family))
+
+
+# Ends well, until a file tells it to fail or to wait.
+AGAIN = """
+import os, time
+from pathlib import Path
+if Path("fail.txt").exists(): raise ValueError("not again")
+if Path("wait.txt").exists():
+    Path("kernel.txt").write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("end", ["failure", signal.SIGINT, signal.SIGKILL])
+def test_a_stored_result_outlives_a_rerun_that_does_not_end(project, end):
+    project.notebook("01_one", AGAIN)
+    project.experiments(paper={"01_one": {"parameters": {}, "seeds": [0]}})
+    assert project.run("--preset", "paper")[0] == 0
+    path = project.folder / "results" / "paper" / "01_one" / "seed0.parquet"
+    stored = path.read_bytes()
+
+    obstacle = project.folder / ("fail.txt" if end == "failure" else "wait.txt")
+    obstacle.touch()
+    rerun = project.start("--preset", "paper", "--force")
+    if end != "failure":
+        wait_for(lambda: project.lines("kernel.txt"))
+        assert path.read_bytes() == stored
+        # Ctrl-C goes to all that run in the terminal.
+        (os.killpg if end == signal.SIGINT else os.kill)(rerun.pid, end)
+    output = rerun.communicate(timeout=120)[0]
+    assert path.read_bytes() == stored
+    if end == "failure":
+        assert "FAILED 01_one seed0: ValueError: not again\n" in output
+        assert "the earlier result is kept: results/paper/01_one/seed0.parquet" in output
+
+    obstacle.unlink()
+    code, output = project.run("--preset", "paper")  # goes on without being forced again
+    assert code == 0, output
+    assert len(project.runs()) == 3
+    assert project.run("--preset", "paper")[0] == 0
+    assert len(project.runs()) == 3
+
+
+def store(job, parameters):
+    """Write a result file of these parameters."""
+    path = Path(job.path(RESULT))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    notes = {"provenance": json.dumps({"parameters": parameters})}
+    pyarrow.parquet.write_table(pyarrow.table({}).replace_schema_metadata(notes), path)
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "stored", "outdated"),
+    [
+        ("paper", {"rate": 1}, {"seeds": [0, 1], "rate": 1.0, "result_file": "elsewhere.parquet"}, False),
+        ("paper", {"rate": 1}, {"seeds": [0, 1], "rate": 2.0}, True),
+        ("paper", {}, {"seeds": [0, 1], "rate": 1.0}, True),  # the entry was deleted; the default is 0.5
+        ("paper", {"seeds": [3]}, {"seeds": [3], "rate": 0.5}, False),
+        ("paper", {"seeds": 3}, {"seeds": [3], "rate": 0.5}, False),
+        ("paper", {}, {"seeds": [0, 1]}, False),  # the notebook gained `rate` later
+        ("paper", {"rate": 0.5}, {"seeds": [0, 1]}, True),
+        ("quick", {}, {"seeds": [0, 1]}, True),
+        ("quick", {}, {"seeds": [0, 1], "rate": 0.5, "checkpoint_dir": "elsewhere"}, False),
+        ("quick", {}, {"seeds": [0], "rate": 0.5}, True),  # written to the same file by hand
+    ],
+)
+def test_a_result_of_other_parameters_is_outdated(project, monkeypatch, preset, given, stored, outdated):
+    project.notebook("01_one")
+    monkeypatch.chdir(project.folder)
+    job = Job(preset, "01_one", "all", given)
+    assert not has_other_parameters(job), "without a result"
+    store(job, stored)
+    assert has_other_parameters(job) == outdated
 
 
 def test_two_runs_at_once_take_turns(project):

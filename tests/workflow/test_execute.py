@@ -1,5 +1,6 @@
 """What a job does around papermill: checkpoints of the same code only, one sentence per failure."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -28,20 +29,25 @@ def test_checkpoints_stay_while_code_and_parameters_do(job):
 
 
 @pytest.mark.parametrize("changed", ["notebooks/01_one.ipynb", "common/data.py"])
-def test_checkpoints_of_other_code_are_removed(job, changed):
-    folder, neighbour = fresh_checkpoints(job), Path("results/.checkpoints/paper/01_one/seed10-abc")
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_checkpoints_of_other_code_are_told_and_only_quick_ones_removed(job, changed, preset, capsys):
+    job = dataclasses.replace(job, preset=preset)
+    folder, neighbour = fresh_checkpoints(job), Path(f"results/.checkpoints/{preset}/01_one/seed10-abc")
     folder.mkdir(parents=True)
     neighbour.mkdir()
+    assert capsys.readouterr().out == ""
     Path(changed).write_text("2")
     assert fresh_checkpoints(job) != folder
-    assert not folder.exists()
+    assert folder.exists() == (preset == "paper")
     assert neighbour.exists()
+    fate = {"quick": "removed\n", "paper": "kept: they serve again if"}[preset]
+    told = f"checkpoints in {folder} were made by other code or parameters, so they are {fate}"
+    assert told in capsys.readouterr().out
 
 
-def test_checkpoints_of_other_parameters_are_removed(job):
+def test_checkpoints_of_other_parameters_are_not_used(job):
     fresh_checkpoints(job).mkdir(parents=True)
-    assert not fresh_checkpoints(Job("paper", "01_one", "seed1", {"rate": 0.2})).exists()
-    assert not any(Path("results/.checkpoints/paper/01_one").iterdir())
+    assert not fresh_checkpoints(dataclasses.replace(job, parameters={"rate": 0.2})).exists()
 
 
 def test_an_error_becomes_one_line_without_colours():

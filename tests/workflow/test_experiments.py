@@ -76,6 +76,11 @@ def test_a_wrong_entry_is_named(write, entry, sentence):
             "notebooks/01_on.ipynb does not exist; there is 01_one, 02_two; did",
         ),
         ("quick: [", "is no valid YAML"),
+        (
+            "quick:\n  01_one:\n    parameters:\n      rate: 1\n      seeds: []\n      rate: 2\n",
+            "workflow/experiments.yml: rate in line 6 is already in line 4; remove one of them",
+        ),
+        ("quick: {}\nquick: {}\n", "workflow/experiments.yml: quick in line 2 is already in line 1"),
     ],
 )
 def test_a_wrong_file_is_named(write, content, sentence):

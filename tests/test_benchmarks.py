@@ -1,0 +1,27 @@
+"""The benchmark runs and computes its ratios; what it measures is no test."""
+
+import pytest
+
+from benchmarks import baseline
+from benchmarks.timing import Timing, median_ratio, race
+
+
+def test_every_subject_takes_its_turn_in_every_round():
+    turns = []
+    timings = race({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, rounds=2)
+    assert turns == ["a", "b"] * 3  # a warm-up and two rounds
+    assert [len(timing.seconds) for timing in timings.values()] == [2, 2]
+
+
+def test_ratios_are_taken_within_a_round():
+    timings = {"a": Timing([1.0, 10.0, 2.0]), "b": Timing([2.0, 20.0, 8.0])}
+    assert median_ratio(timings, "a", "b") == 0.5
+    assert timings["a"].median == 2.0
+    assert timings["a"].spread == 9.0
+
+
+@pytest.mark.parametrize("make", [baseline.our_loop, baseline.keras_fit])
+def test_a_subject_trains_an_epoch(make):
+    run = make(baseline.images(256))
+    run()
+    run()
