@@ -150,7 +150,10 @@ def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> 
     Raises:
         ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
     """
-    names = _parameter_names(cells)
+    if any(cell.strip() for cell in cells):
+        names = _parameter_names(cells)
+    else:  # a client that keeps no history, such as nbval: then all plain values defined so far are parameters
+        names = [name for name, value in namespace.items() if _is_plain(name, value)]
     if not names:
         raise ParameterError(f"no parameters: run the cell that begins with {PARAMETER_CELL_MARK!r} before this one")
     return validate(notebook, {name: namespace[name] for name in names if name in namespace})
@@ -167,6 +170,11 @@ def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
         sentences = [_sentence(entry, model) for entry in error.errors()]
         # A union or a list reports one mistake several times; say it once.
         raise ParameterError("\n".join(dict.fromkeys(sentences))) from None
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    known_to_ipython = name.startswith("_") or name in ("In", "Out")
+    return not known_to_ipython and (value is None or isinstance(value, bool | int | float | str | list | tuple))
 
 
 def _parameter_names(cells: Sequence[str]) -> list[str]:

@@ -120,7 +120,14 @@ def test_other_names_of_the_session_do_not_count():
 
 def test_a_session_without_the_parameters_cell_is_told_so():
     with pytest.raises(ParameterError, match="no parameters: run the cell that begins with '# Parameters'"):
-        check("01_baseline_sgd", ["", "check()"], {})
+        check("01_baseline_sgd", ["", "x = 1", "check()"], {"x": 1})
+
+
+def test_a_client_without_history_is_served():
+    session = GOOD | {"In": [""], "Out": {}, "_": "", "__name__": "__main__", "check": check}
+    assert check("01_baseline_sgd", [""], session).epochs == 15
+    with pytest.raises(ParameterError, match="unknown parameter 'learning_rat'"):
+        check("01_baseline_sgd", [""], session | {"learning_rat": 0.1})
 
 
 def test_results_go_into_the_repository_from_any_folder(tmp_path, monkeypatch):
