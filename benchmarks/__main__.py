@@ -88,7 +88,7 @@ def _process(what: str, command: list[str], seconds: float | None, gigabytes: fl
     # The largest of all children so far: they are ordered by what they need.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if platform.system() == "Darwin" else 1024) / 1e9
     verdict = _verdict(statistics.median(measured), seconds) if seconds else _verdict(peak, gigabytes)
-    # A child's peak includes what it inherits from this process before it starts: below about a gigabyte it says nothing.
+    # A child's peak includes what it inherits from this process before it starts: small ones say nothing.
     shown = f"{peak:8.2f}" if gigabytes else " " * 8
     print(f"{what:46} {Timing(measured).median:8.2f} {shown} {verdict}")
 

@@ -116,7 +116,7 @@ def train(
 
 
 def compiles_with_xla() -> bool:
-    """XLA on GPUs only: on CPUs it makes this project's convnets two to six times slower; Keras turns it on there too."""
+    """XLA on GPUs only: on CPUs, where Keras uses it too, it makes this project's convnets two to six times slower."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
