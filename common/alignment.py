@@ -78,9 +78,9 @@ class GradientNoiseScale:
             count = batches // per_large
 
             def body(i, mean, small_sum, large_sum):
-                # Negative: no training step has this randomness.
                 start = i * self.small
                 batch = (x[start : start + self.small], y[start : start + self.small])
+                # Negative: no training step has this randomness.
                 gradient = flat_gradient(*batch, tf.stack([seed[0], -1_000_000 * seed[1] - tf.cast(i, tf.int64)]))
                 small_sum += tf.reduce_sum(tf.square(gradient))
                 mean += gradient / per_large
