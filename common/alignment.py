@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 
+import keras
+import numpy as np
 import tensorflow as tf
 
+from common.arguments import require
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimator
 from common.tasks import Task
 
 
@@ -94,6 +98,68 @@ class GradientNoiseScale:
             return state[2] / batches, state[3] / count
 
         return tf.function(norms, jit_compile=False, autograph=False).get_concrete_function(*batch)
+
+
+class GradientAlignment:
+    """How an estimate compares with the exact gradient of the same minibatch; a diagnostic for `train`.
+
+    With g the exact minibatch gradient and ĝ the estimate, over `batches` minibatches after every epoch: the norm of g,
+    the signal-to-noise ratio Σ‖g‖² / Σ‖ĝ - g‖², and the mean cosine of the angle between g and ĝ. For noise of standard
+    deviation σ in each of P coordinates the ratio is ‖g‖²/(σ²P) and the cosine about 1/√(1 + 1/ratio). What the
+    estimator's state learns from these batches is undone.
+
+    Args:
+        estimator: a built estimator, the one that trains.
+        batch_size: examples in a minibatch, at most the training examples.
+        batches: minibatches to average over, ≥ 1; two tell a percent where the noise has thousands of coordinates.
+
+    Raises:
+        ValueError: `batches` or `batch_size` below 1; by the call, `batch_size` above the training examples.
+    """
+
+    def __init__(self, estimator: GradientEstimator, batch_size: int, batches: int = 2):
+        require(batch_size >= 1, "batch_size", "≥ 1", batch_size)
+        require(batches >= 1, "batches", "≥ 1", batches)
+        self.estimator, self.batch_size, self.batches = estimator, batch_size, batches
+        self._exact = Backpropagation()
+        self._function = None
+
+    def __call__(self, task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
+        """Return `gradient_norm`, `signal_to_noise` (infinite where nothing disturbs) and `cosine`."""
+        allowed = f"at most the {len(split):,} training examples"
+        require(self.batch_size <= len(split), "batch_size", allowed, self.batch_size)
+        if self._function is None:
+            self._exact.build(task)
+            self._function = tf.function(self._compare, jit_compile=False, autograph=False)
+        steps = epoch * -(-len(split) // self.batch_size)  # an annealed level is the one that training has reached
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=[seed, -2_000_000 - epoch]).numpy()
+        measured = []
+        state = _state(self.estimator)
+        before = [tf.identity(variable) for variable in state]
+        for number in range(self.batches):
+            chosen = np.take(order, range(number * self.batch_size, (number + 1) * self.batch_size), mode="wrap")
+            batch = (tf.constant(split.x[chosen]), tf.constant(split.y[chosen]))
+            measured.append([float(it) for it in self._function(*batch, tf.constant([seed, steps + number], tf.int64))])
+        for variable, value in zip(state, before, strict=True):
+            variable.assign(value)
+        signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
+        ratio = (
+            math.inf if noise == 0 else signal / noise
+        )  # not a number stays so: a run that diverged is not noiseless
+        return {"gradient_norm": math.sqrt(signal), "signal_to_noise": ratio, "cosine": angle}
+
+    def _compare(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """‖g‖², ‖ĝ - g‖² and the cosine on one batch."""
+        exact = self._exact.estimate(x, y, seed).gradients
+        estimate = self.estimator.estimate(x, y, seed).gradients
+        error = [a - b for a, b in zip(estimate, exact, strict=True)]
+        return tf.linalg.global_norm(exact) ** 2, tf.linalg.global_norm(error) ** 2, cosine(exact, estimate)
+
+
+def _state(estimator: GradientEstimator) -> list:
+    """All that a checkpoint of the estimator holds: `estimator.variables` leaves out those of Keras' layers."""
+    found = tf.train.TrackableView(estimator).descendants()
+    return [part for part in found if isinstance(part, tf.Variable | keras.Variable)]
 
 
 def cosine(first: list[tf.Tensor], second: list[tf.Tensor]) -> tf.Tensor:

@@ -51,10 +51,15 @@ def _as_list(value: Any) -> Any:
 Real = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_no_boolean), BeforeValidator(_spelled_whole)]
 Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
 Count = Annotated[Whole, Field(ge=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 Seeds = Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)]
 Counts = Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=1)]
+Positives = Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
+Fraction = Annotated[Real, Field(ge=0, lt=1)]
+SmallAndLarge = Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=2, max_length=2)]
+CountsOrNone = Annotated[list[Count], BeforeValidator(_as_list)]
 
 
 class Parameters(BaseModel):
@@ -99,17 +104,12 @@ class BaselineSGD(Parameters):
     reference_batch_size: Count
     epochs: Count
     learning_rate: Positive
-    noise_scale_batches: Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=2, max_length=2)]
+    noise_scale_batches: SmallAndLarge
     eager_steps: Count
 
     @model_validator(mode="after")
     def _batches(self) -> BaselineSGD:
-        known = SPECIFICATIONS[self.dataset]
-        validation = known.default_validation if self.validation is None else self.validation
-        below = f"below the {known.examples:,} examples of {self.dataset!r}"
-        _require(validation < known.examples, "validation", validation, below)
-        training = known.examples - validation
-        fits = f"at most the {training:,} training examples of {self.dataset!r}"
+        training, fits = _training_examples(self.dataset, self.validation)
         _require(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
         _require(
             len(set(self.batch_sizes)) == len(self.batch_sizes),
@@ -124,14 +124,60 @@ class BaselineSGD(Parameters):
             self.reference_batch_size,
             listed,
         )
-        small, large = self.noise_scale_batches
-        wanted = f"[small, large] with large a multiple of small, above it, and {fits}"
-        multiple = large > small and large % small == 0 and large <= training
-        _require(multiple, "noise_scale_batches", self.noise_scale_batches, wanted)
+        _require_small_and_large("noise_scale_batches", self.noise_scale_batches, training, fits)
         return self
 
 
-NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in (BaselineSGD,)}
+class NoisyGradients(Parameters):
+    """Parameters of 02_noisy_gradients."""
+
+    notebook = "02_noisy_gradients"
+
+    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    validation: Annotated[Whole, Field(ge=0)] | None
+    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "mlp"]
+    hidden: CountsOrNone
+    batch_size: Count
+    epochs: Count
+    learning_rate: Positive
+    sigma: Positive
+    recovery_learning_rate: Positive
+    recovery_dimensions: Annotated[Whole, Field(ge=0)]
+    recovery_averaging: Fraction
+    sweep_batch_size: Count
+    sweep_epochs: Count
+    sigmas: Annotated[list[NonNegative], BeforeValidator(_as_list), Field(min_length=1)]
+    batch_sizes: Counts
+    learning_rates: Positives
+    etas: Positives
+    gamma: NonNegative
+    clip_norm: Positive
+    ratio: Positive
+    momentum: Fraction
+    averaging: Annotated[Fraction, Field(gt=0)]
+    dimensions: Counts
+    devices: Counts
+    decibels: Annotated[list[Real], BeforeValidator(_as_list), Field(min_length=1)]
+    noise_scale_batches: SmallAndLarge
+
+    @model_validator(mode="after")
+    def _sizes(self) -> NoisyGradients:
+        training, fits = _training_examples(self.dataset, self.validation)
+        for name in ("batch_size", "sweep_batch_size"):
+            _require(getattr(self, name) <= training, name, getattr(self, name), fits)
+        _require(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
+        wanted = "the hidden layers' units for mlp, and empty for every other network"
+        _require(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
+        divide = f"divisors of sweep_batch_size {self.sweep_batch_size}"
+        _require(all(self.sweep_batch_size % it == 0 for it in self.devices), "devices", self.devices, divide)
+        for name in ("sigmas", "batch_sizes", "learning_rates", "etas", "dimensions", "devices", "decibels"):
+            values = getattr(self, name)
+            _require(len(set(values)) == len(values), name, values, "each value once")
+        _require_small_and_large("noise_scale_batches", self.noise_scale_batches, training, fits)
+        return self
+
+
+NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in (BaselineSGD, NoisyGradients)}
 
 
 def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> Parameters:
@@ -219,6 +265,22 @@ def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
 def _require(condition: bool, name: str, value: Any, allowed: str) -> None:
     if not condition:
         raise ValueError(f"parameter {name!r} must be {allowed}, got {value!r}")
+
+
+def _training_examples(dataset: str, validation: int | None) -> tuple[int, str]:
+    """Return how many training examples a data set leaves, and the words for a limit by them."""
+    known = SPECIFICATIONS[dataset]
+    validation = known.default_validation if validation is None else validation
+    below = f"below the {known.examples:,} examples of {dataset!r}"
+    _require(validation < known.examples, "validation", validation, below)
+    training = known.examples - validation
+    return training, f"at most the {training:,} training examples of {dataset!r}"
+
+
+def _require_small_and_large(name: str, value: list[int], training: int, fits: str) -> None:
+    small, large = value
+    wanted = f"[small, large] with large a multiple of small, above it, and {fits}"
+    _require(large > small and large % small == 0 and large <= training, name, value, wanted)
 
 
 def _quoted(text: str) -> list[str]:

@@ -20,14 +20,22 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Args:
         log_dir: folder of this run's logs; `tensorboard --logdir` wants its parent.
         task: the task being trained.
-        estimator: whose gradients are drawn, on the first 256 examples of `split`.
+        estimator: whose gradients are drawn.
         split: the training split.
+        examples: how many of its first examples they are drawn on, as many as the estimator takes.
     """
 
-    def __init__(self, log_dir: str | Path, task: Task, estimator: GradientEstimator, split: Split):
+    def __init__(
+        self,
+        log_dir: str | Path,
+        task: Task,
+        estimator: GradientEstimator,
+        split: Split,
+        examples: int = HISTOGRAM_BATCH,
+    ):
         super().__init__(log_dir=str(log_dir), histogram_freq=1, write_graph=True)
         self._task, self._estimator = task, estimator
-        self._batch = (tf.constant(split.x[:HISTOGRAM_BATCH]), tf.constant(split.y[:HISTOGRAM_BATCH]))
+        self._batch = (tf.constant(split.x[:examples]), tf.constant(split.y[:examples]))
 
     def on_train_begin(self, logs=None):
         """Write the graph of one evaluation call, which Keras 3 itself no longer traces."""

@@ -78,8 +78,9 @@ def train(
             the division leaves a remainder, as in Keras, unless `drop_remainder`.
         seed: decides the order of the examples and all that is random in network and estimator (initial weights
             apart).
-        callbacks: Keras callbacks; epoch-level hooks and `stop_training` work, batch-level hooks are not called. In
-            their logs the names are Keras' own (loss, val_loss, accuracy, val_accuracy). A resumed run restores their
+        callbacks: Keras callbacks; epoch-level hooks, those around an evaluation (so that `SwapEMAWeights` has the
+            averaged weights evaluated) and `stop_training` work, batch-level hooks are not called. In their logs the
+            names are Keras' own (loss, val_loss, accuracy, val_accuracy). A resumed run restores their
             counters (by class), not what else they hold: not the weights that EarlyStopping keeps for
             `restore_best_weights`, and a CSVLogger needs `append=True`.
         diagnostics: called after every epoch with (task, training split, seed, epoch); their numbers join the record.
@@ -195,7 +196,7 @@ def _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnost
         epoch = len(history.epochs) + 1
         callback_list.on_epoch_begin(epoch - 1)
         record = _train_epoch(history, epoch_function, x, y, seed, epoch)
-        record["validation_loss"], record["validation_metric"] = validation()
+        record["validation_loss"], record["validation_metric"] = _evaluated(validation, callback_list)
         for diagnostic in diagnostics:
             record |= diagnostic(task, dataset.train, seed, epoch)
         history.epochs.append(record)
@@ -208,10 +209,19 @@ def _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnost
         # The last update overflowed, and no step came after it to notice.
         history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
     if history.status != "diverged":
-        history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
+        test = _evaluated(_Evaluation(task, dataset.test), callback_list)
+        history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = test
     if history.status == "running":
         history.status = "finished"
     checkpoint.save()
+
+
+def _evaluated(evaluation: _Evaluation, callback_list: keras.callbacks.CallbackList) -> tuple[float, float]:
+    """Evaluate between the hooks that Keras calls around an evaluation: a callback may swap in averaged weights."""
+    callback_list.on_test_begin()
+    loss, metric = evaluation()
+    callback_list.on_test_end()
+    return loss, metric
 
 
 def _is_finite(tensors: Iterable[tf.Tensor]) -> bool:

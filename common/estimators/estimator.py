@@ -6,6 +6,7 @@ Gradients point uphill; the optimizer subtracts.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -56,7 +57,7 @@ class GradientEstimator(tf.Module):
 
     @property
     def settings(self) -> dict:
-        """What makes this estimator this one, as plain data: class, public numbers and texts, and what it wraps.
+        """What makes this estimator this one, as plain data: class, public settings, and what it wraps.
 
         A checkpoint made under other settings is refused.
         """
@@ -64,6 +65,8 @@ class GradientEstimator(tf.Module):
         for name, value in vars(self).items():
             if isinstance(value, GradientEstimator):
                 found[name] = value.settings
+            elif not name.startswith("_") and dataclasses.is_dataclass(value):
+                found[name] = {"kind": type(value).__name__} | dataclasses.asdict(value)
             elif not name.startswith("_") and isinstance(value, int | float | str | bool | None):
                 found[name] = value
         return found

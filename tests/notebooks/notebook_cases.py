@@ -12,4 +12,13 @@ TINY = {
         "seeds": [3],
         "eager_steps": 2,
     },
+    "02_noisy_gradients": {
+        "epochs": 2,
+        "sweep_epochs": 1,
+        "sigmas": [0],
+        "dimensions": [100],
+        "devices": [8],
+        "decibels": [10],
+        "seeds": [3],
+    },
 }
