@@ -18,12 +18,15 @@ from benchmarks.timing import Timing, median_ratio, race
 MNIST = 60_000
 LOOP, FIT, FIT_DEFAULT = "our loop, float32", "Keras fit, tf.data, no XLA", "Keras fit as it comes"
 BFLOAT16, PYTORCH = "our loop, mixed_bfloat16", "PyTorch, eager"
+PLAIN, NOISY = "exact gradient", "noise on all coordinates"
+SKETCH, OVER_THE_AIR = "noise in 1,000 kept dimensions", "16 devices over the air"
 ROOT = Path(__file__).resolve().parents[1]
 
 # (subject, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
 # be slow by a factor of ten, so they race on fewer images, together with a reference of the same size.
 WHOLE_EPOCH = [(LOOP, FIT, 1.0), (LOOP, PYTORCH, None)]
 PART_OF_AN_EPOCH = [(LOOP, FIT_DEFAULT, 0.2), (BFLOAT16, LOOP, 0.65)]
+NOISY_EPOCH = [(NOISY, PLAIN, 1.05), (SKETCH, PLAIN, None), (OVER_THE_AIR, PLAIN, 1.3)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
@@ -37,32 +40,57 @@ PROCESSES = [
 def main() -> None:
     """Measure and print; exceeding a limit is printed and is no error: timings are no test."""
     arguments = _arguments()
-    print(f"mnist_convnet, batch 128; {_machine()}")
-    _race(WHOLE_EPOCH, arguments.examples, arguments.rounds)
-    _race(PART_OF_AN_EPOCH, arguments.part, arguments.rounds)
+    print(f"mnist_convnet; {_machine()}")
+    for group in arguments.only or GROUPS:
+        GROUPS[group](arguments)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=GROUPS, help="measure these groups and no others")
+    parser.add_argument("--examples", type=int, default=MNIST, help="images an epoch, but in the race of slow subjects")
+    parser.add_argument("--part", type=int, default=6_400, help="images an epoch in the race of slow subjects")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds after the warm-up")
+    return parser.parse_args()
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    from benchmarks import baseline
+
+    makers = {LOOP: baseline.our_loop, FIT: baseline.keras_fit, FIT_DEFAULT: baseline.keras_fit_as_it_comes}
+    makers |= {BFLOAT16: baseline.our_loop_bfloat16}
+    if baseline.has_pytorch():
+        makers[PYTORCH] = baseline.pytorch
+    _race(WHOLE_EPOCH, makers, arguments.examples, baseline.BATCH, arguments.rounds)
+    _race(PART_OF_AN_EPOCH, makers, arguments.part, baseline.BATCH, arguments.rounds)
+
+
+def _noisy(arguments: argparse.Namespace) -> None:
+    from benchmarks import noisy
+
+    makers = {PLAIN: noisy.plain, NOISY: noisy.noisy, SKETCH: noisy.noisy_in_a_sketch, OVER_THE_AIR: noisy.over_the_air}
+    _race(NOISY_EPOCH, makers, arguments.examples - arguments.examples % noisy.BATCH, noisy.BATCH, arguments.rounds)
+
+
+def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
         _process(what, command, seconds, gigabytes, arguments.rounds)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--examples", type=int, default=MNIST, help="images an epoch in the first race")
-    parser.add_argument("--part", type=int, default=6_400, help="images an epoch in the second race, of slow subjects")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds after the warm-up")
-    return parser.parse_args()
+GROUPS = {"baseline": _baseline, "noisy": _noisy, "processes": _processes}
 
 
-def _race(comparisons: list, examples: int, rounds: int) -> None:
-    from benchmarks import baseline
+def _race(comparisons: list, makers: dict, examples: int, batch: int, rounds: int) -> None:
+    """Race all that is compared, and that has a maker, on images of one size."""
+    from benchmarks.baseline import images
 
     names = dict.fromkeys(name for subject, reference, _ in comparisons for name in (subject, reference))
-    makers = {LOOP: baseline.our_loop, FIT: baseline.keras_fit, FIT_DEFAULT: baseline.keras_fit_as_it_comes}
-    makers |= {BFLOAT16: baseline.our_loop_bfloat16, PYTORCH: baseline.pytorch}
-    data = baseline.images(examples)
-    subjects = {name: makers[name](data) for name in names if name != PYTORCH or baseline.has_pytorch()}
+    data = images(examples)
+    subjects = {name: makers[name](data) for name in names if name in makers}
     timings = race(subjects, rounds)
-    print(f"\n{f'one epoch of {examples:,} images':46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
+    what = f"one epoch of {examples:,} images, batch {batch}"
+    print(f"\n{what:46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
     for name, timing in timings.items():
         print(f"{name:46} {timing.median:8.2f} {timing.spread:8.2f}")
     for subject, reference, limit in comparisons:

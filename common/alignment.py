@@ -12,6 +12,7 @@ from common.arguments import require
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
+from common.estimators.flat import flat
 from common.tasks import Task
 
 
@@ -74,9 +75,6 @@ class GradientNoiseScale:
         estimator.build(task)
         per_large = self.large // self.small
 
-        def flat_gradient(x, y, seed):
-            return tf.concat([tf.reshape(g, [-1]) for g in estimator.estimate(x, y, seed).gradients], 0)
-
         def norms(x, y, seed):
             batches = x.shape[0] // self.small
             count = batches // per_large
@@ -85,7 +83,8 @@ class GradientNoiseScale:
                 start = i * self.small
                 batch = (x[start : start + self.small], y[start : start + self.small])
                 # Negative: no training step has this randomness.
-                gradient = flat_gradient(*batch, tf.stack([seed[0], -1_000_000 * seed[1] - tf.cast(i, tf.int64)]))
+                step_seed = tf.stack([seed[0], -1_000_000 * seed[1] - tf.cast(i, tf.int64)])
+                gradient = flat(estimator.estimate(*batch, step_seed).gradients)
                 small_sum += tf.reduce_sum(tf.square(gradient))
                 mean += gradient / per_large
                 ends = tf.cast((i + 1) % per_large == 0, tf.float32)

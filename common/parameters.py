@@ -142,8 +142,10 @@ class NoisyGradients(Parameters):
     learning_rate: Positive
     sigma: Positive
     recovery_learning_rate: Positive
-    recovery_dimensions: Annotated[Whole, Field(ge=0)]
-    recovery_averaging: Fraction
+    recovery_dimensions: Count
+    amplification: Annotated[Real, Field(ge=1)]
+    public_examples: Count
+    refresh_every: Count
     sweep_batch_size: Count
     sweep_epochs: Count
     sigmas: Annotated[list[NonNegative], BeforeValidator(_as_list), Field(min_length=1)]
@@ -156,6 +158,7 @@ class NoisyGradients(Parameters):
     momentum: Fraction
     averaging: Annotated[Fraction, Field(gt=0)]
     dimensions: Counts
+    public_dimensions: Counts
     devices: Counts
     decibels: Annotated[list[Real], BeforeValidator(_as_list), Field(min_length=1)]
     noise_scale_batches: SmallAndLarge
@@ -170,6 +173,10 @@ class NoisyGradients(Parameters):
         _require(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
         divide = f"divisors of sweep_batch_size {self.sweep_batch_size}"
         _require(all(self.sweep_batch_size % it == 0 for it in self.devices), "devices", self.devices, divide)
+        _require(self.public_examples <= training, "public_examples", self.public_examples, fits)
+        divide = f"divisors of public_examples {self.public_examples}"
+        public = [*self.public_dimensions, self.recovery_dimensions]
+        _require(all(self.public_examples % it == 0 for it in public), "public_dimensions", public, divide)
         for name in ("sigmas", "batch_sizes", "learning_rates", "etas", "dimensions", "devices", "decibels"):
             values = getattr(self, name)
             _require(len(set(values)) == len(values), name, values, "each value once")

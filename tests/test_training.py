@@ -261,6 +261,75 @@ def test_early_stopping_counts_on_after_an_interrupt(dataset, tmp_path):
     assert _without_seconds(resumed) == _without_seconds(whole)
 
 
+def _averaging(**options):
+    """The optimizer whose average `SwapEMAWeights` has evaluated, as arguments of `_train`."""
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9, use_ema=True, ema_momentum=0.8)
+    callbacks = [keras.callbacks.SwapEMAWeights(), *options.pop("callbacks", [])]
+    return {"optimizer": optimizer, "task": _small_task(), "callbacks": callbacks} | options
+
+
+def _small_task():
+    return _task(network="mlp", hidden=(6,))
+
+
+def _averaged_by_hand(dataset, epochs):
+    """After each epoch the moving average that a numpy loop makes of the weights after each step; the first is one."""
+    task, estimator, average, found = _small_task(), Backpropagation(), None, []
+    estimator.build(task)
+    step = tf.function(training.one_step(task, estimator, keras.optimizers.SGD(0.05, momentum=0.9)))
+    for epoch in range(1, epochs + 1):
+        order = training.epoch_order(200, 5, epoch).numpy()
+        for chosen in np.split(order, range(32, 200, 32)):
+            step(dataset.train.x[chosen], dataset.train.y[chosen], tf.constant([5, 0], tf.int64))
+            weights = [weight.numpy().astype(np.float64) for weight in task.weights]
+            average = average or weights
+            average = [0.8 * old + 0.2 * new for old, new in zip(average, weights, strict=True)]
+        found.append(average)
+    return task, found
+
+
+def test_averaged_weights_are_what_is_evaluated_and_not_what_is_trained(dataset):
+    task, history = _train(dataset, **_averaging(epochs=2))
+    reference, averages = _averaged_by_hand(dataset, 2)
+    for a, b in zip(task.weights, reference.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
+    unaveraged = training.evaluate(reference, dataset.validation)[0]
+    for record, average in zip(history.epochs, averages, strict=True):
+        for weight, value in zip(reference.weights, average, strict=True):
+            weight.assign(value)
+        loss, metric = training.evaluate(reference, dataset.validation)
+        assert (record["validation_loss"], record["validation_metric"]) == pytest.approx((loss, metric), rel=1e-4)
+    assert history.epochs[-1]["test_loss"] == pytest.approx(training.evaluate(reference, dataset.test)[0], rel=1e-4)
+    assert abs(history.epochs[-1]["validation_loss"] - unaveraged) > 1e-2
+
+
+def test_resuming_a_run_with_averaged_weights_is_bit_identical(dataset, tmp_path):
+    whole, whole_history = _train(dataset, **_averaging(epochs=4))
+    with pytest.raises(KeyboardInterrupt):
+        _train(dataset, **_averaging(epochs=4, checkpoint_dir=tmp_path, callbacks=[_Stop(2)]))
+    resumed, history = _train(dataset, **_averaging(epochs=4, checkpoint_dir=tmp_path))
+    _assert_same_weights(whole, resumed)
+    assert _without_seconds(history) == _without_seconds(whole_history)
+
+
+def test_every_evaluation_lies_between_its_hooks(dataset):
+    class Says(keras.callbacks.Callback):
+        said = ()
+
+        def on_test_begin(self, logs=None):
+            self.said += ("begin",)
+
+        def on_test_end(self, logs=None):
+            self.said += ("end",)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.said += (epoch,)
+
+    says = Says()
+    _train(dataset, task=_small_task(), epochs=2, callbacks=[says])
+    assert says.said == ("begin", "end", 0, "begin", "end", 1, "begin", "end")  # the last one is the test split
+
+
 def test_a_diverged_run_stays_diverged_when_started_again(digits, tmp_path):
     _, first = _diverge(digits, checkpoint_dir=tmp_path)
     _, second = _diverge(digits, checkpoint_dir=tmp_path)

@@ -63,10 +63,12 @@ class GradientEstimator(tf.Module):
         """
         found = {"estimator": type(self).__name__}
         for name, value in vars(self).items():
+            if name.startswith("_"):
+                continue
             if isinstance(value, GradientEstimator):
                 found[name] = value.settings
-            elif not name.startswith("_") and dataclasses.is_dataclass(value):
+            elif dataclasses.is_dataclass(value):
                 found[name] = {"kind": type(value).__name__} | dataclasses.asdict(value)
-            elif not name.startswith("_") and isinstance(value, int | float | str | bool | None):
+            elif isinstance(value, int | float | str | bool | None):
                 found[name] = value
         return found

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from common.arguments import require
 from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.flat import flat, unflat
 from common.estimators.sign_sketch import SignSketch
 
 # Folded into the seed before anything is drawn: apart from the network's dropout, which folds in its layer numbers.
@@ -158,8 +159,8 @@ class NoisyGradient(GradientEstimator):
         if self.sketch is None:
             return estimate._replace(gradients=self._disturbed(gradients, own_seed, seed[1]))
         drawn = self.sketch.draw(self.task.parameter_count, seed)
-        (received,) = self._disturbed([drawn.apply(_flat(gradients))], own_seed, seed[1])
-        return estimate._replace(gradients=_unflat(drawn.apply_transpose(received), gradients))
+        (received,) = self._disturbed([drawn.apply(flat(gradients))], own_seed, seed[1])
+        return estimate._replace(gradients=unflat(drawn.apply_transpose(received), gradients))
 
     def _disturbed(self, signal: list[tf.Tensor], seed: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
         if self.level.is_zero:
@@ -178,12 +179,3 @@ class NoisyGradient(GradientEstimator):
     def cost(self) -> float:
         """That of the wrapped estimator: noise needs no gradient."""
         return self.inner.cost
-
-
-def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:
-    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
-
-
-def _unflat(vector: tf.Tensor, like: list[tf.Tensor]) -> list[tf.Tensor]:
-    parts = tf.split(vector, [tensor.shape.num_elements() for tensor in like])
-    return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, like, strict=True)]

@@ -16,15 +16,13 @@ step), and one common factor, where the paper lets each device use its full powe
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import tensorflow as tf
 
 from common.arguments import require
 from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.shares import share_estimates
 
 CHANNEL_STREAM = 2_000_003  # folded into the seed: apart from dropout and from `noisy`
 
@@ -32,12 +30,11 @@ CHANNEL_STREAM = 2_000_003  # folded into the seed: apart from dropout and from 
 class OverTheAir(GradientEstimator):
     """The mean of K devices' gradients, received through one noisy channel.
 
-    All devices' gradients come from one batched pass (`tf.vectorized_map`): the forward pass and the gradients of the
-    activations run on the whole batch, and only the products that end in a weight are kept apart by device. One dropout
-    mask serves all devices.
+    All devices' gradients come from one batched pass (see `shares`).
 
     Args:
         inner: what each device computes on its share; without state, and of operations that `tf.vectorized_map` knows.
+            What it draws at random is the same for all devices: dropout masks, and noise of its own.
         devices: K ≥ 1; it must divide the batch.
         channel_noise: σ_z ≥ 0, standard deviation in each coordinate, in units of the transmitted amplitude.
         power: allowed mean power of a device's transmitted coordinates, > 0. The channel's signal-to-noise ratio is
@@ -74,9 +71,7 @@ class OverTheAir(GradientEstimator):
         """Share out, transmit, receive; see `GradientEstimator.estimate` for shapes. Outputs keep the batch's order."""
         self._require_equal_shares(x.shape[0])
         order = tf.argsort(tf.reshape(y, [-1]), stable=True) if self.label_skewed else tf.range(x.shape[0])
-        shares = (self._shared_out(tf.gather(x, order)), self._shared_out(tf.gather(y, order)))
-        with _without_conversion_warnings():
-            sent = tf.vectorized_map(lambda share: self.inner.estimate(*share, seed), shares)
+        sent = share_estimates(self.inner, tf.gather(x, order), tf.gather(y, order), self.devices, seed)
         outputs = tf.gather(tf.reshape(sent.outputs, [x.shape[0], -1]), tf.argsort(order))
         return GradientEstimate(tf.reduce_mean(sent.loss), outputs, self._received(sent.gradients, seed))
 
@@ -96,9 +91,6 @@ class OverTheAir(GradientEstimator):
             ]
         return [part / (self.devices * amplitude) for part in sums]
 
-    def _shared_out(self, batch: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(batch, [self.devices, -1, *batch.shape[1:]])
-
     def _require_equal_shares(self, batch: int) -> None:
         if batch % self.devices:
             fitting = [count for count in range(1, batch + 1) if batch % count == 0]
@@ -112,15 +104,3 @@ class OverTheAir(GradientEstimator):
     def cost(self) -> float:
         """That of the wrapped estimator: all devices together see the batch once."""
         return self.inner.cost
-
-
-@contextmanager
-def _without_conversion_warnings() -> Iterator[None]:
-    """Keep TensorFlow from advising, at each tracing, its own developers to convert the filter gradient better."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -34,12 +34,18 @@ EXPERIMENT = "02_noisy_gradients"
 SOURCE_ERROR = 100 - 80.72  # the source's test error (%) on MNIST: σ = 1, batch 500, rate 0.01, 15 epochs
 _DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
 NOTHING_DONE = "nothing done"  # the notebook's name of the sweep's run at the reference noise
+_SKETCHES = {
+    ("random", True): "random, kept",
+    ("random", False): "random, redrawn",
+    ("public", False): "public gradients amplified",
+}
 # What a run of a sweep has unless the sweep is about it.
-_PLAIN = {"noise": "constant", "schedule": "constant", "momentum": 0.0, "averaging": 0.0, "dimensions": 0, "devices": 0}
+_PLAIN = {"noise": "constant", "schedule": "constant", "momentum": 0.0, "averaging": 0.0}
+_PLAIN |= {"sketch": "none", "trained_on": "all", "devices": 0}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error of the full-budget runs against epochs: no noise, the source's noise, and what brings it back.
+    """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back.
 
     The other figures' contract is the same.
 
@@ -101,29 +107,34 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the measured ‖g‖²/(σ²P) over training, and the ratio below which noise is predicted to undo the progress."""
+    """Draw the measured ‖g‖²/(σ²P) over training and against σ, and the ratio below which noise undoes the progress."""
     frame = _prepared(frame)
-    runs = select(frame, budget="full")
-    series = [one for one in _full_series(runs) if one.frame["signal_to_noise"].map(math.isfinite).all()]
-    if not series:
-        raise NothingToDraw("the results hold no measured signal_to_noise of a noisy run")
-    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
-    draw_curves(axes, series, "epoch", "signal_to_noise")
-    measured = _with_threshold(runs)
-    if len(measured):
-        look = {"color": style.BLACK, "linestyle": style.DASHED}
-        series.append(Series("below: noise wins", measured, look))
-        draw_curves(axes, series[-1:], "epoch", "threshold", skip_undefined=True)
-    axes.set_yscale("log")
-    style.log_ticks(axes.yaxis)
-    axes.set_ylabel("Signal-to-noise ratio ‖g‖²/(σ²P)")
-    _legend(axes)
+    noisy = frame[frame["signal_to_noise"].astype(float).map(math.isfinite)]
+    over_training = _full_series(noisy)
+    by_sigma = [Series("measured", _sweep(noisy), style.group_style(0) | {"linestyle": "-"})]
+    if not over_training or by_sigma[0].frame.empty:
+        raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 2, sharey=True)
+    draw_curves(panels[0], over_training, "epoch", "signal_to_noise")
+    draw_final(panels[1], by_sigma, "sigma", "signal_to_noise")
+    threshold = _threshold(frame)
+    for axes in panels:
+        axes.set_yscale("log")
+        if threshold is not None:
+            axes.axhline(threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="below: noise wins")
+    panels[1].set_xscale("log")
+    style.log_ticks(panels[1].xaxis)
+    style.log_ticks(panels[0].yaxis)
+    panels[1].set_xlabel("Noise standard deviation σ in each coordinate")
+    panels[0].set_ylabel("Signal-to-noise ratio of the gradient")
+    for axes in panels:
+        _legend(axes)
     caption = (
-        f"Signal-to-noise ratio of the gradient on {_subject(frame)} after each epoch. Dashed: the ratio at which the "
-        "progress of a step, η‖G‖², is undone by the noise, η²σ² tr H / 2, with tr H taken as the trace of the "
-        "per-example gradients' covariance in the run without noise."
+        f"Signal-to-noise ratio ‖g‖²/‖ĝ - g‖² on {_subject(frame)}: after each epoch of the full runs, and at the end "
+        f"of the sweep's ({_budget(by_sigma[0].frame)}). Dashed: where the progress of a step, η‖G‖², is undone by the "
+        "noise, η²σ² tr H / 2, with tr H taken as the trace of the per-example gradients' covariance without noise."
     )
-    style.annotate(drawn, spread_note(series), caption, frame)
+    style.annotate(drawn, spread_note([*over_training, *by_sigma]), caption, frame)
     return drawn
 
 
@@ -163,35 +174,33 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final validation error against the dimension of the random subspace, kept and redrawn."""
+    """Draw the final validation error against the dimension of the subspace: random, kept or redrawn, and public."""
     frame = _prepared(frame)
     runs = select(frame, budget="sweep", noise="constant", momentum=0.0, averaging=0.0, devices=0)
-    inside = runs[(runs["dimensions"] > 0) & (runs["sigma"] > 0)]
+    inside = runs[runs["sketch"] != "none"]
     if inside.empty:
         raise NothingToDraw("the results hold no run in a subspace")
     part = _part(frame)
-    looks = [style.group_style(i) for i in range(3)]
-    named = {0: "kept", 1: "redrawn every step"}
+    groups = inside.assign(kept=inside["redraw_every"] == 0).groupby(["sketch", "kept", "learning_rate"])
     series = [
-        Series(named.get(every, f"redrawn every {every} steps"), rows, look)
-        for (every, rows), look in zip(inside.groupby("redraw_every"), looks, strict=False)
+        Series(f"{_SKETCHES[sketch, kept]}, rate {rate:g}", rows, style.group_style(i))
+        for i, ((sketch, kept, rate), rows) in enumerate(groups)
     ]
-    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.5)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.7)
     draw_final(axes, series, "dimensions", f"{part}_error")
-    first = inside.iloc[0]
-    same = select(
-        runs, dimensions=0, sigma=first["sigma"], schedule=first["schedule"], learning_rate=first["learning_rate"]
-    )
-    if len(same):
-        _draw_level(axes, results.summarize(same, ["sigma"], f"{part}_error"), "all coordinates")
+    whole = select(runs, sketch="none", sigma=inside["sigma"].iloc[0], schedule="linear", trained_on="all")
+    whole = whole[whole["learning_rate"] == _reference(frame)["learning_rate"]]
+    if len(whole):
+        _draw_level(axes, results.summarize(whole, ["sigma"], f"{part}_error"), "all coordinates")
     axes.set_xscale("log")
     set_error_axis(axes, frame, part)
     style.log_ticks(axes.xaxis)
-    axes.set_xlabel("Dimensions d of the random subspace")
+    axes.set_xlabel("Dimensions d of the subspace")
     _legend(axes)
     caption = (
         f"{error_name(frame, part)} on {_subject(frame)} against the dimension of the subspace in which the gradient "
-        f"is transmitted, σ = {first['sigma']:g} on each of its d numbers ({_budget(inside)})."
+        f"is transmitted, σ = {inside['sigma'].iloc[0]:g} on each of its d numbers, rate falling linearly to zero "
+        f"({_budget(inside)})."
     )
     style.annotate(drawn, spread_note(series, ["dimensions"]), caption, frame)
     return drawn
@@ -338,32 +347,37 @@ def _remedies(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the sweep's runs at the reference noise, and those with annealed and relative noise."""
     reference = _reference(frame)
     runs = frame[(frame["budget"] == "sweep") & (frame["batch_size"] == reference["batch_size"])]
-    same = (runs["noise"] == "constant") & (runs["sigma"] == reference["sigma"])
+    same = (runs["noise"] == "constant") & ((runs["sigma"] == reference["sigma"]) | (runs["trained_on"] == "public"))
     return runs[same | runs["noise"].isin(["annealed", "relative"])]
 
 
-def _with_threshold(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the ratio ‖g‖²/(σ²P) = η tr H / (2P) at which noise undoes a step's progress, where tr H was measured."""
-    if "gradient_variance" not in frame:
+def _measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the last rows of the runs without noise in which the gradient's noise scale was measured."""
+    if "noise_scale" not in frame:
         return frame.iloc[:0]
-    measured = frame[frame["gradient_variance"].notna()]
-    threshold = measured["learning_rate"] * measured["gradient_variance"] / (2 * measured["coordinates"])
-    return measured.assign(threshold=threshold)
+    rows = results.last_rows(frame)
+    return rows[(rows["sigma"] == 0) & (rows["noise"] == "constant") & rows["noise_scale"].notna()]
+
+
+def _threshold(frame: pd.DataFrame) -> float | None:
+    """Return the ratio ‖g‖²/(σ²P) = η tr H / (2P) at which noise undoes a step's progress; None if not measured."""
+    rows = _measured(frame)
+    if rows.empty:
+        return None
+    return float((rows["learning_rate"] * rows["gradient_variance"] / (2 * rows["coordinates"])).mean())
 
 
 def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
-    """Shade the σ between which noise is predicted to start to win: σ² = 2‖G‖²/(η tr H), first to last epoch."""
-    measured = _with_threshold(select(frame, budget="full"))
-    measured = measured[measured.get("noise_scale", pd.Series(dtype=float)).notna()] if len(measured) else measured
-    if measured.empty:
+    """Draw the σ from which noise is predicted to win, σ² = 2‖G‖²/(η tr H) = 2/(ηB), and say so for the caption."""
+    rows = _measured(frame)
+    if rows.empty:
         return ""
-    limits = (2 / (measured["learning_rate"] * measured["noise_scale"])) ** 0.5
-    by_epoch = limits.groupby(measured["epoch"]).mean()
-    low, high = by_epoch.min(), by_epoch.max()
-    axes.axvspan(low, high, color=style.GRAY, alpha=0.15, linewidth=0, label="predicted: noise wins from here")
+    sigma = float(((2 / (rows["learning_rate"] * rows["noise_scale"])) ** 0.5).mean())
+    look = {"color": style.GRAY, "linewidth": 0.8, "linestyle": style.LINE_STYLES[2]}
+    axes.axvline(sigma, label="predicted: noise wins", **look)
     return (
-        " Shaded: the noise that undoes a step's progress, σ² = 2/(ηB), with the gradient noise scale B measured in "
-        "the run without noise, its range over the epochs."
+        " Dotted: the noise that undoes a step's progress, σ² = 2/(ηB), with the gradient noise scale B at the end of "
+        "the run without noise."
     )
 
 

@@ -1,7 +1,21 @@
 """Every gradient estimator, by name: one line more and all the shared tests run over it."""
 
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
+from common.estimators.over_the_air import OverTheAir
+from common.estimators.sign_sketch import SignSketch
+
+
+def _over_the_air():
+    return OverTheAir(Backpropagation(), devices=4, channel_noise=0.1)
+
 
 ESTIMATORS = {
     "backpropagation": Backpropagation,
+    "noisy": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01)),
+    "noisy, annealed and clipped": lambda: NoisyGradient(Backpropagation(), AnnealedNoise(1e-4), clip_norm=5.0),
+    "noisy, relative": lambda: NoisyGradient(Backpropagation(), RelativeNoise(1.0)),
+    "noisy in a sketch": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01), sketch=SignSketch(500)),
+    "over the air": _over_the_air,
+    "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }

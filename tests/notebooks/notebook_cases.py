@@ -16,6 +16,7 @@ TINY = {
         "epochs": 2,
         "sweep_epochs": 1,
         "sigmas": [0],
+        "learning_rates": [0.01],
         "dimensions": [100],
         "devices": [8],
         "decibels": [10],

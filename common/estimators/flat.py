@@ -1,0 +1,18 @@
+"""Gradients as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def flat(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return all entries as one vector, (P,), in the order of the tensors."""
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
+
+
+def unflat(vector: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return a vector, (P,), as tensors of the shapes of `like`; undoes `flat`."""
+    parts = tf.split(vector, [tensor.shape.num_elements() for tensor in like])
+    return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, like, strict=True)]
