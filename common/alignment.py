@@ -104,7 +104,8 @@ class GradientAlignment:
 
     With g the exact minibatch gradient and ĝ the estimate, over `batches` minibatches after every epoch: the norm of g,
     the signal-to-noise ratio Σ‖g‖² / Σ‖ĝ - g‖², and the mean cosine of the angle between g and ĝ. For noise of standard
-    deviation σ in each of P coordinates the ratio is ‖g‖²/(σ²P) and the cosine about 1/√(1 + 1/ratio). What the
+    deviation σ in each of P coordinates the ratio is ‖g‖²/(σ²P) and the cosine about 1/√(1 + 1/ratio). All that differs
+    counts as noise, what a sketch or an amplification does on purpose too: there the cosine says more. What the
     estimator's state learns from these batches is undone.
 
     Args:
@@ -142,9 +143,8 @@ class GradientAlignment:
         for variable, value in zip(state, before, strict=True):
             variable.assign(value)
         signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
-        ratio = (
-            math.inf if noise == 0 else signal / noise
-        )  # not a number stays so: a run that diverged is not noiseless
+        # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
+        ratio = math.inf if noise == 0 else signal / noise
         return {"gradient_norm": math.sqrt(signal), "signal_to_noise": ratio, "cosine": angle}
 
     def _compare(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

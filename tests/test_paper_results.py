@@ -12,21 +12,35 @@ from workflow.experiments import RESULT, select
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def baseline():
-    expected = [ROOT / job.path(RESULT) for job in select("paper", ["01_baseline_sgd"])]
+def _stored(experiment):
+    expected = [ROOT / job.path(RESULT) for job in select("paper", [experiment])]
     frame = results.read(expected, expected)
     assert not frame.attrs["missing"]
     return frame
 
 
-def test_every_run_finished_from_clean_code_on_the_published_data(baseline):
-    assert set(baseline["status"]) == {"finished"}
-    assert baseline["seed"].nunique() >= 2
-    for made in baseline.attrs["provenance"]:
+@pytest.fixture(scope="module")
+def baseline():
+    return _stored("01_baseline_sgd")
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return _stored("02_noisy_gradients")
+
+
+@pytest.mark.parametrize(("experiment", "seeds"), [("01_baseline_sgd", 2), ("02_noisy_gradients", 3)])
+def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds):
+    frame = _stored(experiment)
+    assert frame["seed"].nunique() >= seeds
+    for made in frame.attrs["provenance"]:
         assert made["dirty"] is False
         assert re.fullmatch("[0-9a-f]{40}", made["commit"])
         assert made["data_checksum"].startswith("06b0d1f124c4")  # MNIST as published
+
+
+def test_every_baseline_run_finished(baseline):
+    assert set(baseline["status"]) == {"finished"}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +60,27 @@ def test_mean_test_accuracy_reaches_the_source(baseline, setting, least):
         table = table[table[name] == value]
     assert len(table) == 1
     assert table["mean"].item() >= least
+
+
+def _accuracy(frame, setting):
+    rows = results.summarize(frame, ["setting"]).set_index("setting").loc[setting]
+    assert rows["diverged"] == 0
+    return rows
+
+
+def test_the_source_s_noise_costs_what_the_source_says(noisy):
+    assert 0.77 <= _accuracy(noisy, "full: σ = 1")["mean"] <= 0.85  # 80.72 % there
+
+
+def test_the_recovery_reaches_its_aim_and_beats_what_the_server_learns_alone(noisy):
+    recovered = _accuracy(noisy, "full: σ = 1, recovered")
+    assert recovered["mean"] >= 0.90
+    assert recovered["mean"] > _accuracy(noisy, "server alone: 200 examples, no noise")["mean"] + 0.05
+
+
+def test_little_noise_is_not_distinguishable_from_none(noisy):
+    none, little = (_accuracy(noisy, f"σ = {sigma}") for sigma in ("0", "0.01"))
+    assert abs(none["mean"] - little["mean"]) <= max(none["std"], little["std"])
 
 
 def test_readme_shows_the_stored_numbers(baseline):

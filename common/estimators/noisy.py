@@ -4,7 +4,8 @@
 
 with c the clipping of the global norm, if asked for, and σ_t a level: constant, annealed or relative to ‖c(g)‖. In a
 random subspace the noise enters behind a sketch to d numbers (see `sign_sketch`): ĝ = Sᵀ(S c(g) + σ_t n), n of d
-coordinates. The noise is a function of (run seed, step, variable) alone: reruns and resumed runs are bit-identical.
+coordinates. The noise is a function of (run seed, step, variable) alone: on one kind of device, reruns and resumed runs
+are bit-identical.
 """
 
 from __future__ import annotations

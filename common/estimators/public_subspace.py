@@ -62,6 +62,7 @@ class PublicSubspace(GradientEstimator):
         super().__init__()
         examples = len(x)
         require(dimensions >= 1, "dimensions", "≥ 1", dimensions)
+        require(examples >= 1, "the number of public examples", "≥ 1", examples)
         require(examples % dimensions == 0, "dimensions", f"a divisor of the {examples:,} public examples", dimensions)
         require(1 <= amplification < math.inf, "amplification", "≥ 1 and finite", amplification)
         require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
@@ -82,7 +83,7 @@ class PublicSubspace(GradientEstimator):
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate, then amplify; see `GradientEstimator.estimate` for shapes. Loss and outputs stay untouched."""
-        self._batch = x.shape[0]
+        self._batch = max(self._batch or 0, x.shape[0])  # an epoch's last batch may be smaller
         estimate = self.inner.estimate(x, y, seed)
         due = seed[1] % self.refresh_every == 0
         tf.cond(due, lambda: self._refresh(seed), lambda: tf.constant(False))
@@ -100,7 +101,9 @@ class PublicSubspace(GradientEstimator):
         rows = tf.concat([tf.reshape(part, [self.dimensions, -1]) for part in gradients], 1)
         # Of length one before they are orthogonalized: else rounding would drown the small ones.
         columns = tf.transpose(tf.math.l2_normalize(rows, axis=1, epsilon=1e-30))
-        self.basis.assign(tf.linalg.qr(columns).q)
+        # A zero gradient points nowhere; the decomposition would make up a direction for it.
+        points = tf.cast(tf.reduce_any(rows != 0.0, axis=1), tf.float32)
+        self.basis.assign(tf.linalg.qr(columns).q * points)
         return tf.constant(True)
 
     @property

@@ -13,25 +13,22 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common import results
-from common.plotting import redrawing, style, tables
+from common.plotting import redrawing, style, subject, tables
 from common.plotting.learning_curves import (
     NothingToDraw,
     Series,
     draw_curves,
     draw_final,
     error_name,
-    require_single,
     select,
     series_by,
     set_error_axis,
     spread_note,
-    with_errors,
 )
 
 EXPERIMENT = "01_baseline_sgd"
 # The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by trainer, dropout, batch size.
 SOURCE = {("keras_fit", True, 128): 97.42, ("loop", False, 64): 98.01, ("loop", False, 500): 94.32}
-_DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
 _TRAINERS = {"keras_fit": "Keras fit", "loop": "own loop"}
 
 
@@ -50,11 +47,11 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         NothingToDraw: when the frame holds nothing of what the figure shows.
         ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
     """
-    frame = _prepared(frame)
+    frame = subject.prepared(frame)
     series = [*_by_batch_size(frame, scaled=False), *_by_batch_size(frame, scaled=True)]
     if not series:
         raise NothingToDraw("the results hold no run of the loop without dropout")
-    part = _part(frame)
+    part = subject.part(frame)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 3, sharey=True)
     for axes, x in zip(panels, ("epoch", "step", "seconds"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
@@ -64,31 +61,31 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     with matplotlib.rc_context(style.RC):
         handles = _legend(frame, series)
         drawn.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    caption = f"{error_name(frame, part)} on {_subject(frame)} by batch size, without dropout."
+    caption = f"{error_name(frame, part)} on {subject.name(frame)} by batch size, without dropout."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
 
 
 def dropout(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error at one batch size of Keras' fit, which has dropout on, and of the loop with and without."""
-    frame = _prepared(frame)
+    frame = subject.prepared(frame)
     series = _by_dropout(frame)
     if len(series) < 2:
         raise NothingToDraw("the results hold fewer than two of Keras fit, loop with dropout, loop without")
-    part = _part(frame)
+    part = subject.part(frame)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     draw_curves(axes, series, "epoch", f"{part}_error")
     set_error_axis(axes, frame, part)
-    _legend_inside(axes)
+    style.legend(axes)
     batch = series[0].frame["batch_size"].iloc[0]
-    caption = f"{error_name(frame, part)} on {_subject(frame)} at batch size {batch}, with and without dropout."
+    caption = f"{error_name(frame, part)} on {subject.name(frame)} at batch size {batch}, with and without dropout."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
 
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final test error against the batch size, at the fixed and at the scaled learning rate."""
-    frame = _prepared(frame)
+    frame = subject.prepared(frame)
     series = _final_series(frame)
     if not series or frame["test_error"].isna().all():
         raise NothingToDraw("the results hold no test metric of the loop without dropout")
@@ -99,17 +96,16 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     style.log_ticks(axes.xaxis, sorted(frame["batch_size"].unique()))
     axes.set_xlabel("Batch size")
     set_error_axis(axes, frame, "test")
-    _legend_inside(axes)
-    caption = (
-        f"Test error on {_subject(frame)} after {frame['epoch'].max()} epochs by batch size; no dropout unless said."
-    )
+    style.legend(axes)
+    epochs = frame["epoch"].max()
+    caption = f"Test error on {subject.name(frame)} after {epochs} epochs by batch size; no dropout unless said."
     style.annotate(drawn, spread_note(series, ["batch_size"]), caption, frame)
     return drawn
 
 
 def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the gradient noise scale over training (arXiv 1812.06162), with the batch sizes as dotted lines."""
-    frame = _prepared(frame)
+    frame = subject.prepared(frame)
     measured = _measured(frame)
     if measured.empty:
         raise NothingToDraw("the results hold no measured noise_scale")
@@ -122,7 +118,7 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     style.log_ticks(axes.yaxis)
     axes.set_ylabel("Gradient noise scale (examples)")
     caption = (
-        f"Gradient noise scale on {_subject(frame)} while training at batch {trained_at}, simple estimate from two "
+        f"Gradient noise scale on {subject.name(frame)} while training at batch {trained_at}, simple estimate from two "
         "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
         "noise away, one far above it wastes examples."
     )
@@ -133,7 +129,7 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate test accuracy and loss per setting over the seeds, on MNIST with the source's figure beside."""
-    frame = _prepared(frame)
+    frame = subject.prepared(frame)
     keys = ["trainer", "dropout", "scaled", "batch_size", "learning_rate"]
     values = {
         "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
@@ -168,20 +164,6 @@ def draw(
 ) -> list[Path]:
     """Redraw all figures and the LaTeX table from stored results; see `redrawing.redraw`."""
     return redrawing.redraw(EXPERIMENT, results_folder, figures_folder, expected, figures=FIGURES, tabulate=TABLES)
-
-
-def _prepared(frame: pd.DataFrame) -> pd.DataFrame:
-    require_single(frame, ["dataset", "network", "precision", "train_examples"])
-    return with_errors(frame)
-
-
-def _part(frame: pd.DataFrame) -> str:
-    return "train" if frame["validation_error"].isna().all() else "validation"
-
-
-def _subject(frame: pd.DataFrame) -> str:
-    first = frame.iloc[0]
-    return f"{_DATASETS.get(first['dataset'], first['dataset'])} ({first['network']})"
 
 
 def _batch_look(frame: pd.DataFrame, batch: int) -> dict:
@@ -274,15 +256,6 @@ def _draw_batch_lines(axes: Axes, batches: list[int]) -> None:
             f"batch {batch}", (1, batch), xycoords=("axes fraction", "data"), xytext=(2, 0), fontsize=6,
             textcoords="offset points", va="center", color=style.GRAY, annotation_clip=False,
         )  # fmt: skip
-
-
-def _legend_inside(axes: Axes) -> None:
-    entries = zip(*axes.get_legend_handles_labels(), strict=True)
-    entries = sorted(entries, key=lambda entry: entry[1].startswith("source"))
-    if not entries:  # every run diverged
-        return
-    with matplotlib.rc_context(style.RC):
-        axes.legend(*zip(*entries, strict=True))
 
 
 def _source_of(row: object) -> str:

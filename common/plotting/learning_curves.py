@@ -158,7 +158,8 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str)
             )  # fmt: skip
         for _, row in summary[summary["diverged"] > 0].iterrows():
             failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
-            _mark_diverged(axes, one, float(row[parameter]), f"{failed} of {runs} diverged")
+            first = row[parameter] == summary[parameter].min()
+            _mark_diverged(axes, one, float(row[parameter]), f"{failed} of {runs} diverged", to_the_left=not first)
 
 
 def spread_note(series: Sequence[Series], by: Sequence[str] = ()) -> str:
@@ -237,8 +238,13 @@ def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str
     axes.plot(*points.iloc[-1], marker="x", markersize=5, markeredgewidth=1.2, color=series.style.get("color"))
 
 
-def _mark_diverged(axes: Axes, series: Series, x: float, text: str) -> None:
-    # Above the panel: nothing that was measured stands there.
+def _mark_diverged(axes: Axes, series: Series, x: float, text: str, *, to_the_left: bool = True) -> None:
+    # Above the panel, where nothing that was measured stands; each mark on a line of its own, a cross and its text.
+    height = 7 * (len(axes.texts) // 2)
+    side, align = (-5, "right") if to_the_left else (5, "left")
     place = {"xycoords": axes.get_xaxis_transform(), "va": "center", "color": series.style.get("color")}
-    axes.annotate(r"$\times$", (x, 1.03), ha="center", fontsize=9, fontweight="bold", **place)
-    axes.annotate(text, (x, 1.03), xytext=(-5, 0), textcoords="offset points", ha="right", fontsize=6, **place)
+    place |= {"textcoords": "offset points"}
+    axes.annotate(r"$\times$", (x, 1.03), xytext=(0, height), ha="center", fontsize=9, fontweight="bold", **place)
+    axes.annotate(text, (x, 1.03), xytext=(side, height), ha=align, fontsize=6, **place)
+    axes.update_datalim([(x, 0.0)], updatey=False)  # within the axis, even where no run of this x has a value
+    axes.autoscale_view(scaley=False)

@@ -145,6 +145,23 @@ def log_ticks(axis: Any, at: Sequence[float] | None = None) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
 
 
+def legend(axes: Axes, above: int = 0) -> None:
+    """Name what a panel shows, the source last; no legend where nothing is named, as when every run diverged.
+
+    Args:
+        axes: the panel, with all its lines.
+        above: columns of a legend above the panel; 0: within it, where the least is in the way.
+    """
+    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda it: it[1].startswith("source"))
+    if not entries:
+        return
+    with matplotlib.rc_context(RC):
+        if above:
+            axes.figure.legend(*zip(*entries, strict=True), loc="outside upper center", ncols=above)
+        else:
+            axes.legend(*zip(*entries, strict=True))
+
+
 def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -> None:
     """Write the note under a figure, and above it what its results lack.
 
@@ -160,7 +177,9 @@ def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -
         drawn.supxlabel(textwrap.fill(note, width), fontsize=6, color="#444444", x=0.01, ha="left")
         if warning:
             text = textwrap.fill(warning, int(width * 0.7))
-            drawn.axes[0].set_title(text, loc="left", pad=10, color=VERMILION, fontweight="bold")
+            # A single panel may begin far to the right, behind long labels, but it ends where the page does.
+            side = "left" if len(drawn.axes) > 1 else "right"
+            drawn.axes[0].set_title(text, loc=side, pad=10, color=VERMILION, fontweight="bold")
     drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
 
 

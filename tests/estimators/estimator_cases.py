@@ -1,13 +1,22 @@
 """Every gradient estimator, by name: one line more and all the shared tests run over it."""
 
+import numpy as np
+
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
 from common.estimators.over_the_air import OverTheAir
+from common.estimators.public_subspace import PublicSubspace
 from common.estimators.sign_sketch import SignSketch
 
 
 def _over_the_air():
     return OverTheAir(Backpropagation(), devices=4, channel_noise=0.1)
+
+
+def _public_subspace():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((8, 12, 12, 1), dtype=np.float32), rng.integers(0, 4, 8)
+    return PublicSubspace(Backpropagation(), x, y, dimensions=4, amplification=2.0, refresh_every=1)
 
 
 ESTIMATORS = {
@@ -17,5 +26,6 @@ ESTIMATORS = {
     "noisy, relative": lambda: NoisyGradient(Backpropagation(), RelativeNoise(1.0)),
     "noisy in a sketch": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01), sketch=SignSketch(500)),
     "over the air": _over_the_air,
+    "public subspace": _public_subspace,
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }

@@ -1,0 +1,28 @@
+"""What a figure is about: runs on one data set with one network, their names, and the part whose error it shows."""
+
+import pandas as pd
+
+from common.plotting.learning_curves import require_single, with_errors
+
+DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
+
+
+def prepared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the errors to a frame, see `with_errors`, which must be of one subject.
+
+    Raises:
+        ValueError: when it mixes data sets, networks, precisions or sizes of the training split.
+    """
+    require_single(frame, ["dataset", "network", "precision", "train_examples"])
+    return with_errors(frame)
+
+
+def part(frame: pd.DataFrame) -> str:
+    """Return the part whose error is shown while choices are made: "validation", or "train" if nothing is held out."""
+    return "train" if frame["validation_error"].isna().all() else "validation"
+
+
+def name(frame: pd.DataFrame) -> str:
+    """Name data set and network for a caption, e.g. "MNIST (mnist_convnet)"."""
+    first = frame.iloc[0]
+    return f"{DATASETS.get(first['dataset'], first['dataset'])} ({first['network']})"
