@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from common.arguments import require
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.estimator import GradientEstimator
+from common.estimators.estimator import GradientEstimator, state_undone
 from common.estimators.flat import flat
 from common.tasks import Task
 
@@ -42,8 +41,7 @@ class GradientNoiseScale:
             raise ValueError(
                 f"large must be a multiple of small and above it, small ≥ 1; got small {small}, large {large}"
             )
-        if large_batches < 1:
-            raise ValueError(f"large_batches must be ≥ 1, got {large_batches}")
+        require(large_batches >= 1, "large_batches", "≥ 1", large_batches)
         self.small, self.large, self.large_batches = small, large, large_batches
         self._function = None
         self._task = None
@@ -134,14 +132,12 @@ class GradientAlignment:
         steps = epoch * -(-len(split) // self.batch_size)  # an annealed level is the one that training has reached
         order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=[seed, -2_000_000 - epoch]).numpy()
         measured = []
-        state = _state(self.estimator)
-        before = [tf.identity(variable) for variable in state]
-        for number in range(self.batches):
-            chosen = np.take(order, range(number * self.batch_size, (number + 1) * self.batch_size), mode="wrap")
-            batch = (tf.constant(split.x[chosen]), tf.constant(split.y[chosen]))
-            measured.append([float(it) for it in self._function(*batch, tf.constant([seed, steps + number], tf.int64))])
-        for variable, value in zip(state, before, strict=True):
-            variable.assign(value)
+        with state_undone(self.estimator):
+            for number in range(self.batches):
+                chosen = np.take(order, range(number * self.batch_size, (number + 1) * self.batch_size), mode="wrap")
+                batch = (tf.constant(split.x[chosen]), tf.constant(split.y[chosen]))
+                values = self._function(*batch, tf.constant([seed, steps + number], tf.int64))
+                measured.append([float(value) for value in values])
         signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
         # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
         ratio = math.inf if noise == 0 else signal / noise
@@ -153,12 +149,6 @@ class GradientAlignment:
         estimate = self.estimator.estimate(x, y, seed).gradients
         error = [a - b for a, b in zip(estimate, exact, strict=True)]
         return tf.linalg.global_norm(exact) ** 2, tf.linalg.global_norm(error) ** 2, cosine(exact, estimate)
-
-
-def _state(estimator: GradientEstimator) -> list:
-    """All that a checkpoint of the estimator holds: `estimator.variables` leaves out those of Keras' layers."""
-    found = tf.train.TrackableView(estimator).descendants()
-    return [part for part in found if isinstance(part, tf.Variable | keras.Variable)]
 
 
 def cosine(first: list[tf.Tensor], second: list[tf.Tensor]) -> tf.Tensor:

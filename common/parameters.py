@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from common.arguments import require
 from common.data import SPECIFICATIONS
 from common.names import nearest
 
@@ -59,7 +60,7 @@ Counts = Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=1)]
 Positives = Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 SmallAndLarge = Annotated[list[Count], BeforeValidator(_as_list), Field(min_length=2, max_length=2)]
-CountsOrNone = Annotated[list[Count], BeforeValidator(_as_list)]
+CountsOrEmpty = Annotated[list[Count], BeforeValidator(_as_list)]
 
 
 class Parameters(BaseModel):
@@ -136,7 +137,7 @@ class NoisyGradients(Parameters):
     dataset: Literal["digits", "mnist", "fashion_mnist"]
     validation: Annotated[Whole, Field(ge=0)] | None
     network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "mlp"]
-    hidden: CountsOrNone
+    hidden: CountsOrEmpty
     batch_size: Count
     epochs: Count
     learning_rate: Positive
@@ -270,8 +271,7 @@ def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
 
 
 def _require(condition: bool, name: str, value: Any, allowed: str) -> None:
-    if not condition:
-        raise ValueError(f"parameter {name!r} must be {allowed}, got {value!r}")
+    require(condition, f"parameter {name!r}", allowed, value)
 
 
 def _training_examples(dataset: str, validation: int | None) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from common.data import Split
-from common.estimators.estimator import GradientEstimator
+from common.estimators.estimator import GradientEstimator, state_undone
 from common.tasks import Task
 
 HISTOGRAM_BATCH = 256
@@ -47,11 +47,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def on_epoch_end(self, epoch, logs=None):
         """Write scalars and weights as Keras does, then the gradients."""
         super().on_epoch_end(epoch, logs)
-        # A negative step: no training step has its randomness. An estimator's state must not learn from this batch.
-        before = [tf.identity(variable) for variable in self._estimator.variables]
-        estimate = self._estimator.estimate(*self._batch, tf.constant([0, -1 - epoch], tf.int64))
-        for variable, value in zip(self._estimator.variables, before, strict=True):
-            variable.assign(value)
+        with state_undone(self._estimator):
+            # A negative step: no training step has its randomness.
+            estimate = self._estimator.estimate(*self._batch, tf.constant([0, -1 - epoch], tf.int64))
         with self._train_writer.as_default(step=epoch):
             for weight, gradient in zip(self._task.weights, estimate.gradients, strict=True):
                 tf.summary.histogram(f"{weight.path}/gradient", gradient)

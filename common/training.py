@@ -21,6 +21,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from common.arguments import require
 from common.checkpoint import RunCheckpoint, run_identity
 from common.data import Dataset, Split
 from common.estimators.estimator import GradientEstimator
@@ -383,10 +384,7 @@ def _keras_logs(record: Mapping[str, float], metric_name: str) -> dict[str, floa
 
 
 def _check(epochs: int, batch_size: int, dataset: Dataset) -> None:
-    if epochs < 1:
-        raise ValueError(f"epochs must be ≥ 1, got {epochs}")
+    require(epochs >= 1, "epochs", "≥ 1", epochs)
     examples = len(dataset.train)
-    if not 1 <= batch_size <= examples:
-        raise ValueError(
-            f"batch_size must be between 1 and the {examples:,} training examples of {dataset.name!r}, got {batch_size}"
-        )
+    allowed = f"between 1 and the {examples:,} training examples of {dataset.name!r}"
+    require(1 <= batch_size <= examples, "batch_size", allowed, batch_size)

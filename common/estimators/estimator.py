@@ -7,8 +7,11 @@ Gradients point uphill; the optimizer subtracts.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from common.tasks import Task
@@ -72,3 +75,17 @@ class GradientEstimator(tf.Module):
             elif isinstance(value, int | float | str | bool | None):
                 found[name] = value
         return found
+
+
+@contextmanager
+def state_undone(estimator: GradientEstimator) -> Iterator[None]:
+    """Put back what an estimator's state was: a look at its gradients between steps must teach it nothing."""
+    # All that a checkpoint of it holds: `estimator.variables` leaves out those of Keras' layers.
+    parts = tf.train.TrackableView(estimator).descendants()
+    state = [part for part in parts if isinstance(part, tf.Variable | keras.Variable)]
+    before = [tf.identity(variable) for variable in state]
+    try:
+        yield
+    finally:
+        for variable, value in zip(state, before, strict=True):
+            variable.assign(value)

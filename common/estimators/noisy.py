@@ -17,6 +17,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from common.arguments import require
+from common.estimators.draws import add_noise
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.flat import flat, unflat
 from common.estimators.sign_sketch import SignSketch
@@ -166,11 +167,7 @@ class NoisyGradient(GradientEstimator):
     def _disturbed(self, signal: list[tf.Tensor], seed: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
         if self.level.is_zero:
             return signal
-        sigma = self.level.standard_deviation(step, signal)
-        return [
-            part + sigma * tf.random.stateless_normal(part.shape, tf.random.fold_in(seed, index))
-            for index, part in enumerate(signal)
-        ]
+        return add_noise(signal, self.level.standard_deviation(step, signal), seed)
 
     def _depth(self) -> int:
         """How many of its kind are anywhere within it, each with a lesser depth and so with noise of its own."""

@@ -21,6 +21,7 @@ import math
 import tensorflow as tf
 
 from common.arguments import require
+from common.estimators.draws import add_noise
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.shares import share_estimates
 
@@ -85,10 +86,7 @@ class OverTheAir(GradientEstimator):
         sums = [amplitude * tf.reduce_sum(part, 0) for part in gradients]
         own_seed = tf.random.fold_in(seed, CHANNEL_STREAM)
         if self.channel_noise:
-            sums = [
-                part + self.channel_noise * tf.random.stateless_normal(part.shape, tf.random.fold_in(own_seed, index))
-                for index, part in enumerate(sums)
-            ]
+            sums = add_noise(sums, self.channel_noise, own_seed)
         return [part / (self.devices * amplitude) for part in sums]
 
     def _require_equal_shares(self, batch: int) -> None:

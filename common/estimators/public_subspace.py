@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from common.arguments import require
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.draws import permutation
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.flat import flat, unflat
 from common.estimators.shares import share_estimates
@@ -94,8 +95,7 @@ class PublicSubspace(GradientEstimator):
 
     def _refresh(self, seed: tf.Tensor) -> tf.Tensor:
         own_seed = tf.random.fold_in(seed, PUBLIC_STREAM)
-        # A shuffle by sorting, which XLA knows.
-        order = tf.argsort(tf.random.stateless_uniform([self.examples], own_seed, None, None, tf.int32), stable=True)
+        order = permutation(self.examples, own_seed)
         dealt = (tf.gather(self._x, order), tf.gather(self._y, order))
         gradients = share_estimates(self._exact, *dealt, self.dimensions, seed).gradients
         rows = tf.concat([tf.reshape(part, [self.dimensions, -1]) for part in gradients], 1)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from common.arguments import require
+from common.estimators.draws import permutation
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,7 @@ class SignSketch:
         """
         turn = tf.constant(0, seed.dtype) if self.redraw_every is None else seed[1] // self.redraw_every
         seed = tf.stack([seed[0], -1 - turn])  # steps are counted from 0: no step's other randomness has this seed
-        # A shuffle by sorting: unlike stateless_shuffle, XLA knows it. Equal draws, if any, keep their order.
-        draws = tf.random.stateless_uniform([parameters], tf.random.fold_in(seed, 0), None, None, tf.int32)
-        order = tf.argsort(draws, stable=True)
+        order = permutation(parameters, tf.random.fold_in(seed, 0))
         bits = tf.random.stateless_uniform([parameters], tf.random.fold_in(seed, 1), 0, 2, tf.int32)
         return DrawnSketch(self.dimensions, order % self.dimensions, tf.cast(2 * bits - 1, tf.float32))
 

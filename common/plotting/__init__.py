@@ -4,7 +4,7 @@
 a notebook says `from common.plotting import baseline_sgd`. Importing this package alone imports no matplotlib.
 """
 
-# One line per experiment; its module has draw(results_folder, figures_folder, expected) -> files written.
+# One line per experiment; its module has FIGURES and TABLES, by file name: functions from the frame to what is drawn.
 EXPERIMENTS = {
     "01_baseline_sgd": "common.plotting.baseline_sgd",
     "02_noisy_gradients": "common.plotting.noisy_gradients",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from common.names import nearest
 from common.plotting import EXPERIMENTS
+from common.plotting.redrawing import redraw
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = nearest(options.experiment, EXPERIMENTS) or "."
         return _fail(f"unknown experiment {options.experiment!r}{hint} There is {', '.join(EXPERIMENTS)}.")
     try:
-        importlib.import_module(EXPERIMENTS[options.experiment]).draw(
-            options.results, options.figures, options.expected
-        )
+        drawn = importlib.import_module(EXPERIMENTS[options.experiment])
+        folders = (options.results, options.figures, options.expected)
+        redraw(options.experiment, *folders, figures=drawn.FIGURES, tabulate=drawn.TABLES)
     except (OSError, ValueError) as error:
         return _fail(str(error))
     return 0

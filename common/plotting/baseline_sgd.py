@@ -3,17 +3,13 @@
 Every function takes the frame of `results.read` (in the notebook: of `results.combine`) and returns a figure.
 """
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
-
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common import results
-from common.plotting import redrawing, style, subject, tables
+from common.plotting import style, subject, tables
 from common.plotting.learning_curves import (
     NothingToDraw,
     Series,
@@ -26,7 +22,6 @@ from common.plotting.learning_curves import (
     spread_note,
 )
 
-EXPERIMENT = "01_baseline_sgd"
 # The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by trainer, dropout, batch size.
 SOURCE = {("keras_fit", True, 128): 97.42, ("loop", False, 64): 98.01, ("loop", False, 500): 94.32}
 _TRAINERS = {"keras_fit": "Keras fit", "loop": "own loop"}
@@ -155,15 +150,6 @@ FIGURES = {
     "01_baseline_noise_scale": noise_scale,
 }
 TABLES = {"01_baseline_table": table}
-
-
-def draw(
-    results_folder: str | os.PathLike,
-    figures_folder: str | os.PathLike,
-    expected: Iterable[str | os.PathLike] = (),
-) -> list[Path]:
-    """Redraw all figures and the LaTeX table from stored results; see `redrawing.redraw`."""
-    return redrawing.redraw(EXPERIMENT, results_folder, figures_folder, expected, figures=FIGURES, tabulate=TABLES)
 
 
 def _batch_look(frame: pd.DataFrame, batch: int) -> dict:

@@ -4,9 +4,6 @@ Every function takes the frame of `results.read` (in the notebook: of `results.c
 """
 
 import math
-import os
-from collections.abc import Iterable
-from pathlib import Path
 
 import matplotlib
 import pandas as pd
@@ -14,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from common import results
-from common.plotting import redrawing, style, subject, tables
+from common.plotting import style, subject, tables
 from common.plotting.learning_curves import (
     NothingToDraw,
     Series,
@@ -28,7 +25,6 @@ from common.plotting.learning_curves import (
 from common.plotting.noisy_remedies import batch_sizes, over_the_air, remedies, subspaces
 from common.plotting.noisy_runs import PLAIN, budget, draw_level, sigma_sweep
 
-EXPERIMENT = "02_noisy_gradients"
 SOURCE_ERROR = 100 - 80.72  # the source's test error (%) on MNIST: σ = 1, batch 500, rate 0.01, 15 epochs
 _SIGMA_AXIS = "Noise standard deviation σ"
 
@@ -155,15 +151,6 @@ FIGURES = {
     "02_noisy_over_the_air": over_the_air,
 }
 TABLES = {"02_noisy_table": table}
-
-
-def draw(
-    results_folder: str | os.PathLike,
-    figures_folder: str | os.PathLike,
-    expected: Iterable[str | os.PathLike] = (),
-) -> list[Path]:
-    """Redraw all figures and the LaTeX table from stored results; see `redrawing.redraw`."""
-    return redrawing.redraw(EXPERIMENT, results_folder, figures_folder, expected, figures=FIGURES, tabulate=TABLES)
 
 
 def _full_series(frame: pd.DataFrame, **conditions: object) -> list[Series]:

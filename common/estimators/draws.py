@@ -1,0 +1,22 @@
+"""Stateless random draws that estimators share; XLA knows the operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def add_noise(tensors: Sequence[tf.Tensor], sigma: tf.Tensor | float, seed: tf.Tensor) -> list[tf.Tensor]:
+    """Add independent N(0, sigma²) to every entry, a function of the seed, (2,) int64, and a tensor's place alone."""
+    return [
+        part + sigma * tf.random.stateless_normal(part.shape, tf.random.fold_in(seed, index))
+        for index, part in enumerate(tensors)
+    ]
+
+
+def permutation(count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Return the numbers below `count` in an order that the seed, (2,) int64, decides: (count,) int32."""
+    # By sorting: unlike stateless_shuffle, XLA knows it. Equal draws, if any, keep their order.
+    draws = tf.random.stateless_uniform([count], seed, None, None, tf.int32)
+    return tf.argsort(draws, stable=True)
