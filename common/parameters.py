@@ -131,7 +131,52 @@ class BaselineSGD(Parameters):
         return self
 
 
-NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in (BaselineSGD,)}
+class OptimizersFromScratch(Parameters):
+    """Parameters of 03_optimizers_from_scratch."""
+
+    notebook = "03_optimizers_from_scratch"
+
+    dataset: Literal["diabetes", "boston_housing"]
+    validation: Annotated[Whole, Field(ge=1)] | None
+    hidden: Counts
+    learning_rates: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
+    learning_rate: Positive
+    clipnorm: Positive
+    momentum: Annotated[Real, Field(ge=0, lt=1)]
+    batch_size: Count
+    full_batch_epochs: Count
+    minibatch_epochs: Count
+    epochs: Count
+    full_batch_record_every: Count
+    record_every: Count
+    newer_methods: Annotated[list[Literal["Nesterov", "RMSprop", "AdamW", "Muon"]], BeforeValidator(_as_list)]
+    nothing_held_out: bool
+    adaptive_learning_rate: Positive
+    networks: Annotated[list[Counts], Field(min_length=1)]
+    network_learning_rate: Positive
+    network_epochs: Count
+    line_feature: Annotated[Whole, Field(ge=0)]
+    line_epochs: Count
+
+    @model_validator(mode="after")
+    def _sizes(self) -> OptimizersFromScratch:
+        known = SPECIFICATIONS[self.dataset]
+        validation = known.default_validation if self.validation is None else self.validation
+        below = f"below the {known.examples:,} examples of {self.dataset!r}"
+        _require(validation < known.examples, "validation", validation, below)
+        training = known.examples - validation
+        fits = f"at most the {training:,} training examples of {self.dataset!r}"
+        _require(self.batch_size <= training, "batch_size", self.batch_size, fits)
+        features = known.input_shape[0]
+        columns = f"below the {features} features of {self.dataset!r}"
+        _require(self.line_feature < features, "line_feature", self.line_feature, columns)
+        for name in ("learning_rates", "newer_methods", "networks"):
+            values = [str(value) for value in getattr(self, name)]
+            _require(len(set(values)) == len(values), name, getattr(self, name), "each value once")
+        return self
+
+
+NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in (BaselineSGD, OptimizersFromScratch)}
 
 
 def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> Parameters:

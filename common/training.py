@@ -189,7 +189,12 @@ def one_epoch(
 
 def evaluate(task: Task, split: Split) -> tuple[float, float]:
     """Return mean loss and mean metric over a split, without dropout; NaN for an empty one."""
-    return _Evaluation(task, split)()
+    return evaluate_each_time(task, split)()
+
+
+def evaluate_each_time(task: Task, split: Split) -> Callable[[], tuple[float, float]]:
+    """Trace the evaluation of a split once; each call of what is returned evaluates the weights of that moment."""
+    return _Evaluation(task, split)
 
 
 def _run(history, epoch_function, dataset, epochs, record_every, seed, callback_list, diagnostics, checkpoint) -> None:

@@ -7,4 +7,5 @@ a notebook says `from common.plotting import baseline_sgd`. Importing this packa
 # One line per experiment; its module has draw(results_folder, figures_folder, expected) -> files written.
 EXPERIMENTS = {
     "01_baseline_sgd": "common.plotting.baseline_sgd",
+    "03_optimizers_from_scratch": "common.plotting.optimizers",
 }

@@ -158,7 +158,7 @@ def test_any_other_learning_rate_is_refused(case, wrong):
 
 
 def test_an_unknown_argument_is_named_with_the_nearest(case):
-    with pytest.raises(ValueError, match="has no argument 'clip_norm'; did you mean 'clipnorm'?"):
+    with pytest.raises(ValueError, match=r"has no argument 'clip_norm'; did you mean 'clipnorm'\?"):
         case.make(0.1, clip_norm=2.0)
     with pytest.raises(ValueError, match="clipnorm must be a number above 0, got -1"):
         case.make(0.1, clipnorm=-1)
