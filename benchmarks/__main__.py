@@ -31,6 +31,7 @@ PROCESSES = [
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
     ("quick notebook 01, by papermill", ["-m", "papermill", "notebooks/01_baseline_sgd.ipynb"], 60.0, None),
+    ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
 ]
 
 
@@ -38,17 +39,22 @@ def main() -> None:
     """Measure and print; exceeding a limit is printed and is no error: timings are no test."""
     arguments = _arguments()
     print(f"mnist_convnet, batch 128; {_machine()}")
+    if arguments.only == "optimizers":
+        return _optimizers(arguments.rounds)
     _race(WHOLE_EPOCH, arguments.examples, arguments.rounds)
     _race(PART_OF_AN_EPOCH, arguments.part, arguments.rounds)
+    _optimizers(arguments.rounds)
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
         _process(what, command, seconds, gigabytes, arguments.rounds)
+    return None
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--examples", type=int, default=MNIST, help="images an epoch in the first race")
     parser.add_argument("--part", type=int, default=6_400, help="images an epoch in the second race, of slow subjects")
+    parser.add_argument("--only", choices=["optimizers"], help="one part alone")
     parser.add_argument("--rounds", type=int, default=5, help="rounds after the warm-up")
     return parser.parse_args()
 
@@ -61,8 +67,24 @@ def _race(comparisons: list, examples: int, rounds: int) -> None:
     makers |= {BFLOAT16: baseline.our_loop_bfloat16, PYTORCH: baseline.pytorch}
     data = baseline.images(examples)
     subjects = {name: makers[name](data) for name in names if name != PYTORCH or baseline.has_pytorch()}
-    timings = race(subjects, rounds)
-    print(f"\n{f'one epoch of {examples:,} images':46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
+    _report(f"one epoch of {examples:,} images", race(subjects, rounds), comparisons, rounds)
+
+
+def _optimizers(rounds: int) -> None:
+    from benchmarks import optimizers
+
+    subjects, comparisons = {}, []
+    for name, makers in optimizers.PAIRS.items():
+        names = f"{name}, ours", f"{name}, Keras"
+        subjects |= {one: optimizers.steps(make) for one, make in zip(names, makers, strict=True)}
+        comparisons.append((*names, optimizers.AT_MOST))
+    _report(f"{optimizers.STEPS} updates of all weights", race(subjects, rounds), comparisons, rounds)
+    timings = race(optimizers.loops(), rounds)
+    _report(f"{optimizers.EPOCHS} full-batch epochs, mlp((4,))", timings, optimizers.LOOPS, rounds)
+
+
+def _report(title: str, timings: dict[str, Timing], comparisons: list, rounds: int) -> None:
+    print(f"\n{title:46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
     for name, timing in timings.items():
         print(f"{name:46} {timing.median:8.2f} {timing.spread:8.2f}")
     for subject, reference, limit in comparisons:

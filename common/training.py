@@ -167,21 +167,23 @@ def one_epoch(
     *,
     batch_size: int,
     seed: int,
+    epochs_a_call: int = 1,
 ) -> Callable[[], float]:
     """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
 
-    It is what `train` calls, without evaluation, records and checkpoints: for benchmarks.
+    It is what `train` calls, without evaluation, records and checkpoints: for benchmarks. With `epochs_a_call`, the
+    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last.
     """
     estimator.build(task)
     optimizer.build(task.weights)
     x, y = _on_device(split)
     function = _EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
     function.trace(x, y)
-    epochs = itertools.count(1)
+    epochs = itertools.count(1, epochs_a_call)
 
     def run() -> float:
-        epoch = next(epochs)
-        _, _, totals = function(x, y, seed, epoch, epoch, 0)
+        first = next(epochs)
+        _, _, totals = function(x, y, seed, first, first + epochs_a_call - 1, 0)
         return float(totals.loss) / len(split)
 
     return run

@@ -15,7 +15,7 @@ class GradientDescent(keras.optimizers.Optimizer):
     """Move against the gradient.
 
         u = -η g
-        w ← w + u
+        w ← w + u               computed as w - η g, which spares a negation
 
     Args:
         learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.01 is the default of Keras' SGD.
@@ -34,5 +34,4 @@ class GradientDescent(keras.optimizers.Optimizer):
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Apply the formula to one variable; gradient and variable have one shape."""
         g, eta = arguments.dense(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
-        u = -eta * g
-        self.assign_add(variable, u)
+        self.assign_sub(variable, eta * g)

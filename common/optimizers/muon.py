@@ -36,6 +36,8 @@ class Muon(Adam):
         momentum: β in [0, 1); 0.95 as in the report.
         adam_for: parts of names (of a variable's path): these matrices are Adam's too. The report wants Adam for
             embeddings and for the last layer, whose name only the caller knows.
+        convolutions: whether a convolution's kernel (height, width, in, out) counts as the matrix
+            (height · width · in) × out, as in the report; else it is Adam's, as in Keras, at less than half the cost.
         beta_1: β₁ of Adam.
         beta_2: β₂ of Adam.
         epsilon: ε of Adam.
@@ -46,8 +48,9 @@ class Muon(Adam):
 
     References: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024
     (kellerjordan.github.io/posts/muon); the factor: Liu et al., Muon is scalable for LLM training, arXiv 2502.16982,
-    section 2.2. Deviations: float32 instead of bfloat16 in the iteration; no weight decay unless `weight_decay` asks
-    for it; a convolution's kernel (height, width, in, out) counts as the matrix (height · width · in) × out.
+    section 2.2. Deviations from the report: float32 instead of
+    bfloat16 in the iteration; convolutions are Adam's unless asked for; the factor; no weight decay unless
+    `weight_decay` asks for it.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Muon(Adam):
         learning_rate: arguments.LearningRate = 0.001,
         momentum: float = 0.95,
         adam_for: Sequence[str] = ("embedding",),
+        convolutions: bool = False,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
@@ -62,6 +66,7 @@ class Muon(Adam):
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
         self.momentum = arguments.fraction("momentum", momentum)
+        self.convolutions = bool(convolutions)
         self.adam_for = [adam_for] if isinstance(adam_for, str) else [str(name) for name in adam_for]
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -91,10 +96,16 @@ class Muon(Adam):
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments as plain data."""
-        return super().get_config() | {"momentum": self.momentum, "adam_for": self.adam_for}
+        return super().get_config() | {
+            "momentum": self.momentum,
+            "adam_for": self.adam_for,
+            "convolutions": self.convolutions,
+        }
 
     def _is_matrix(self, variable: keras.Variable) -> bool:
-        return len(variable.shape) >= 2 and not any(name in variable.path for name in self.adam_for)
+        rank = len(variable.shape)
+        shaped = rank == 2 or (rank > 2 and self.convolutions)
+        return shaped and not any(name in variable.path for name in self.adam_for)
 
     def _state(self, variable: keras.Variable, name: str) -> keras.Variable:
         return self.add_variable_from_reference(variable, name=name)

@@ -162,11 +162,11 @@ def scaling(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no run of a method other than plain gradient descent")
     names = [name for name in METHODS if name in set(values["method"])]
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.26 * len(names) + 1.1)
-    places = {name: len(names) - i for i, name in enumerate(names)}
+    places = {name: float(len(names) - i) for i, name in enumerate(names)}
     for shift, (features, index) in zip((0.14, -0.14), {"raw": 1, "standardised": 0}.items(), strict=True):
         runs = select(values, features=features)
         look = style.group_style(index) | {"linestyle": "none"}
-        height = runs["method"].map(places) + shift
+        height = runs["method"].map(places).astype(float) + shift
         axes.plot(runs["chosen"], height, color=look["color"], marker=look["marker"], alpha=0.3, linestyle="none")
         medians = runs.groupby("method")["chosen"].median()
         look |= {"markersize": 5, "label": f"{features} features"}

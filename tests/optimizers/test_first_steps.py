@@ -114,7 +114,10 @@ def test_newton_schulz_leaves_zero_alone():
 def test_convolutions_are_matrices_to_muon_and_named_layers_are_not():
     kernel, bias = keras.Variable(np.ones((3, 3, 2, 4)), name="kernel"), keras.Variable(np.ones(4), name="bias")
     last = keras.Variable(np.ones((4, 2)), name="last_kernel")
-    optimizer = Muon(0.1, adam_for=["last"])
+    plain = Muon(0.1)
+    plain.build([kernel, bias, last])
+    assert [b is not None for b in plain._b] == [False, False, True]  # convolutions only where asked for
+    optimizer = Muon(0.1, adam_for=["last"], convolutions=True)
     optimizer.build([kernel, bias, last])
     assert [b is not None for b in optimizer._b] == [True, False, False]
     rng = np.random.default_rng(0)
