@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from common.line_fit import LineLoss
 from common.plotting import redrawing, style, tables
@@ -102,7 +103,9 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, (errors, dead) = style.figure(style.DOUBLE_COLUMN, 2.4, 2)
     looks = {"lowest": ("lowest on the curve (seen on test data)", 1), "chosen": ("epoch chosen on validation data", 0)}
     for name, (label, index) in looks.items():
-        _points(errors, values, name, label, style.group_style(index))
+        # Large and hollow: the two are often the same point.
+        hollow = {"markersize": 6, "markerfacecolor": "none"} if name == "lowest" else {}
+        _points(errors, values, name, label, style.group_style(index) | hollow)
     _points(dead, values, "dead_units", "plain", style.group_style(0))
     _draw_constant(errors, frame)
     _draw_source_rates(errors, frame)
@@ -114,8 +117,9 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
     errors.set_ylabel("Test mean squared error")
     dead.set_ylabel(f"Dead hidden units of {_units(frame)}")
     dead.set_ylim(-0.1, _units(frame) + 0.2)
+    dead.yaxis.set_major_locator(MaxNLocator(integer=True))
     with matplotlib.rc_context(style.RC):
-        errors.legend()
+        drawn.legend(*errors.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     caption = (
         f"Plain full-batch gradient descent on {_subject(frame)} by learning rate. Left: test error; right: hidden "
         "units that are zero for every training example at the end."
@@ -174,7 +178,9 @@ def scaling(frame: pd.DataFrame) -> style.PaperFigure:
     _draw_source_methods(axes, frame, places)
     _draw_constant(axes, frame, across=True)
     axes.set_xscale("log")
-    style.log_ticks(axes.xaxis)
+    low, high = axes.get_xlim()
+    round_numbers = [times * 10.0**power for power in range(6) for times in (1, 1.5, 2, 3, 4, 6, 8)]
+    style.log_ticks(axes.xaxis, [number for number in round_numbers if low <= number <= high])
     axes.set_yticks(list(places.values()), names)
     axes.set_ylim(0.4, len(names) + 0.6)
     axes.set_xlabel("Test mean squared error")
@@ -210,8 +216,8 @@ def trails(frame: pd.DataFrame) -> style.PaperFigure:
     steps = int(runs["step"].max())
     caption = (
         f"The paths of the two weights of a line on one feature of {_dataset(frame)}, from zero, on the surface of its "
-        f"training error: {steps} full-batch steps, a marker each tenth; star: least squares. Gradient descent and "
-        "momentum have the rate 1 / largest curvature, the others a hundredth of the way to the star."
+        f"training error: {steps} full-batch steps, a marker every {_marked(steps)}; star: least squares. "
+        "Gradient descent and momentum have the rate 1 / largest curvature, the others a hundredth of the way there."
     )
     note = f"{len(rates)} runs, no randomness. Contours: 1.05, 2, 4, 8, ... times the lowest error."
     style.annotate(drawn, note, caption, frame)
@@ -232,7 +238,6 @@ def step_sizes(frame: pd.DataFrame) -> style.PaperFigure:
         _title(axes, f"{features} features")
         axes.set_xlabel("Epochs")
     panels[0].set_yscale("log")
-    style.log_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Effective step size")
     with matplotlib.rc_context(style.RC):
         handles = [Line2D([], [], label=label, color=_part_color(i)) for i, label in enumerate(_PARTS)]
@@ -262,6 +267,17 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
             row["Source"] = _source_of(features, method, rate)
         rows.append(row | {"Seeds": len(kept), "Diverged": len(runs) - len(kept)})
     return pd.DataFrame(rows)
+
+
+def readme_rows(frame: pd.DataFrame) -> list[str]:
+    """Return the rows of README's table, in Markdown: the shared network's methods, then the larger networks."""
+    kept = table(frame)
+    kept = kept[(kept["Features"] != "raw, nothing held out") & (kept["Method"] != "gradient descent")]
+    larger = kept["Learning rate"].str.contains("cosine")
+    order = pd.concat([kept[~larger & (kept["Features"] == "raw")], kept[~larger & (kept["Features"] != "raw")]])
+    columns = ["Features", "Hidden units", "Method", "Lowest, median", "Lowest on the test curve", "Source"]
+    columns += ["Epoch chosen on validation data", "Last epoch"]
+    return [f"| {' | '.join(row)} |" for row in pd.concat([order, kept[larger]])[columns].itertuples(index=False)]
 
 
 FIGURES = {
@@ -356,13 +372,20 @@ def _raw_series(frame: pd.DataFrame) -> list[Series]:
         means = rates.groupby("learning_rate")["validation"].mean().dropna()
         picked = dict.fromkeys([rates["learning_rate"].max(), *([means.idxmin()] if len(means) else [])])
         series += [
-            Series(f"gradient descent, {rate:g}", select(runs, method="gradient descent", learning_rate=rate))
+            Series(
+                f"gradient descent, rate {_power(rate)}", select(runs, method="gradient descent", learning_rate=rate)
+            )
             for rate in picked
         ]
     for name in ("clipping", "minibatches", "momentum", "Adam, clipped", "Adam"):
         series.append(Series(name, select(runs, method=name)))
     found = [one for one in series if len(one.frame)]
     return [Series(one.label, one.frame, style.group_style(i)) for i, one in enumerate(found)]
+
+
+def _power(rate: float) -> str:
+    exponent = round(math.log10(rate))
+    return f"$10^{{{exponent}}}$" if math.isclose(rate, 10.0**exponent) else f"{rate:g}"
 
 
 def _visible(frame: pd.DataFrame) -> tuple[float, float]:
@@ -385,14 +408,18 @@ def _draw_trails(axes: Axes, runs: pd.DataFrame, loss: LineLoss) -> None:
     height = loss(*grid) / loss(*star)
     with matplotlib.rc_context(style.RC):
         axes.contour(*grid, np.log2(height), levels=[math.log2(1.05), *range(1, 16)], colors="#BBBBBB", linewidths=0.5)
-    for name in _TRAILS:
+    for name in reversed(_TRAILS):  # the shortest paths last, and so on top
         run = select(runs, method=name).sort_values("step")
         if len(run):
             path = [[0.0, *run["slope"].astype(float)], [0.0, *run["intercept"].astype(float)]]
-            axes.plot(*path, markevery=10, markersize=2.2, linewidth=0.9, **_trail_look(name))
+            axes.plot(*path, markevery=_marked(len(run)), markersize=2.2, linewidth=0.9, **_trail_look(name))
     axes.plot(*star, marker="*", markersize=8, color=style.BLACK, linestyle="none", zorder=5)
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
+
+
+def _marked(steps: int) -> int:
+    return max(1, steps // 10)
 
 
 def _trail_look(name: str) -> dict[str, Any]:

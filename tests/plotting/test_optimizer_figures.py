@@ -46,7 +46,8 @@ def _trail(method, features):
     records = [{"epoch": i, "step": i, "slope": i / 20, "intercept": i / 5, "train_loss": 1.0} for i in range(1, 41)]
     return results.run_frame(
         records, experiment=optimizers.EXPERIMENT, method=method, seed=0, metric="mean_squared_error",
-        status="finished", **COMMON, part="line", features=features, hidden=[], learning_rate=0.1, cosine=False, clipnorm=None,
+        status="finished", **COMMON, part="line", features=features, hidden=[], learning_rate=0.1, cosine=False,
+        clipnorm=None,
     )  # fmt: skip
 
 
