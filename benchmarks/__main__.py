@@ -34,6 +34,7 @@ PROCESSES = [
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
     ("quick notebook 01, by papermill", ["-m", "papermill", "notebooks/01_baseline_sgd.ipynb"], 60.0, None),
+    ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
 ]
 
 
@@ -72,13 +73,27 @@ def _noisy(arguments: argparse.Namespace) -> None:
     _race(NOISY_EPOCH, makers, arguments.examples - arguments.examples % noisy.BATCH, noisy.BATCH, arguments.rounds)
 
 
+def _optimizers(arguments: argparse.Namespace) -> None:
+    from benchmarks import optimizers
+
+    subjects, comparisons = {}, []
+    for name, makers in optimizers.PAIRS.items():
+        names = f"{name}, ours", f"{name}, Keras"
+        subjects |= {one: optimizers.steps(make) for one, make in zip(names, makers, strict=True)}
+        comparisons.append((*names, optimizers.AT_MOST))
+    rounds = arguments.rounds
+    _report(f"{optimizers.STEPS} updates of all weights", race(subjects, rounds), comparisons, rounds)
+    timings = race(optimizers.loops(), rounds)
+    _report(f"{optimizers.EPOCHS} full-batch epochs, mlp((4,))", timings, optimizers.LOOPS, rounds)
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
         _process(what, command, seconds, gigabytes, arguments.rounds)
 
 
-GROUPS = {"baseline": _baseline, "noisy": _noisy, "processes": _processes}
+GROUPS = {"baseline": _baseline, "noisy": _noisy, "optimizers": _optimizers, "processes": _processes}
 
 
 def _race(comparisons: list, makers: dict, examples: int, batch: int, rounds: int) -> None:
@@ -88,9 +103,11 @@ def _race(comparisons: list, makers: dict, examples: int, batch: int, rounds: in
     names = dict.fromkeys(name for subject, reference, _ in comparisons for name in (subject, reference))
     data = images(examples)
     subjects = {name: makers[name](data) for name in names if name in makers}
-    timings = race(subjects, rounds)
-    what = f"one epoch of {examples:,} images, batch {batch}"
-    print(f"\n{what:46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
+    _report(f"one epoch of {examples:,} images, batch {batch}", race(subjects, rounds), comparisons, rounds)
+
+
+def _report(title: str, timings: dict[str, Timing], comparisons: list, rounds: int) -> None:
+    print(f"\n{title:46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
     for name, timing in timings.items():
         print(f"{name:46} {timing.median:8.2f} {timing.spread:8.2f}")
     for subject, reference, limit in comparisons:

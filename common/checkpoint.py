@@ -66,7 +66,7 @@ class RunCheckpoint:
         self._refuse_other_run(epochs)
         self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
         history = self._progress.history
-        if history.status == "finished" and len(history.epochs) < epochs:
+        if history.status == "finished" and epochs_done(history.epochs) < epochs:
             history.status = "running"
             for measure in ("test_loss", "test_metric"):
                 history.epochs[-1].pop(measure, None)
@@ -76,7 +76,7 @@ class RunCheckpoint:
         reader = tf.train.load_checkpoint(self._manager.latest_checkpoint)
         name = next(key for key in reader.get_variable_to_shape_map() if key.startswith("progress"))
         state = json.loads(reader.get_tensor(name))
-        stored, done = state["identity"], len(state["history"]["epochs"])
+        stored, done = state["identity"], epochs_done(state["history"]["epochs"])
         wanted = json.loads(json.dumps(self._identity))
         if done > epochs:
             self._refuse("epochs", done, epochs)
@@ -89,6 +89,11 @@ class RunCheckpoint:
             f"checkpoint_dir {str(self._folder)!r} holds a run with {setting} = {stored!r}, this one has {wanted!r}: "
             "give another folder, or delete that one to start afresh"
         )
+
+
+def epochs_done(records: list[dict[str, float]]) -> int:
+    """Return the last recorded epoch, 0 before the first; not every epoch has a record."""
+    return records[-1]["epoch"] if records else 0
 
 
 def run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder) -> dict:

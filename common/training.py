@@ -1,4 +1,4 @@
-"""The only training loop: an estimator's gradients, given to any Keras optimizer, one traced call an epoch.
+"""The only training loop: an estimator's gradients, given to any Keras optimizer, one traced call an epoch or for many.
 
 The data sit on the device as one tensor, the order of epoch e is a stateless shuffle of (seed, e) and the steps are a
 loop inside the traced function, so that no step waits for Python or for an input pipeline. All randomness is a function
@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 
 from common.arguments import require
-from common.checkpoint import RunCheckpoint, run_identity
+from common.checkpoint import RunCheckpoint, epochs_done, run_identity
 from common.data import Dataset, Split
 from common.estimators.estimator import GradientEstimator
 from common.tasks import Task
@@ -37,10 +37,10 @@ class History:
     """What happened in a run.
 
     Attributes:
-        epochs: one record an epoch: epoch (from 1), step (updates so far), seconds (of training so far, evaluation and
-            tracing excluded), cost (minibatch gradients so far), train_loss, train_metric (means over the epoch, as it
-            went), validation_loss, validation_metric, and what the diagnostics measured; the last record of a finished
-            run also has test_loss and test_metric. Missing splits give NaN.
+        epochs: one record for every epoch that is recorded: epoch (from 1), step (updates so far), seconds (of training
+            so far, evaluation and tracing excluded), cost (minibatch gradients so far), train_loss, train_metric (means
+            over that one epoch, as it went), validation_loss, validation_metric, and what the diagnostics measured; the
+            last record of a finished run also has test_loss and test_metric. Missing splits give NaN.
         status: "finished", "diverged" (a loss or gradient was not finite) or "stopped" (by a callback).
         diverged_step: the update, counted from 1, that was refused because it was not finite; None otherwise.
         tracing_seconds: time to trace the epoch, once a process.
@@ -66,6 +66,7 @@ def train(
     checkpoint_dir: str | Path | None = None,
     drop_remainder: bool = False,
     jit_compile: bool | None = None,
+    record_every: int = 1,
 ) -> History:
     """Train `task.network` in place.
 
@@ -73,7 +74,7 @@ def train(
         task: network, loss and metric.
         estimator: gives the training direction; it is built here.
         optimizer: any Keras optimizer; it gets the estimate's gradients and nothing else.
-        dataset: its validation split is evaluated after every epoch, its test split once, after the last.
+        dataset: its validation split is evaluated after every recorded epoch, its test split once, after the last.
         epochs: passes over the training split, ≥ 1.
         batch_size: examples a step, 1 to the size of the training split. The last batch of an epoch is smaller where
             the division leaves a remainder, as in Keras, unless `drop_remainder`.
@@ -84,21 +85,26 @@ def train(
             names are Keras' own (loss, val_loss, accuracy, val_accuracy). A resumed run restores their
             counters (by class), not what else they hold: not the weights that EarlyStopping keeps for
             `restore_best_weights`, and a CSVLogger needs `append=True`.
-        diagnostics: called after every epoch with (task, training split, seed, epoch); their numbers join the record.
-        checkpoint_dir: with it, every epoch ends with an atomic checkpoint of network, optimizer, estimator, callbacks'
-            plain counters and history, and a run that finds one goes on from there, bit-identically. A finished run
-            is returned as it is, or trained on if more epochs are asked for.
+        diagnostics: called after every recorded epoch with (task, training split, seed, epoch); their numbers join
+            the record.
+        checkpoint_dir: with it, every recorded epoch ends with an atomic checkpoint of network, optimizer, estimator,
+            callbacks' plain counters and history, and a run that finds one goes on from there, bit-identically. A
+            finished run is returned as it is, or trained on if more epochs are asked for.
         drop_remainder: leave out the smaller last batch (for estimators that divide the batch).
         jit_compile: compile the epoch with XLA; None decides by the device, see `compiles_with_xla`.
+        record_every: epochs from record to record, ≥ 1; the last epoch is recorded too. Those in between run in one
+            call without an evaluation, a checkpoint or a callback. Weights and records are bit for bit what they are
+            with 1: it is there because small networks on small data take thousands of epochs of a millisecond each.
 
     Returns:
         The history. A run that is no longer finite ends with status "diverged" and keeps its curve and the weights
         from before the refused step; it is not an error.
 
     Raises:
-        ValueError: epochs or batch size out of range, or a checkpoint of a run with other settings or more epochs.
+        ValueError: epochs, batch size or record_every out of range, or a checkpoint of a run with other settings or
+            more epochs.
     """
-    _check(epochs, batch_size, dataset)
+    _check(epochs, batch_size, record_every, dataset)
     estimator.build(task)
     optimizer.build(task.weights)
     task.network.optimizer = optimizer  # where Keras callbacks look for the learning rate
@@ -112,7 +118,7 @@ def train(
     callback_list.on_train_begin()
     checkpoint.restore(epochs)
     if history.status == "running":
-        _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnostics, checkpoint)
+        _run(history, epoch_function, dataset, epochs, record_every, seed, callback_list, diagnostics, checkpoint)
     callback_list.on_train_end()
     return history
 
@@ -122,10 +128,10 @@ def compiles_with_xla() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def epoch_order(examples: int, seed: int, epoch: int) -> tf.Tensor:
+def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
     """Return the order of the examples in an epoch counted from 1: (examples,) int32, a function of (seed, epoch)."""
     # Steps are counted from 0 up, so a negative number keeps this stream apart from every estimator's.
-    key = tf.constant([seed, -epoch], tf.int64)
+    key = tf.stack([tf.cast(seed, tf.int64), -tf.cast(epoch, tf.int64)])
     return tf.random.experimental.stateless_shuffle(tf.range(examples), seed=key)
 
 
@@ -163,20 +169,23 @@ def one_epoch(
     *,
     batch_size: int,
     seed: int,
+    epochs_a_call: int = 1,
 ) -> Callable[[], float]:
     """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
 
-    It is what `train` calls, without evaluation, records and checkpoints: for benchmarks.
+    It is what `train` calls, without evaluation, records and checkpoints: for benchmarks. With `epochs_a_call`, the
+    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last.
     """
     estimator.build(task)
     optimizer.build(task.weights)
     x, y = _on_device(split)
     function = _EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
     function.trace(x, y)
-    epochs = itertools.count(1)
+    epochs = itertools.count(1, epochs_a_call)
 
     def run() -> float:
-        totals = function(x, y, seed, next(epochs), 0)
+        first = next(epochs)
+        _, _, totals = function(x, y, seed, first, first + epochs_a_call - 1, 0)
         return float(totals.loss) / len(split)
 
     return run
@@ -184,19 +193,26 @@ def one_epoch(
 
 def evaluate(task: Task, split: Split) -> tuple[float, float]:
     """Return mean loss and mean metric over a split, without dropout; NaN for an empty one."""
-    return _Evaluation(task, split)()
+    return evaluate_each_time(task, split)()
 
 
-def _run(history, epoch_function, dataset, epochs, seed, callback_list, diagnostics, checkpoint) -> None:
+def evaluate_each_time(task: Task, split: Split) -> Callable[[], tuple[float, float]]:
+    """Trace the evaluation of a split once; each call of what is returned evaluates the weights of that moment."""
+    return _Evaluation(task, split)
+
+
+def _run(history, epoch_function, dataset, epochs, record_every, seed, callback_list, diagnostics, checkpoint) -> None:
     """Train the epochs that are missing, then look at the test split once."""
     task = epoch_function.task
     x, y = _on_device(dataset.train)
     validation = _Evaluation(task, dataset.validation)
     history.tracing_seconds = epoch_function.trace(x, y)
-    while len(history.epochs) < epochs and history.status == "running":
-        epoch = len(history.epochs) + 1
-        callback_list.on_epoch_begin(epoch - 1)
-        record = _train_epoch(history, epoch_function, x, y, seed, epoch)
+    while (done := epochs_done(history.epochs)) < epochs and history.status == "running":
+        # Multiples of record_every, also where a resumed run recorded in other places.
+        last = min(done + record_every - done % record_every, epochs)
+        callback_list.on_epoch_begin(done)
+        record = _train_epochs(history, epoch_function, x, y, seed, done + 1, last)
+        epoch = record["epoch"]
         record["validation_loss"], record["validation_metric"] = _evaluated(validation, callback_list)
         for diagnostic in diagnostics:
             record |= diagnostic(task, dataset.train, seed, epoch)
@@ -229,21 +245,20 @@ def _is_finite(tensors: Iterable[tf.Tensor]) -> bool:
     return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
 
 
-def _train_epoch(history: History, epoch_function: _EpochFunction, x, y, seed: int, epoch: int) -> dict[str, float]:
-    """Run one epoch and return its record; a non-finite step sets the history's status."""
+def _train_epochs(history: History, epoch_function: _EpochFunction, x, y, seed: int, first: int, last: int) -> dict:
+    """Run the epochs first to last and return the last one's record; a non-finite step sets the history's status."""
     before = history.epochs[-1] if history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
     start = time.perf_counter()
-    totals = epoch_function(x, y, seed, epoch, before["step"])
+    epoch, step, totals = epoch_function(x, y, seed, first, last, before["step"])
     totals = _Totals(*(value.numpy().item() for value in totals))
     seconds = time.perf_counter() - start
     if not totals.finite:
-        history.status = "diverged"
-        history.diverged_step = before["step"] + totals.steps
+        history.status, history.diverged_step = "diverged", step
     return {
         "epoch": epoch,
-        "step": before["step"] + totals.steps,
+        "step": step,
         "seconds": before["seconds"] + seconds,
-        "cost": before["cost"] + totals.steps * epoch_function.estimator.cost,
+        "cost": before["cost"] + (step - before["step"]) * epoch_function.estimator.cost,
         "train_loss": totals.loss / totals.examples,
         "train_metric": totals.metric / totals.examples,
     }
@@ -259,8 +274,12 @@ class _Totals(NamedTuple):
     finite: tf.Tensor  # bool, false as soon as one loss or gradient was not
 
 
+def _no_totals() -> _Totals:
+    return _Totals(tf.constant(0, tf.int64), *[tf.constant(0.0)] * 3, tf.constant(True))
+
+
 class _EpochFunction:
-    """One epoch as one traced call: a loop over the full batches, then the smaller rest, each of static shape."""
+    """Epochs as one traced call: loops over epochs and full batches, then the smaller rest, each of static shape."""
 
     def __init__(self, task, estimator, optimizer, batch_size: int, drop_remainder: bool, jit_compile: bool):
         self.task, self.estimator, self.optimizer = task, estimator, optimizer
@@ -270,16 +289,46 @@ class _EpochFunction:
     def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
         """Trace for these data and return the seconds it took."""
         start = time.perf_counter()
-        traced = tf.function(self._epoch, jit_compile=self._jit_compile, autograph=False)
         scalar = tf.TensorSpec((), tf.int64)
-        order = tf.TensorSpec(x.shape[:1], tf.int32)
-        self._traced = traced.get_concrete_function(_spec(x), _spec(y), order, scalar, scalar)
+        if self._jit_compile:
+            traced = tf.function(self._epoch, jit_compile=True, autograph=False)
+            arguments = (tf.TensorSpec(x.shape[:1], tf.int32), scalar, scalar)
+        else:
+            traced = tf.function(self._epochs, jit_compile=False, autograph=False)
+            arguments = (scalar, scalar, scalar, scalar)
+        self._traced = traced.get_concrete_function(_spec(x), _spec(y), *arguments)
         return time.perf_counter() - start
 
-    def __call__(self, x, y, seed: int, epoch: int, steps_before: int) -> _Totals:
-        # Outside the traced function: XLA knows no stateless shuffle.
-        order = epoch_order(len(x), seed, epoch)
-        return self._traced(x, y, order, tf.constant(seed, tf.int64), tf.constant(steps_before, tf.int64))
+    def __call__(self, x, y, seed: int, first: int, last: int, steps_before: int) -> tuple[int, int, _Totals]:
+        """Run the epochs first to last, or up to a step that is not finite.
+
+        Returns:
+            The last epoch that was begun, the steps so far, and the totals of that epoch.
+        """
+        if not self._jit_compile:
+            epoch, steps, totals = self._traced(x, y, *_int64(seed, first, last, steps_before))
+            return int(epoch), int(steps), totals
+        steps = steps_before
+        for epoch in range(first, last + 1):
+            # Outside the traced function: XLA knows no stateless shuffle.
+            totals = self._traced(x, y, epoch_order(len(x), seed, epoch), *_int64(seed, steps))
+            steps += int(totals.steps)
+            if not totals.finite:
+                break
+        return epoch, steps, totals
+
+    def _epochs(self, x, y, seed, first, last, steps_before) -> tuple[tf.Tensor, tf.Tensor, _Totals]:
+        def run(epoch, steps, _):
+            totals = self._epoch(x, y, epoch_order(x.shape[0], seed, epoch), seed, steps)
+            return epoch + 1, steps + totals.steps, totals
+
+        epoch, steps, totals = tf.while_loop(
+            lambda epoch, _, totals: totals.finite & (epoch <= last),
+            run,
+            (first, steps_before, _no_totals()),
+            parallel_iterations=1,  # each epoch needs the last one's weights
+        )
+        return epoch - 1, steps, totals
 
     def _epoch(self, x, y, order, seed, steps_before) -> _Totals:
         examples, size = x.shape[0], self._batch_size
@@ -291,11 +340,10 @@ class _EpochFunction:
             step_seed = tf.stack([seed, steps_before + totals.steps])
             return self._step(tf.gather(x, chosen), tf.gather(y, chosen), step_seed, totals)
 
-        totals = _Totals(tf.constant(0, tf.int64), *[tf.constant(0.0)] * 3, tf.constant(True))
         (totals,) = tf.while_loop(
             lambda totals: totals.finite & (totals.steps < full_steps),
             lambda totals: (step(totals, size),),
-            (totals,),
+            (_no_totals(),),
             parallel_iterations=1,  # each step needs the last one's weights
         )
         if self._drop_remainder or examples % size == 0:
@@ -383,8 +431,13 @@ def _keras_logs(record: Mapping[str, float], metric_name: str) -> dict[str, floa
     return {names.get(key, key): value for key, value in record.items() if key != "epoch"}
 
 
-def _check(epochs: int, batch_size: int, dataset: Dataset) -> None:
+def _int64(*values: int) -> list[tf.Tensor]:
+    return [tf.constant(value, tf.int64) for value in values]
+
+
+def _check(epochs: int, batch_size: int, record_every: int, dataset: Dataset) -> None:
     require(epochs >= 1, "epochs", "≥ 1", epochs)
+    require(record_every >= 1, "record_every", "≥ 1", record_every)
     examples = len(dataset.train)
     allowed = f"between 1 and the {examples:,} training examples of {dataset.name!r}"
     require(1 <= batch_size <= examples, "batch_size", allowed, batch_size)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import baseline
+from benchmarks import baseline, optimizers
 from benchmarks.timing import Timing, median_ratio, race
 
 
@@ -25,3 +25,16 @@ def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()
     run()
+
+
+@pytest.mark.parametrize("make", [one for pair in optimizers.PAIRS.values() for one in pair])
+def test_an_optimizer_is_timed_over_all_its_steps(make, monkeypatch):
+    monkeypatch.setattr(optimizers, "STEPS", 3)
+    run = optimizers.steps(make)
+    assert [run(), run()] == [3, 3]
+
+
+def test_the_loops_of_a_small_network_run(monkeypatch):
+    monkeypatch.setattr(optimizers, "EPOCHS", 3)
+    for run in optimizers.loops().values():
+        run()

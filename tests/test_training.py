@@ -249,6 +249,52 @@ def test_resuming_after_an_interrupt_is_bit_identical(dataset, tmp_path):
     assert same.epochs == history.epochs
 
 
+def _mlp_epochs(dataset, **options):
+    optimizer = keras.optimizers.Adam(0.01)
+    return _train(dataset, optimizer, task=_task(network="mlp", hidden=(5,)), epochs=7, **options)
+
+
+@pytest.mark.parametrize("batch_size", [32, 200], ids=["minibatches", "full batch"])
+def test_many_epochs_in_one_call_are_bit_identical(dataset, batch_size):
+    whole, history = _mlp_epochs(dataset, batch_size=batch_size)
+    fast, sparse = _mlp_epochs(dataset, batch_size=batch_size, record_every=3)
+    _assert_same_weights(whole, fast)
+    assert [record["epoch"] for record in sparse.epochs] == [3, 6, 7]
+    assert _without_seconds(sparse) == [_without_seconds(history)[epoch - 1] for epoch in (3, 6, 7)]
+
+
+def test_many_epochs_in_one_call_with_xla(dataset):
+    whole, _ = _mlp_epochs(dataset, jit_compile=True)
+    fast, sparse = _mlp_epochs(dataset, jit_compile=True, record_every=3)
+    _assert_same_weights(whole, fast)
+    assert [record["epoch"] for record in sparse.epochs] == [3, 6, 7]
+
+
+def test_a_killed_run_of_many_epochs_a_call_is_bit_identical_and_may_be_extended(dataset, tmp_path):
+    whole, history = _mlp_epochs(dataset, record_every=3)
+    with pytest.raises(KeyboardInterrupt):
+        _mlp_epochs(dataset, record_every=3, checkpoint_dir=tmp_path, callbacks=[_Stop(3)])
+    resumed, again = _mlp_epochs(dataset, record_every=3, checkpoint_dir=tmp_path)
+    _assert_same_weights(whole, resumed)
+    assert _without_seconds(again) == _without_seconds(history)
+    with pytest.raises(ValueError, match=r"epochs = 7, this one has 6"):
+        _train(dataset, keras.optimizers.Adam(0.01), task=_task(network="mlp", hidden=(5,)), epochs=6,
+               checkpoint_dir=tmp_path)  # fmt: skip
+
+
+def test_divergence_within_many_epochs_names_its_epoch_and_step(dataset):
+    class NotANumber(Backpropagation):
+        def estimate(self, x, y, seed):
+            estimate = super().estimate(x, y, seed)
+            broken = tf.where(seed[1] == 17, math.nan, 1.0)  # in the third epoch of seven steps
+            return estimate._replace(gradients=[gradient * broken for gradient in estimate.gradients])
+
+    options = {"epochs": 10, "batch_size": 32, "seed": 5, "record_every": 10}
+    history = training.train(_task(), NotANumber(), keras.optimizers.SGD(0.05), dataset, **options)
+    assert (history.status, history.diverged_step) == ("diverged", 18)
+    assert [(record["epoch"], record["step"]) for record in history.epochs] == [(3, 18)]
+
+
 def test_early_stopping_counts_on_after_an_interrupt(dataset, tmp_path):
     def patient():
         return keras.callbacks.EarlyStopping(monitor="val_loss", patience=3, min_delta=10.0)
@@ -362,7 +408,7 @@ def test_more_epochs_train_on_and_fewer_are_refused(dataset, tmp_path):
         _train(dataset, epochs=3, checkpoint_dir=tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"batch_size": 201}])
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"batch_size": 201}, {"record_every": 0}])
 def test_wrong_arguments_are_named(dataset, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be .* got {next(iter(wrong.values()))}"):
         _train(dataset, **wrong)

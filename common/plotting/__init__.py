@@ -8,4 +8,5 @@ a notebook says `from common.plotting import baseline_sgd`. Importing this packa
 EXPERIMENTS = {
     "01_baseline_sgd": "common.plotting.baseline_sgd",
     "02_noisy_gradients": "common.plotting.noisy_gradients",
+    "03_optimizers_from_scratch": "common.plotting.optimizers",
 }

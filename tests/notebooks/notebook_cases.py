@@ -22,4 +22,18 @@ TINY = {
         "decibels": [10],
         "seeds": [3],
     },
+    "03_optimizers_from_scratch": {
+        "learning_rates": [1e-6],
+        "full_batch_epochs": 4,
+        "minibatch_epochs": 2,
+        "epochs": 2,
+        "full_batch_record_every": 2,
+        "record_every": 1,
+        "newer_methods": ["Muon"],
+        "nothing_held_out": True,
+        "networks": [[8]],
+        "network_epochs": 2,
+        "line_epochs": 3,
+        "seeds": [3],
+    },
 }

@@ -1,0 +1,86 @@
+"""What an optimizer's step costs beside Keras' own, and what the on-device loop saves where networks are small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common import models, tasks, training
+from common.data import Split
+from common.estimators.backpropagation import Backpropagation
+from common.optimizers.adam import Adam
+from common.optimizers.adamw import AdamW
+from common.optimizers.gradient_descent import GradientDescent
+from common.optimizers.momentum import Momentum
+from common.optimizers.muon import Muon
+from common.optimizers.rmsprop import RMSprop
+
+STEPS = 500  # a turn: long enough for its call not to count
+EPOCHS = 500
+
+_SGD = keras.optimizers.SGD
+# Name -> ours, Keras' own.
+PAIRS = {
+    "gradient descent": (lambda: GradientDescent(0.01), lambda: _SGD(0.01)),
+    "gradient descent, clipped": (lambda: GradientDescent(0.01, clipnorm=1.0), lambda: _SGD(0.01, clipnorm=1.0)),
+    "momentum": (lambda: Momentum(0.01), lambda: _SGD(0.01, momentum=0.9)),
+    "Nesterov": (lambda: Momentum(0.01, nesterov=True), lambda: _SGD(0.01, momentum=0.9, nesterov=True)),
+    "RMSprop": (RMSprop, keras.optimizers.RMSprop),
+    "Adam": (Adam, keras.optimizers.Adam),
+    "AdamW": (AdamW, keras.optimizers.AdamW),
+    "Muon": (Muon, lambda: keras.optimizers.Muon(weight_decay=None, adam_weight_decay=None)),
+}
+AT_MOST = 1.1
+
+LOOP, COMPILED, EAGER = "our loop on the device", "Python loop, compiled step", "Python loop, eager step"
+# (subject, reference, at most): the source's full-batch runs of 10,000 epochs.
+LOOPS = [(LOOP, EAGER, 1 / 20), (LOOP, COMPILED, None)]
+
+
+def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object]:
+    """Return a function that updates mnist_convnet's weights `STEPS` times, from gradients that stay the same.
+
+    It is the optimizer's part of a step alone: beside forward and backward passes no difference would be seen.
+    """
+    weights = models.build("mnist_convnet", (28, 28, 1), 10, seed=0).trainable_variables
+    rng = np.random.default_rng(0)
+    gradients = [tf.constant(rng.normal(0, 0.01, weight.shape), tf.float32) for weight in weights]
+    optimizer = make()
+    optimizer.build(weights)
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        def step(i):
+            optimizer.apply(gradients, weights)
+            return (i + 1,)
+
+        return tf.while_loop(lambda i: i < STEPS, step, (tf.constant(0),), parallel_iterations=1)[0]
+
+    return lambda: int(run())
+
+
+def loops() -> dict[str, Callable[[], object]]:
+    """Name to a function that trains mlp((4,)) for `EPOCHS` full-batch epochs, on data of Boston housing's size."""
+    rng = np.random.default_rng(0)
+    split = Split(rng.normal(size=(404, 13)).astype(np.float32), rng.normal(size=(404, 1)).astype(np.float32))
+    batch = tf.constant(split.x), tf.constant(split.y), tf.constant([0, 0], tf.int64)
+
+    def python_loop(compile_step: bool) -> Callable[[], object]:
+        task, estimator = _task(), Backpropagation()
+        estimator.build(task)
+        step = training.one_step(task, estimator, GradientDescent(1e-3))
+        step = tf.function(step, jit_compile=False) if compile_step else step
+        return lambda: [float(step(*batch)) for _ in range(EPOCHS)]
+
+    optimizer = GradientDescent(1e-3)
+    ours = training.one_epoch(
+        _task(), Backpropagation(), optimizer, split, batch_size=len(split), seed=0, epochs_a_call=EPOCHS
+    )
+    return {LOOP: ours, COMPILED: python_loop(True), EAGER: python_loop(False)}
+
+
+def _task() -> tasks.Task:
+    return tasks.regression(models.build("mlp", (13,), 1, seed=0, hidden=(4,)))

@@ -1,0 +1,63 @@
+"""RMSprop: each parameter's step is divided by the recent size of its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from common.optimizers import arguments
+
+
+@keras.saving.register_keras_serializable(package="common.optimizers")
+class RMSprop(keras.optimizers.Optimizer):
+    """Divide each parameter's gradient by the root of its running mean square.
+
+        v ← ρ v + (1 - ρ) g²
+        w ← w - η g / √(v + ε)
+
+    All operations are elementwise. State: v, one per variable, of its shape, at first zero: the first steps are longer,
+    by up to 1 / √(1 - ρ), because nothing corrects that bias (Adam does).
+
+    Args:
+        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.001 is the default of Keras.
+        rho: ρ in [0, 1), how much of the mean square is kept; 0.9 is that of the lecture.
+        epsilon: ε > 0; 1e-7 is the default of Keras.
+        **options: what every Keras optimizer takes (`clipnorm`, ...).
+
+    Raises:
+        ValueError: an argument is not allowed or not known.
+
+    Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012. ε is inside the square root, as in Keras
+    and unlike PyTorch. Equal to keras.optimizers.RMSprop, without its momentum and centering.
+    """
+
+    def __init__(
+        self,
+        learning_rate: arguments.LearningRate = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        **options: Any,
+    ):
+        super().__init__(arguments.learning_rate(learning_rate), **arguments.options(RMSprop, options))
+        self.rho = arguments.fraction("rho", rho)
+        self.epsilon = arguments.positive("epsilon", epsilon)
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Create a running mean square for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._v = self.add_optimizer_variables(variables, "mean_square")
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Apply the formula to one variable; gradient and variable have one shape."""
+        g, eta = arguments.dense(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
+        v, rho = self._v[self._get_variable_index(variable)], self.rho
+        self.assign(v, rho * v + (1 - rho) * tf.square(g))
+        self.assign_sub(variable, eta * g / tf.sqrt(v + self.epsilon))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all arguments as plain data."""
+        return super().get_config() | {"rho": self.rho, "epsilon": self.epsilon}

@@ -1,0 +1,38 @@
+import pytest
+from paper_runs import shown, stored
+
+from common import results
+from common.plotting import baseline_sgd
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return stored("01_baseline_sgd")
+
+
+def test_every_baseline_run_finished(baseline):
+    assert set(baseline["status"]) == {"finished"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "least"),
+    [
+        ({"trainer": "keras_fit", "batch_size": 128}, 0.970),  # the source: 97.42 %
+        ({"trainer": "loop", "batch_size": 64, "scaled": False, "dropout": False}, 0.978),  # 98.01 %
+        ({"trainer": "loop", "batch_size": 128, "scaled": False, "dropout": False}, 0.970),
+        ({"trainer": "loop", "batch_size": 500, "scaled": False, "dropout": False}, 0.940),  # 94.32 %
+        ({"trainer": "loop", "batch_size": 500, "scaled": True, "dropout": False}, 0.970),
+    ],
+)
+def test_mean_test_accuracy_reaches_the_source(baseline, setting, least):
+    by = ["trainer", "batch_size", "scaled", "dropout"]
+    table = results.summarize(baseline, by)
+    for name, value in setting.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    assert table["mean"].item() >= least
+
+
+def test_readme_shows_the_stored_numbers(baseline):
+    """Every accuracy in README's table is recomputed from the result files."""
+    assert sorted(shown("1 · Baseline")) == sorted(baseline_sgd.table(baseline)["Test accuracy (%)"])

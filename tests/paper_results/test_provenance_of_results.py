@@ -1,0 +1,25 @@
+"""Every stored run: of enough seeds, of committed code, on the published data."""
+
+import re
+
+import pytest
+from paper_runs import stored
+
+MNIST, BOSTON_HOUSING = "06b0d1f124c4", "fb857230bbf9"  # checksums of the data as published
+
+
+@pytest.mark.parametrize(
+    ("experiment", "seeds", "checksum"),
+    [
+        ("01_baseline_sgd", 2, MNIST),
+        ("02_noisy_gradients", 3, MNIST),
+        ("03_optimizers_from_scratch", 5, BOSTON_HOUSING),
+    ],
+)
+def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds, checksum):
+    frame = stored(experiment)
+    assert frame["seed"].nunique() >= seeds
+    for made in frame.attrs["provenance"]:
+        assert made["dirty"] is False
+        assert re.fullmatch("[0-9a-f]{40}", made["commit"])
+        assert made["data_checksum"].startswith(checksum)

@@ -1,0 +1,148 @@
+import math
+
+import numpy as np
+import pytest
+
+from common import results
+from common.line_fit import LineLoss
+from common.plotting import optimizers, redrawing
+from common.plotting.learning_curves import NothingToDraw
+
+COMMON = {"dataset": "boston_housing", "train_examples": 364, "batch_size": 32, "momentum": None}
+STEP_SIZES = 2 * 4 + 4 + 4 + 1  # two features, four hidden units
+
+
+def _run(
+    method,
+    seed,
+    *,
+    features="raw",
+    rate=0.001,
+    hidden=(4,),
+    cosine=False,
+    clipnorm=None,
+    final=30.0,
+    diverge=False,
+    **extra,
+):
+    rng = np.random.default_rng([seed, len(method), int(1e9 * rate)])
+    records = []
+    for epoch in range(10, 110, 10):
+        loss = final + 300 / epoch + rng.normal(0, 0.3)
+        record = {"epoch": epoch, "step": 12 * epoch, "train_loss": loss, "validation_loss": loss + 3, "dead_units": 2}
+        record["curve_test_loss"] = loss + 1
+        if method == "Adam" and not cosine and seed == 0:
+            record |= {f"step_size {i}": 10.0 ** -(i % 5) / epoch for i in range(STEP_SIZES)}
+        records.append(record | extra)
+    records[-1] |= {"test_loss": loss + 1, "test_metric": loss + 1}
+    return results.run_frame(
+        records, experiment=optimizers.EXPERIMENT, method=method, seed=seed, metric="mean_squared_error",
+        status="diverged" if diverge else "finished", diverged_step=1200 if diverge else None, **COMMON, part="methods",
+        features=features, hidden=list(hidden), learning_rate=rate, cosine=cosine, clipnorm=clipnorm,
+    )  # fmt: skip
+
+
+def _trail(method, features):
+    records = [{"epoch": i, "step": i, "slope": i / 20, "intercept": i / 5, "train_loss": 1.0} for i in range(1, 41)]
+    return results.run_frame(
+        records, experiment=optimizers.EXPERIMENT, method=method, seed=0, metric="mean_squared_error",
+        status="finished", **COMMON, part="line", features=features, hidden=[], learning_rate=0.1, cosine=False,
+        clipnorm=None,
+    )  # fmt: skip
+
+
+def _frame(seeds=(0, 1, 2), **diverging):
+    runs = []
+    for seed in seeds:
+        runs += [_run("gradient descent", seed, rate=rate, final=80) for rate in (1e-3, 1e-6)]
+        runs += [_run("clipping", seed, clipnorm=2.0, final=45), _run("Adam, clipped", seed, clipnorm=2.0)]
+        runs += [_run(name, seed, final=29, diverge=diverging.get(name) == seed) for name in ("Adam", "Muon")]
+        runs += [_run(name, seed, final=20, features="standardised") for name in ("Adam", "Muon")]
+        for hidden, final in {(16,): 18, (64, 64): 12}.items():
+            runs.append(_run("Muon", seed, features="standardised", hidden=hidden, cosine=True, rate=0.01, final=final))
+        held = _run(
+            "clipping", seed, clipnorm=2.0, final=44, features="raw, nothing held out", validation_loss=math.nan
+        )
+        runs.append(held.assign(train_examples=404))
+    runs += [_trail(name, features) for name in ("momentum", "Adam") for features in ("raw", "standardised")]
+    frame = results.combine(runs)
+    x, y = np.array([[1.0], [2.0], [4.0]]), np.array([[3.0], [4.0], [9.0]])
+    line = {"raw": vars(LineLoss.of(x + 9, y)), "standardised": vars(LineLoss.of((x - x.mean()) / x.std(), y))}
+    frame.attrs["measurements"] = [{"constant_test_loss": 83.7, "line": line}]
+    return frame
+
+
+@pytest.fixture
+def frame():
+    return _frame()
+
+
+def _texts(figure):
+    return " ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+@pytest.mark.parametrize("name", list(optimizers.FIGURES))
+def test_every_figure_shows_itself_within_its_page(frame, name):
+    figure = optimizers.FIGURES[name](frame)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert "Boston housing" in figure.caption
+    box, page = figure.get_tightbbox(), figure.bbox_inches
+    assert min(box.x0, box.y0) >= -0.01
+    assert box.x1 <= page.x1 + 0.01
+    assert box.y1 <= page.y1 + 0.01
+
+
+def test_the_three_test_errors_are_told_apart(frame):
+    runs = optimizers.run_values(frame)
+    one = runs[(runs.method == "clipping") & (runs.features == "raw") & (runs.seed == 0)].iloc[0]
+    rows = frame[(frame.method == "clipping") & (frame.features == "raw") & (frame.seed == 0)]
+    assert one["lowest"] == rows["curve_test_loss"].min()
+    assert one["chosen"] == rows.loc[rows["validation_loss"].idxmin(), "curve_test_loss"]
+    assert one["last"] == rows["curve_test_loss"].iloc[-1]
+
+
+def test_where_nothing_was_held_out_nothing_is_chosen(frame):
+    runs = optimizers.run_values(frame)
+    held = runs[runs.features == "raw, nothing held out"]
+    assert held["chosen"].isna().all()
+    assert held["lowest"].notna().all()
+
+
+def test_the_network_is_chosen_by_its_validation_error(frame):
+    assert optimizers.chosen_network(frame) == ("Muon", "[64, 64]")
+    better = frame["hidden"].eq("[64, 64]")
+    worse = frame.assign(validation_loss=frame["validation_loss"].mask(better, 99.0))
+    assert optimizers.chosen_network(worse) == ("Muon", "[16]")  # whatever its test error is
+
+
+def test_the_table_has_the_source_beside_and_counts_what_diverged():
+    table = optimizers.table(_frame(Adam=1)).set_index(["Features", "Method", "Hidden units", "Learning rate"])
+    assert table.loc[("raw", "clipping", "4", "0.001"), "Source"] == "49.35"
+    assert table.loc[("raw", "gradient descent", "4", "1e-06"), "Source"] == "71.76"
+    assert table.loc[("standardised", "Adam", "4", "0.001"), "Source"] == "-"
+    adam = table.loc[("raw", "Adam", "4", "0.001")]
+    assert (adam["Seeds"], adam["Diverged"]) == (2, 1)
+    assert "±" in adam["Lowest on the test curve"]
+
+
+def test_the_source_is_of_boston_housing_alone(frame):
+    other = frame.assign(dataset="diabetes")
+    other.attrs = frame.attrs
+    assert "Source" not in optimizers.table(other)
+    assert "source" not in _texts(optimizers.scaling(other))
+    assert "source" in _texts(optimizers.scaling(frame))
+
+
+def test_what_is_missing_is_named(frame, capsys):
+    only = frame[frame.method == "clipping"]
+    assert redrawing.drawable(only, optimizers.learning_rates, optimizers.trails, optimizers.step_sizes) == []
+    assert capsys.readouterr().out.count("left out") == 3
+    with pytest.raises(NothingToDraw, match="no finished network to choose"):
+        optimizers.chosen_network(only)
+
+
+@pytest.mark.filterwarnings("error")
+def test_runs_that_all_diverged_are_drawn_without_a_warning():
+    frame = results.combine([_run(name, 0, diverge=True) for name in ("gradient descent", "clipping", "Adam")])
+    for draw in (optimizers.learning_rates, optimizers.curves, optimizers.scaling):
+        draw(frame)._repr_png_()
