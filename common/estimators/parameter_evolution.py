@@ -5,8 +5,8 @@ members w ± σ ε_k, k = 1 ... n:
 
     ĝ = -(1/n) Σ_k (u_k⁺ - u_k⁻)/(2σ) ε_k + λ w
 
-with u the fitness, or what is made of it (`shaping`); uphill on the loss, so that optimizers subtract. Perturbations are
-of low rank (see `perturbations`) and evaluated all together (see `perturbed_network`).
+with u the fitness, or what is made of it (`shaping`); uphill on the loss, so that optimizers subtract. Perturbations
+are of low rank (see `perturbations`) and evaluated all together (see `perturbed_network`).
 
 A member's name is (run seed, step, k, sign): whoever has the weights can rebuild its perturbation, so that workers
 exchange a fitness a member and nothing else (arXiv 1703.03864, section 2.1). `update_from` is that rebuilding.
@@ -197,7 +197,8 @@ class ParameterEvolution(GradientEstimator):
 
     def _pairs_a_chunk(self, batch: int) -> int:
         examples = batch // self.pairs if self.own_data else batch
-        return self.chunk or self._divisor(CHUNK_BYTES // (8 * examples * self._network.floats_an_example))
+        floats = examples * self._network.floats_an_example(shared=not self.own_data)
+        return self.chunk or self._divisor(CHUNK_BYTES // (4 * floats))
 
     def _divisor(self, at_most: int) -> int:
         """Return the largest divisor of the pairs that is at most so many, and 1 at least."""

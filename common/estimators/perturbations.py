@@ -15,6 +15,7 @@ step decide it, and nothing else: not the size of the population, not the chunks
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -56,11 +57,12 @@ class Directions(Protocol):
     def pairs(self) -> int:
         """How many directions."""
 
-    def response(self, inputs: tf.Tensor, shared: bool) -> tf.Tensor:
-        """Return inputs E_k + e_k for each pair k, (pairs, q, out).
+    def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
+        """Return σ (inputs E_k + e_k) for each pair k, (pairs, q, out).
 
         Args:
             inputs: (q, fan_in) that all pairs see, if `shared`, else (pairs, q, fan_in).
+            sigma: σ.
             shared: which of the two.
         """
 
@@ -86,8 +88,8 @@ class LowRank(NamedTuple):
         """How many directions."""
         return self.left.shape[0]
 
-    def response(self, inputs: tf.Tensor, shared: bool) -> tf.Tensor:
-        """(inputs a_k) b_kᵀ + e_k in two thin products; see `Directions`."""
+    def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
+        """σ ((inputs a_k) b_kᵀ + e_k) in two thin products; see `Directions`."""
         pairs, fan_in, rank = self.left.shape
         if shared:
             rows = tf.reshape(tf.transpose(self.left, [0, 2, 1]), [pairs * rank, fan_in])
@@ -96,10 +98,10 @@ class LowRank(NamedTuple):
         else:
             along = tf.matmul(inputs, self.left)
         if self.bias is None:
-            return tf.matmul(along, self.right)
-        # The bias as one rank more: the result, the larger by far, is written once.
+            return tf.matmul(along, sigma * self.right)
+        # The bias as one rank more, and σ on the smaller factor: the result, the largest by far, is written once.
         along = tf.concat([along, tf.ones_like(along[:, :, :1])], 2)
-        return tf.matmul(along, tf.concat([self.right, self.bias], 1))
+        return tf.matmul(along, sigma * tf.concat([self.right, self.bias], 1))
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
         """Aᵀ diag(w) B, one product for all pairs; see `Directions`."""
@@ -125,10 +127,10 @@ class FullRank(NamedTuple):
         """How many directions."""
         return self.kernel.shape[0]
 
-    def response(self, inputs: tf.Tensor, shared: bool) -> tf.Tensor:
+    def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
         """See `Directions`."""
-        responses = tf.matmul(inputs[None] if shared else inputs, self.kernel)
-        return responses if self.bias is None else responses + self.bias
+        responses = tf.matmul(inputs[None] if shared else inputs, sigma * self.kernel)
+        return responses if self.bias is None else responses + sigma * self.bias
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
         """See `Directions`."""
@@ -148,7 +150,10 @@ class DirectionSource:
     """
 
     def __init__(self, kind: str, rank: int | None):
-        self._table = tf.constant(TABLES[kind]())
+        rows = TABLES[kind]()
+        self._table = tf.constant(rows)
+        # Divided here: two factors in a graph may be merged in one graph and not in another, which rounds differently.
+        self._scaled_table = tf.constant(rows / np.float32(np.sqrt(rank or 1)))
         self._rank = rank
 
     def entries(self, shapes: Sequence[KernelShape]) -> int:
@@ -175,16 +180,11 @@ class DirectionSource:
 
     def directions(self, shape: KernelShape, codes: list[tf.Tensor]) -> Directions:
         """Look up what (a chunk of) `codes` stands for."""
-        parts = [self._looked_up(code, width) for code, width in zip(codes, self._widths(shape), strict=True)]
-        bias = parts.pop()[:, None] if shape.biased else None
+        bias = _looked_up(self._table, codes[-1], [1, shape.out]) if shape.biased else None
         if self._rank is None:
-            return FullRank(tf.reshape(parts[0], [-1, shape.fan_in, shape.out]), bias)
-        left, right = parts
-        left = tf.reshape(left, [-1, shape.fan_in, self._rank])
-        return LowRank(left, tf.reshape(right, [-1, self._rank, shape.out]) / self._rank**0.5, bias)
-
-    def _looked_up(self, code: tf.Tensor, width: int) -> tf.Tensor:
-        return tf.reshape(tf.gather(self._table, code), [code.shape[0], -1])[:, :width]
+            return FullRank(_looked_up(self._table, codes[0], [shape.fan_in, shape.out]), bias)
+        left = _looked_up(self._table, codes[0], [shape.fan_in, self._rank])
+        return LowRank(left, _looked_up(self._scaled_table, codes[1], [self._rank, shape.out]), bias)
 
     def _widths(self, shape: KernelShape) -> list[int]:
         """How many entries each factor of one direction has."""
@@ -192,3 +192,9 @@ class DirectionSource:
         if self._rank is not None:
             kernel = [shape.fan_in * self._rank, self._rank * shape.out]
         return [*kernel, shape.out] if shape.biased else kernel
+
+
+def _looked_up(table: tf.Tensor, code: tf.Tensor, shape: list[int]) -> tf.Tensor:
+    """From (pairs, rows) int32 to (pairs, *shape): the last row's entries that are too many are left out."""
+    entries = tf.reshape(tf.gather(table, code), [code.shape[0], -1])
+    return tf.reshape(entries[:, : math.prod(shape)], [-1, *shape])

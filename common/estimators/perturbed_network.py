@@ -21,6 +21,7 @@ import tensorflow as tf
 from common.estimators.perturbations import Directions, KernelShape
 from common.tasks import Task
 
+FEW_CHANNELS = 4  # measured: below it, patches are gathered in another way
 KNOWN = "Dense and Conv2D layers (float32, trainable, neither dilated nor grouped, channels last)"
 
 
@@ -45,10 +46,12 @@ class PerturbedNetwork:
         """What is perturbed, in the order of the layers."""
         return [layer.shape for layer in self._perturbed]
 
-    @property
-    def floats_an_example(self) -> int:
-        """How many numbers one member holds at once for one example, in the layer that needs most of them."""
-        return max(layer.floats_an_example for layer in self._perturbed)
+    def floats_an_example(self, shared: bool) -> int:
+        """How many numbers one pair holds at once for one example, in the layer that needs most of them."""
+        first, *others = self._perturbed
+        # What enters the first layer is the same for both signs, and for all pairs if `shared`.
+        entering = [0 if shared else first.entering, *(2 * layer.entering for layer in others)]
+        return max(more + 2 * layer.leaving for more, layer in zip(entering, self._perturbed, strict=True))
 
     def outputs(self, x: tf.Tensor, directions: Sequence[Directions], sigma: float, shared: bool) -> list[tf.Tensor]:
         """Run both members of every pair.
@@ -88,28 +91,25 @@ class _PerturbedLayer:
         *ins, out = layer.kernel.shape
         self.shape = KernelShape(math.prod(ins), out, layer.use_bias)
         self._patches = _Patches(layer) if isinstance(layer, keras.layers.Conv2D) else None
-
-    @property
-    def floats_an_example(self) -> int:
         positions = math.prod(self._patches.size) if self._patches else 1
-        return positions * (self.shape.fan_in + 2 * self.shape.out)
+        self.entering, self.leaving = positions * self.shape.fan_in, positions * out  # numbers an example
 
     def __call__(self, states: list[tf.Tensor], directions: Directions, sigma: float, shared: bool) -> list[tf.Tensor]:
         """From one state, the same for both signs, or two to two, (pairs × examples, *features) each."""
-        parts = [self._parts(state, directions, shared) for state in states]
+        parts = [self._parts(state, directions, sigma, shared) for state in states]
         (plus, plus_response), (minus, minus_response) = parts[0], parts[-1]
-        return [self._finished(plus + sigma * plus_response), self._finished(minus - sigma * minus_response)]
+        return [self._finished(plus + plus_response), self._finished(minus - minus_response)]
 
-    def _parts(self, state: tf.Tensor, directions: Directions, shared: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """h W + b, (pairs or 1, q, out), and h E_k + e_k, (pairs, q, out)."""
+    def _parts(self, state: tf.Tensor, directions: Directions, sigma: float, shared: bool) -> tuple[tf.Tensor, ...]:
+        """Return h W + b, (pairs or 1, q, out), and σ (h E_k + e_k), (pairs, q, out)."""
         inputs = self._patches(state) if self._patches else state
         inputs = tf.reshape(inputs, [-1, self.shape.fan_in])
         common = tf.matmul(inputs, tf.reshape(self._layer.kernel, [self.shape.fan_in, self.shape.out]))
         if self._layer.use_bias:
             common = tf.nn.bias_add(common, self._layer.bias)
         if shared:
-            return common[None], directions.response(inputs, True)
-        response = directions.response(tf.reshape(inputs, [directions.pairs, -1, self.shape.fan_in]), False)
+            return common[None], directions.response(inputs, sigma, True)
+        response = directions.response(tf.reshape(inputs, [directions.pairs, -1, self.shape.fan_in]), sigma, False)
         return tf.reshape(common, response.shape), response
 
     def _finished(self, outputs: tf.Tensor) -> tf.Tensor:
@@ -126,7 +126,6 @@ class _Patches:
 
     def __init__(self, layer: keras.layers.Conv2D):
         height, width, channels = layer.input.shape[1:]
-        self._pixels = height * width
         self._channels = channels
         rows, before_rows = _windows(height, layer.kernel_size[0], layer.strides[0], layer.padding)
         columns, before_columns = _windows(width, layer.kernel_size[1], layer.strides[1], layer.padding)
@@ -139,8 +138,14 @@ class _Patches:
         padded = images
         if any(map(any, self._padding)):
             padded = tf.pad(images, [(0, 0), *self._padding, (0, 0)])
-        pixels = tf.reshape(padded, [-1, self._pixels, self._channels])
-        return tf.gather(pixels, tf.constant(self._indices.ravel(), tf.int32), axis=1)
+        indices = tf.constant(self._indices.ravel(), tf.int32)
+        if self._channels < FEW_CHANNELS:
+            # Single numbers are slow to gather: whole rows of a transpose, one for each pixel and channel, are not.
+            channels = tf.range(self._channels)
+            indices = tf.reshape(indices[:, None] * self._channels + channels, [-1])
+            rows = tf.transpose(tf.reshape(padded, [-1, self._pixels * self._channels]))
+            return tf.transpose(tf.gather(rows, indices))
+        return tf.gather(tf.reshape(padded, [-1, self._pixels, self._channels]), indices, axis=1)
 
 
 def _windows(length: int, size: int, stride: int, padding: str) -> tuple[np.ndarray, tuple[int, int]]:

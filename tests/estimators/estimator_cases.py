@@ -5,6 +5,7 @@ import numpy as np
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
 from common.estimators.over_the_air import OverTheAir
+from common.estimators.parameter_evolution import ParameterEvolution
 from common.estimators.public_subspace import PublicSubspace
 from common.estimators.sign_sketch import SignSketch
 
@@ -27,5 +28,6 @@ ESTIMATORS = {
     "noisy in a sketch": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01), sketch=SignSketch(500)),
     "over the air": _over_the_air,
     "public subspace": _public_subspace,
+    "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }
