@@ -19,8 +19,8 @@ Small shares are best: as many pairs as examples, each pair seeing one of its ow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -132,16 +132,17 @@ class ParameterEvolution(GradientEstimator):
         """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes."""
         self._require_equal_shares(x.shape[0])
         chunk = self._pairs_a_chunk(x.shape[0])
+        data = [x, y]
+        if self.own_data:
+            data = [tf.reshape(part, [self.pairs // chunk, -1, *part.shape[1:]]) for part in data]
+
+        def evaluated(number: tf.Tensor) -> Evaluation:
+            own_data = [part[number] for part in data] if self.own_data else data
+            return self._evaluated(*own_data, self._looked_up(_chunk(codes, number)))
+
         codes = self._codes(seed, chunk)
-        data = (
-            [tf.reshape(part, [self.pairs // chunk, -1, *part.shape[1:]]) for part in (x, y)] if self.own_data else []
-        )
-
-        def evaluated(elements):
-            chunk_codes, chunk_data = elements
-            return self._evaluated(*(chunk_data or (x, y)), self._looked_up(chunk_codes))
-
-        found = _mapped(evaluated, (codes, data), Evaluation(*[tf.float32] * 3))
+        numbers, types = tf.range(self.pairs // chunk), Evaluation(*[tf.float32] * 3)
+        found = tf.map_fn(evaluated, numbers, parallel_iterations=1, fn_output_signature=types)
         fitnesses = tf.reshape(tf.transpose(found.fitnesses, [1, 0, 2]), [2, self.pairs])
         shape = [x.shape[0], found.outputs.shape[-1]]
         outputs = tf.reshape(found.outputs, shape) if self.own_data else tf.reduce_mean(found.outputs, 0)
@@ -158,12 +159,14 @@ class ParameterEvolution(GradientEstimator):
         weights = (shaped[1] - shaped[0]) / (2.0 * self.sigma * self.pairs)
         chunk = self.chunk or self._divisor(CHUNK_BYTES // (4 * self._source.entries(self._network.shapes)))
 
-        def summed(elements):
-            codes, chunk_weights = elements
-            return [found.weighted_sum(chunk_weights) for found in self._looked_up(codes)]
+        codes, weights = self._codes(seed, chunk), tf.reshape(weights, [-1, chunk])
 
-        elements = self._codes(seed, chunk), tf.reshape(weights, [-1, chunk])
-        gradients = self._network.gradients(_summed(summed, elements))
+        def add(total: list[list[tf.Tensor]] | None, number: tf.Tensor | int) -> list[list[tf.Tensor]]:
+            found = [one.weighted_sum(weights[number]) for one in self._looked_up(_chunk(codes, number))]
+            return found if total is None else tf.nest.map_structure(tf.add, total, found)
+
+        numbers = tf.range(1, self.pairs // chunk)
+        gradients = self._network.gradients(tf.foldl(add, numbers, add(None, 0), parallel_iterations=1))
         if not self.weight_decay:
             return gradients
         return [part + self.weight_decay * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
@@ -252,21 +255,6 @@ def _centred_ranks(fitnesses: tf.Tensor) -> tf.Tensor:
 SHAPINGS = {"ranks": _centred_ranks, "standardised": _standardised, "none": _unshaped}
 
 
-def _mapped(function: Callable, chunks: Any, signature: Any) -> Any:
-    """Apply a function to each chunk, one after the other, and stack what it returns."""
-    if tf.nest.flatten(chunks)[0].shape[0] == 1:
-        found = function(tf.nest.map_structure(lambda part: part[0], chunks))
-        return tf.nest.map_structure(lambda part: part[None], found)
-    return tf.map_fn(function, chunks, parallel_iterations=1, fn_output_signature=signature)
-
-
-def _summed(function: Callable, chunks: Any) -> Any:
-    """Apply a function to each chunk, one after the other, and add up what it returns."""
-    first = function(tf.nest.map_structure(lambda part: part[0], chunks))
-    if tf.nest.flatten(chunks)[0].shape[0] == 1:
-        return first
-
-    def add(total, chunk):
-        return tf.nest.map_structure(tf.add, total, function(chunk))
-
-    return tf.foldl(add, tf.nest.map_structure(lambda part: part[1:], chunks), first, parallel_iterations=1)
+def _chunk(chunks: list, number: tf.Tensor | int) -> list:
+    """Return one of the chunks; by number, because map_fn copies what it takes apart."""
+    return tf.nest.map_structure(lambda part: part[number], chunks)

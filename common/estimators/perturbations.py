@@ -1,16 +1,18 @@
 """Random directions in weight space, one for each antithetic pair, never held as a matrix for a whole population.
 
 A kernel W, (fan_in, out) or (height, width, channels, out) taken as (fan_in, out), is perturbed by σ E. Of rank r
-(EGGROLL, arXiv 2511.16652, section 4.1):
+(EGGROLL, arXiv 2511.16652):
 
     E = (1/√r) Σ_j a_j b_jᵀ,    entries of a_j and b_j independent, mean 0, variance 1    so that E[vec E vec Eᵀ] = I
 
 or with independent entries throughout (full rank). Biases are vectors and get an independent entry each.
 
-Entries come from a table, as in arXiv 1703.03864 (section 2.1), where drawing them would take longer than running the
-network: 16 random bits choose a row of eight. Rows are chosen independently, and the table's own mean is 0 and its own
-covariance I, so that the covariance above holds exactly. A direction's place k in the population, the run seed and the
-step decide it, and nothing else: not the size of the population, not the chunks it is evaluated in.
+Deviations: entries come from a table, as they do in arXiv 1703.03864 (section 2.1), because drawing them one by one
+would take about as long as running a small network: 16 random bits choose a row of eight. Rows are chosen
+independently, and the table's own mean is 0 and its own covariance I, so that the covariance above holds exactly.
+
+A direction's place k in the population, the run seed and the step decide it, and nothing else: not the size of the
+population, not the chunks it is evaluated in.
 """
 
 from __future__ import annotations
@@ -71,11 +73,11 @@ class Directions(Protocol):
 
 
 class LowRank(NamedTuple):
-    """E_k = (1/√r) a_k b_kᵀ as its factors.
+    """E_k = (1/√r) Σ_j a_j b_jᵀ as its factors.
 
     Attributes:
-        left: (pairs, fan_in, r), a_k.
-        right: (pairs, r, out), b_k/√r.
+        left: (pairs, r, fan_in), the a_j of each pair.
+        right: (pairs, r, out), the b_j/√r.
         bias: (pairs, 1, out), or None.
     """
 
@@ -89,26 +91,23 @@ class LowRank(NamedTuple):
         return self.left.shape[0]
 
     def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
-        """σ ((inputs a_k) b_kᵀ + e_k) in two thin products; see `Directions`."""
-        pairs, fan_in, rank = self.left.shape
-        if shared:
-            rows = tf.reshape(tf.transpose(self.left, [0, 2, 1]), [pairs * rank, fan_in])
-            along = tf.reshape(tf.matmul(rows, inputs, transpose_b=True), [pairs, rank, -1])
-            along = tf.transpose(along, [0, 2, 1])
-        else:
-            along = tf.matmul(inputs, self.left)
-        if self.bias is None:
-            return tf.matmul(along, sigma * self.right)
-        # The bias as one rank more, and σ on the smaller factor: the result, the largest by far, is written once.
-        along = tf.concat([along, tf.ones_like(along[:, :, :1])], 2)
-        return tf.matmul(along, sigma * tf.concat([self.right, self.bias], 1))
+        """σ (Σ_j (inputs a_j) b_jᵀ/√r + e_k) in two thin products; see `Directions`."""
+        along = tf.matmul(self._left_rows() if shared else self.left, inputs, transpose_b=True)
+        along = tf.reshape(along, [self.pairs, self.left.shape[1], -1])
+        right = self.right
+        if self.bias is not None:
+            # As one rank more, and σ on the smaller factor: the result, the largest by far, is written once.
+            along = tf.concat([along, tf.ones_like(along[:, :1])], 1)
+            right = tf.concat([right, self.bias], 1)
+        return tf.matmul(along, sigma * right, transpose_a=True)
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
         """Aᵀ diag(w) B, one product for all pairs; see `Directions`."""
-        pairs, fan_in, rank = self.left.shape
-        left = tf.reshape(tf.transpose(self.left, [0, 2, 1]), [pairs * rank, fan_in])
-        right = tf.reshape(weights[:, None, None] * self.right, [pairs * rank, -1])
-        return [tf.matmul(left, right, transpose_a=True), *_weighted_biases(weights, self.bias)]
+        right = tf.reshape(weights[:, None, None] * self.right, [-1, self.right.shape[2]])
+        return [tf.matmul(self._left_rows(), right, transpose_a=True), *_weighted_biases(weights, self.bias)]
+
+    def _left_rows(self) -> tf.Tensor:
+        return tf.reshape(self.left, [-1, self.left.shape[2]])
 
 
 class FullRank(NamedTuple):
@@ -183,7 +182,7 @@ class DirectionSource:
         bias = _looked_up(self._table, codes[-1], [1, shape.out]) if shape.biased else None
         if self._rank is None:
             return FullRank(_looked_up(self._table, codes[0], [shape.fan_in, shape.out]), bias)
-        left = _looked_up(self._table, codes[0], [shape.fan_in, self._rank])
+        left = _looked_up(self._table, codes[0], [self._rank, shape.fan_in])
         return LowRank(left, _looked_up(self._scaled_table, codes[1], [self._rank, shape.out]), bias)
 
     def _widths(self, shape: KernelShape) -> list[int]:

@@ -129,7 +129,7 @@ def test_mean_square_of_a_rank_one_estimate(directions, factor):
     plus, minus = estimator.evaluate(x, y, step_seed()).fitnesses.numpy()
     codes = estimator._codes(step_seed(), pairs)[0]
     found = estimator._looked_up([[code[0] for code in codes]])[0]
-    noise = tf.matmul(found.left, found.right).numpy()
+    noise = tf.matmul(found.left, found.right, transpose_a=True).numpy()
     squares = np.square((plus - minus) / (2 * estimator.sigma)) * np.sum(np.square(noise), (1, 2))
     assert abs(squares.mean() - expected) < 4 * squares.std() / np.sqrt(pairs)
 
@@ -251,10 +251,8 @@ def _counting(function, chunks):
 def test_weight_decay_adds_the_weights():
     plain, decayed = (_built(task(linear), weight_decay=value) for value in (0.0, 0.1))
     x, y = batch(plain.task, BATCH)
-    difference = _flat(decayed.estimate(x, y, step_seed()).gradients) - _flat(
-        plain.estimate(x, y, step_seed()).gradients
-    )
-    np.testing.assert_allclose(difference, 0.1 * _flat(plain.task.network.get_weights()), atol=1e-6)
+    without, found = (_flat(one.estimate(x, y, step_seed()).gradients) for one in (plain, decayed))
+    np.testing.assert_allclose(found - without, 0.1 * _flat(plain.task.network.get_weights()), atol=1e-6)
 
 
 def test_cost_counts_forward_passes_as_thirds_of_a_gradient():

@@ -15,7 +15,7 @@ def _drawn(kind, rank, pairs, seed=SEED):
     """Each direction as one row: kernel and bias, (pairs, 15)."""
     source = DirectionSource(kind, rank)
     found = source.directions(SHAPE, source.codes(SHAPE, pairs, seed))
-    kernel = found.kernel if rank is None else tf.matmul(found.left, found.right)
+    kernel = found.kernel if rank is None else tf.matmul(found.left, found.right, transpose_a=True)
     return np.concatenate([np.reshape(kernel, [pairs, 12]), found.bias[:, 0]], 1).astype(np.float64)
 
 
