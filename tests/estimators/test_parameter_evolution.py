@@ -181,9 +181,10 @@ def test_nothing_is_differentiated(monkeypatch, own_data, rank):
     assert all(np.any(part) for part in gradients)
 
 
-@pytest.mark.parametrize("shaping", ["ranks", "none"])
-@pytest.mark.parametrize("rank", [1, 2, None])
-@pytest.mark.parametrize("chunk", [None, 2])
+@pytest.mark.parametrize(
+    ("rank", "chunk", "shaping"),
+    [(1, None, "ranks"), (1, 2, "standardised"), (2, None, "ranks"), (2, 2, "none"), (None, None, "ranks")],
+)
 def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(rank, chunk, shaping):
     """On another network of that shape, whose weights are others: they are not needed."""
     options = {"rank": rank, "chunk": chunk, "shaping": shaping}
@@ -225,10 +226,9 @@ def test_chunks_change_rounding_only(own_data):
     network_task = task(NETWORKS["strided"])
     x, y = batch(network_task, BATCH)
     whole = tf.function(_built(network_task, own_data=own_data, chunk=4).estimate)(x, y, step_seed())
-    for chunk in (1, 2):
-        found = tf.function(_built(network_task, own_data=own_data, chunk=chunk).estimate)(x, y, step_seed())
-        for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(whole), strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-5)
+    found = tf.function(_built(network_task, own_data=own_data, chunk=1).estimate)(x, y, step_seed())
+    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(whole), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_chunks_bound_the_memory(monkeypatch):
