@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import baseline, optimizers
+from benchmarks import baseline, evolution, optimizers
 from benchmarks.timing import Timing, median_ratio, race
 
 
@@ -20,7 +20,7 @@ def test_ratios_are_taken_within_a_round():
     assert timings["a"].spread == 9.0
 
 
-@pytest.mark.parametrize("make", [baseline.our_loop, baseline.keras_fit])
+@pytest.mark.parametrize("make", [baseline.our_loop, baseline.keras_fit, evolution.independent, evolution.antithetic])
 def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()
