@@ -190,12 +190,8 @@ class LogitAlignment:
 
     def _gradients(self, estimator: LogitGradient, logits, y, seeds) -> np.ndarray:
         """Each seed's gradient on all logits, (seeds, examples × classes) float64."""
-        function = tf.function(
-            lambda seed: estimator.objective.logit_gradients(estimator.correctness(logits, y, seed)),
-            jit_compile=False,
-            autograph=False,
-        )
-        return np.array([np.ravel(function(tf.constant(seed, tf.int64))) for seed in seeds], np.float64)
+        known = (estimator.correctness(logits, y, tf.constant(seed, tf.int64)) for seed in seeds)
+        return np.array([np.ravel(estimator.objective.logit_gradients(one)) for one in known], np.float64)
 
     def _compare(self, estimates: np.ndarray, exact: np.ndarray) -> dict[str, float]:
         length, mean = np.linalg.norm(exact), estimates.mean(0)
