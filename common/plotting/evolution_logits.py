@@ -18,8 +18,8 @@ BUDGETS = ("source", "full", "sweep")
 MOST_PANELS = 3
 _REFERENCE = "source: smoothed accuracy"  # the notebook's name of the run with the source's settings
 _ALIGNMENT_AXES = {
-    "logit_bias": "Bias, relative length",
-    "logit_variance": "Variance, relative to the squared length",
+    "logit_bias": "Bias / length",
+    "logit_variance": "Variance / squared length",
     "logit_cosine": "Cosine to the exact gradient",
 }
 
@@ -111,7 +111,7 @@ def _draw_alignment(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
     if rows.empty:
         raise NothingToDraw("the results hold no estimates compared with the exact gradient")
     series = _by_estimate(rows)
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(_ALIGNMENT_AXES))
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, len(_ALIGNMENT_AXES))
     for axes, (name, label) in zip(panels, _ALIGNMENT_AXES.items(), strict=True):
         draw_final(axes, series, "samples", name)
         axes.set_xscale("log")
@@ -121,11 +121,11 @@ def _draw_alignment(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
     panels[0].set_ylim(bottom=0)
     panels[1].set_yscale("log")
     style.log_ticks(panels[1].yaxis)
-    style.legend(panels[2])
+    style.legend(panels[2], above=4)
     stage = f"after epoch {int(rows['epoch'].max())} of the run with the likelihood" if trained else "before training"
     caption = (
         f"Estimates of the gradient on the logits of {subject.name(frame)} {stage}, σ = {rows['sigma'].iloc[0]:g}, "
-        "beside the exact one of the same objective, by number of samples."
+        "beside the exact one of the same objective, by number of samples; lengths are those of the exact gradient."
     )
     style.annotate(drawn, spread_note(series, ["samples"]), caption, frame)
     return drawn
