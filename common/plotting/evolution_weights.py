@@ -37,7 +37,7 @@ def weights_cosine(frame: pd.DataFrame) -> style.PaperFigure:
     axes.plot(populations, expected, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="√(n/(n + D))")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    style.log_ticks(axes.xaxis)
+    style.log_ticks(axes.xaxis, sorted(rows["population"].unique()))
     style.log_ticks(axes.yaxis)
     axes.set_xlabel("Population, 2 n")
     axes.set_ylabel("Cosine to the exact gradient")
@@ -57,13 +57,16 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no runs with perturbed weights")
     rows = subject.prepared(rows)
     part = subject.part(rows)
+    rows = rows.assign(millions=rows["evaluations"] / 1e6)
     groups = rows.groupby(["order", "setting"])
     series = [
         Series(name.removeprefix("weights: "), it, style.group_style(i)) for i, ((_, name), it) in enumerate(groups)
     ]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2, sharey=True)
     for axes, (name, label) in zip(
-        panels, (("evaluations", "Evaluations (examples × members)"), ("seconds", "Training time (s)")), strict=True
+        panels,
+        (("millions", "Evaluations (million examples × members)"), ("seconds", "Training time (s)")),
+        strict=True,
     ):
         draw_curves(axes, series, name, f"{part}_error")
         axes.set_xlabel(label)

@@ -127,7 +127,7 @@ def test_weights_cosine_beside_what_is_expected(frame):
 def test_weights_accuracy_against_evaluations_and_seconds(frame):
     left, right = evolution_strategies.FIGURES["04_evolution_weights_accuracy"](frame).axes
     assert list(lines(left)) == ["full rank", "low rank"]
-    assert lines(left)["low rank"].get_xdata()[-1] == pytest.approx(6e7)
+    assert lines(left)["low rank"].get_xdata()[-1] == pytest.approx(60)
     assert lines(right)["full rank"].get_xdata()[-1] == pytest.approx(540)
 
 
