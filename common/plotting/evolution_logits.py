@@ -4,6 +4,7 @@ A run's `budget` says what it is for: `source` and `full` for the curves, `sweep
 are no runs of their own but estimates compared with the exact gradient on the network of the run "full: likelihood".
 """
 
+import math
 import re
 
 import matplotlib
@@ -119,8 +120,9 @@ def _draw_alignment(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
         axes.set_xlabel("Samples")
         axes.set_ylabel(label)
     panels[0].set_ylim(bottom=0)
-    panels[1].set_yscale("log")
-    style.log_ticks(panels[1].yaxis)
+    if math.isfinite(panels[1].dataLim.minposy):  # else every run diverged
+        panels[1].set_yscale("log")
+        style.log_ticks(panels[1].yaxis)
     style.legend(panels[2], above=4)
     stage = f"after epoch {int(rows['epoch'].max())} of the run with the likelihood" if trained else "before training"
     caption = (

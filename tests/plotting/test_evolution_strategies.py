@@ -159,3 +159,10 @@ def test_mixed_data_sets_are_refused(seeds, name):
     mixed = results.combine([seeds[0], seeds[1].assign(dataset="digits")])
     with pytest.raises(ValueError, match=r"several values of dataset \(mnist, digits\)"):
         FIGURES[name](mixed)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_of_which_every_run_diverged_are_drawn(frame, name):
+    measures = [it for it in frame if it.endswith(("_metric", "_loss")) or it.startswith("logit_")]
+    lost = frame.assign(status="diverged", diverged_step=1, cosine=math.nan, **dict.fromkeys(measures, math.nan))
+    FIGURES[name](lost)._repr_png_()
