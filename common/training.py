@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -24,10 +23,10 @@ import tensorflow as tf
 from common.arguments import require
 from common.checkpoint import RunCheckpoint, epochs_done, run_identity
 from common.data import Dataset, Split
+from common.epochs import EpochFunction, Evaluation, Totals, on_device
+from common.epochs import epoch_order as epoch_order
 from common.estimators.estimator import GradientEstimator
 from common.tasks import Task
-
-EVALUATION_BATCH = 1_000
 
 Diagnostic = Callable[[Task, Split, int, int], Mapping[str, float]]
 
@@ -113,7 +112,7 @@ def train(
     identity = run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder)
     checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callback_list.callbacks, task, optimizer, estimator)
     xla = compiles_with_xla() if jit_compile is None else jit_compile
-    epoch_function = _EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
+    epoch_function = EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
     task.network.stop_training = False
     callback_list.on_train_begin()
     checkpoint.restore(epochs)
@@ -126,13 +125,6 @@ def train(
 def compiles_with_xla() -> bool:
     """XLA on GPUs only: on CPUs, where Keras uses it too, it makes this project's convnets two to six times slower."""
     return bool(tf.config.list_physical_devices("GPU"))
-
-
-def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
-    """Return the order of the examples in an epoch counted from 1: (examples,) int32, a function of (seed, epoch)."""
-    # Steps are counted from 0 up, so a negative number keeps this stream apart from every estimator's.
-    key = tf.stack([tf.cast(seed, tf.int64), -tf.cast(epoch, tf.int64)])
-    return tf.random.experimental.stateless_shuffle(tf.range(examples), seed=key)
 
 
 def device() -> str:
@@ -178,8 +170,8 @@ def one_epoch(
     """
     estimator.build(task)
     optimizer.build(task.weights)
-    x, y = _on_device(split)
-    function = _EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
+    x, y = on_device(split)
+    function = EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
     function.trace(x, y)
     epochs = itertools.count(1, epochs_a_call)
 
@@ -198,14 +190,14 @@ def evaluate(task: Task, split: Split) -> tuple[float, float]:
 
 def evaluate_each_time(task: Task, split: Split) -> Callable[[], tuple[float, float]]:
     """Trace the evaluation of a split once; each call of what is returned evaluates the weights of that moment."""
-    return _Evaluation(task, split)
+    return Evaluation(task, split)
 
 
 def _run(history, epoch_function, dataset, epochs, record_every, seed, callback_list, diagnostics, checkpoint) -> None:
     """Train the epochs that are missing, then look at the test split once."""
     task = epoch_function.task
-    x, y = _on_device(dataset.train)
-    validation = _Evaluation(task, dataset.validation)
+    x, y = on_device(dataset.train)
+    validation = Evaluation(task, dataset.validation)
     history.tracing_seconds = epoch_function.trace(x, y)
     while (done := epochs_done(history.epochs)) < epochs and history.status == "running":
         # Multiples of record_every, also where a resumed run recorded in other places.
@@ -226,14 +218,14 @@ def _run(history, epoch_function, dataset, epochs, record_every, seed, callback_
         # The last update overflowed, and no step came after it to notice.
         history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
     if history.status != "diverged":
-        test = _evaluated(_Evaluation(task, dataset.test), callback_list)
+        test = _evaluated(Evaluation(task, dataset.test), callback_list)
         history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = test
     if history.status == "running":
         history.status = "finished"
     checkpoint.save()
 
 
-def _evaluated(evaluation: _Evaluation, callback_list: keras.callbacks.CallbackList) -> tuple[float, float]:
+def _evaluated(evaluation: Evaluation, callback_list: keras.callbacks.CallbackList) -> tuple[float, float]:
     """Evaluate between the hooks that Keras calls around an evaluation: a callback may swap in averaged weights."""
     callback_list.on_test_begin()
     loss, metric = evaluation()
@@ -245,12 +237,12 @@ def _is_finite(tensors: Iterable[tf.Tensor]) -> bool:
     return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
 
 
-def _train_epochs(history: History, epoch_function: _EpochFunction, x, y, seed: int, first: int, last: int) -> dict:
+def _train_epochs(history: History, epoch_function: EpochFunction, x, y, seed: int, first: int, last: int) -> dict:
     """Run the epochs first to last and return the last one's record; a non-finite step sets the history's status."""
     before = history.epochs[-1] if history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
     start = time.perf_counter()
     epoch, step, totals = epoch_function(x, y, seed, first, last, before["step"])
-    totals = _Totals(*(value.numpy().item() for value in totals))
+    totals = Totals(*(value.numpy().item() for value in totals))
     seconds = time.perf_counter() - start
     if not totals.finite:
         history.status, history.diverged_step = "diverged", step
@@ -262,154 +254,6 @@ def _train_epochs(history: History, epoch_function: _EpochFunction, x, y, seed: 
         "train_loss": totals.loss / totals.examples,
         "train_metric": totals.metric / totals.examples,
     }
-
-
-class _Totals(NamedTuple):
-    """Sums over the steps of an epoch, carried by the traced loop."""
-
-    steps: tf.Tensor  # int64, steps tried
-    examples: tf.Tensor  # float32
-    loss: tf.Tensor  # float32, sum over examples
-    metric: tf.Tensor  # float32, sum over examples
-    finite: tf.Tensor  # bool, false as soon as one loss or gradient was not
-
-
-def _no_totals() -> _Totals:
-    return _Totals(tf.constant(0, tf.int64), *[tf.constant(0.0)] * 3, tf.constant(True))
-
-
-class _EpochFunction:
-    """Epochs as one traced call: loops over epochs and full batches, then the smaller rest, each of static shape."""
-
-    def __init__(self, task, estimator, optimizer, batch_size: int, drop_remainder: bool, jit_compile: bool):
-        self.task, self.estimator, self.optimizer = task, estimator, optimizer
-        self._batch_size, self._drop_remainder = batch_size, drop_remainder
-        self._jit_compile = jit_compile
-
-    def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
-        """Trace for these data and return the seconds it took."""
-        start = time.perf_counter()
-        scalar = tf.TensorSpec((), tf.int64)
-        if self._jit_compile:
-            traced = tf.function(self._epoch, jit_compile=True, autograph=False)
-            arguments = (tf.TensorSpec(x.shape[:1], tf.int32), scalar, scalar)
-        else:
-            traced = tf.function(self._epochs, jit_compile=False, autograph=False)
-            arguments = (scalar, scalar, scalar, scalar)
-        self._traced = traced.get_concrete_function(_spec(x), _spec(y), *arguments)
-        return time.perf_counter() - start
-
-    def __call__(self, x, y, seed: int, first: int, last: int, steps_before: int) -> tuple[int, int, _Totals]:
-        """Run the epochs first to last, or up to a step that is not finite.
-
-        Returns:
-            The last epoch that was begun, the steps so far, and the totals of that epoch.
-        """
-        if not self._jit_compile:
-            epoch, steps, totals = self._traced(x, y, *_int64(seed, first, last, steps_before))
-            return int(epoch), int(steps), totals
-        steps = steps_before
-        for epoch in range(first, last + 1):
-            # Outside the traced function: XLA knows no stateless shuffle.
-            totals = self._traced(x, y, epoch_order(len(x), seed, epoch), *_int64(seed, steps))
-            steps += int(totals.steps)
-            if not totals.finite:
-                break
-        return epoch, steps, totals
-
-    def _epochs(self, x, y, seed, first, last, steps_before) -> tuple[tf.Tensor, tf.Tensor, _Totals]:
-        def run(epoch, steps, _):
-            totals = self._epoch(x, y, epoch_order(x.shape[0], seed, epoch), seed, steps)
-            return epoch + 1, steps + totals.steps, totals
-
-        epoch, steps, totals = tf.while_loop(
-            lambda epoch, _, totals: totals.finite & (epoch <= last),
-            run,
-            (first, steps_before, _no_totals()),
-            parallel_iterations=1,  # each epoch needs the last one's weights
-        )
-        return epoch - 1, steps, totals
-
-    def _epoch(self, x, y, order, seed, steps_before) -> _Totals:
-        examples, size = x.shape[0], self._batch_size
-        full_steps = examples // size
-
-        def step(totals: _Totals, batch_size: int) -> _Totals:
-            start = tf.cast(totals.steps, tf.int32) * size
-            chosen = tf.slice(order, [start], [batch_size])  # unlike order[a:b], of static shape, which XLA needs
-            step_seed = tf.stack([seed, steps_before + totals.steps])
-            return self._step(tf.gather(x, chosen), tf.gather(y, chosen), step_seed, totals)
-
-        (totals,) = tf.while_loop(
-            lambda totals: totals.finite & (totals.steps < full_steps),
-            lambda totals: (step(totals, size),),
-            (_no_totals(),),
-            parallel_iterations=1,  # each step needs the last one's weights
-        )
-        if self._drop_remainder or examples % size == 0:
-            return totals
-        return tf.cond(totals.finite, lambda: step(totals, examples % size), lambda: totals)
-
-    def _step(self, x, y, seed, totals: _Totals) -> _Totals:
-        """Estimate, then update if all is finite: a step that is not leaves the last finite weights in place."""
-        estimate = self.estimator.estimate(x, y, seed)
-        finite = tf.reduce_all(
-            [tf.reduce_all(tf.math.is_finite(part)) for part in [estimate.loss, *estimate.gradients]]
-        )
-        tf.cond(finite, lambda: self._update(estimate.gradients), lambda: tf.constant(False))
-        size = tf.cast(x.shape[0], tf.float32)
-        metric = tf.reduce_sum(self.task.per_example_metric(y, estimate.outputs))
-        loss = totals.loss + size * estimate.loss
-        return _Totals(totals.steps + 1, totals.examples + size, loss, totals.metric + metric, finite)
-
-    def _update(self, gradients: list[tf.Tensor]) -> tf.Tensor:
-        self.optimizer.apply(gradients, self.task.weights)
-        return tf.constant(True)
-
-
-class _Evaluation:
-    """Evaluation of one split, traced once; the data stay on the device."""
-
-    def __init__(self, task: Task, split: Split):
-        self._data = None
-        if len(split):
-            self._data = _on_device(split)
-            # Concrete functions: TensorFlow's retracing warning takes one function for every network for a mistake.
-            traced = tf.function(_means(task), jit_compile=False, autograph=False)
-            self._function = traced.get_concrete_function(*map(_spec, self._data))
-
-    def __call__(self) -> tuple[float, float]:
-        if self._data is None:
-            return math.nan, math.nan
-        loss, metric = self._function(*self._data)
-        return float(loss), float(metric)
-
-
-def _means(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function from a whole split to (mean loss, mean metric), in batches that bound the memory."""
-
-    def means(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        examples = x.shape[0]
-
-        def add(start, loss, metric):
-            batch_y = y[start : start + EVALUATION_BATCH]
-            outputs = task.predictions(x[start : start + EVALUATION_BATCH])
-            loss += tf.reduce_sum(task.per_example_loss(batch_y, outputs))
-            return start + EVALUATION_BATCH, loss, metric + tf.reduce_sum(task.per_example_metric(batch_y, outputs))
-
-        start = (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
-        _, loss, metric = tf.while_loop(lambda i, *_: i < examples, add, start, parallel_iterations=1)
-        return loss / examples, metric / examples
-
-    return means
-
-
-def _spec(value: tf.Tensor) -> tf.TensorSpec:
-    return tf.TensorSpec(value.shape, value.dtype)
-
-
-def _on_device(split: Split) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.convert_to_tensor(split.x), tf.convert_to_tensor(split.y)
 
 
 def _callback_list(callbacks, task: Task, epochs: int) -> keras.callbacks.CallbackList:
@@ -429,10 +273,6 @@ def _keras_logs(record: Mapping[str, float], metric_name: str) -> dict[str, floa
     names = {"train_loss": "loss", "train_metric": metric_name}
     names |= {"validation_loss": "val_loss", "validation_metric": f"val_{metric_name}"}
     return {names.get(key, key): value for key, value in record.items() if key != "epoch"}
-
-
-def _int64(*values: int) -> list[tf.Tensor]:
-    return [tf.constant(value, tf.int64) for value in values]
 
 
 def _check(epochs: int, batch_size: int, record_every: int, dataset: Dataset) -> None:

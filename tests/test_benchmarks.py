@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks import baseline, evolution_weights, optimizers
+from benchmarks import baseline, evolution_logits, evolution_weights, optimizers
 from benchmarks.timing import Timing, median_ratio, race
 
 
@@ -22,7 +22,9 @@ def test_ratios_are_taken_within_a_round():
     assert timings["a"].spread == 9.0
 
 
-@pytest.mark.parametrize("make", [baseline.our_loop, baseline.keras_fit])
+@pytest.mark.parametrize(
+    "make", [baseline.our_loop, baseline.keras_fit, evolution_logits.independent, evolution_logits.antithetic]
+)
 def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import epochs, models, tasks, training
 from common.data import Dataset, Split, load
 from common.estimators.backpropagation import Backpropagation
 
@@ -108,7 +108,7 @@ def test_the_record_counts_what_happened(dataset):
 
 
 def test_evaluation_is_the_mean_over_all_examples(dataset, monkeypatch):
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 16)  # 40 = 16 + 16 + 8
+    monkeypatch.setattr(epochs, "EVALUATION_BATCH", 16)  # 40 = 16 + 16 + 8
     task = _task()
     logits = task.network(dataset.test.x, training=False).numpy().astype(np.float64)
     log_sum = np.log(np.exp(logits).sum(1))
@@ -417,7 +417,7 @@ def test_wrong_arguments_are_named(dataset, wrong):
 _LONG_RUN = """
 import json, sys
 import keras, numpy as np
-from common import models, tasks, training
+from common import epochs, models, tasks, training
 from common.data import Dataset, Split, load
 from common.estimators.backpropagation import Backpropagation
 

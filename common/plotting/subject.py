@@ -4,7 +4,13 @@ import pandas as pd
 
 from common.plotting.learning_curves import require_single, with_errors
 
-DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
+DATASETS = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "digits": "scikit-learn's digits",
+    "diabetes": "scikit-learn's diabetes",
+    "boston_housing": "Boston housing",
+}
 
 
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
@@ -22,7 +28,12 @@ def part(frame: pd.DataFrame) -> str:
     return "train" if frame["validation_error"].isna().all() else "validation"
 
 
+def dataset(frame: pd.DataFrame) -> str:
+    """Name the data set for a caption, e.g. "Boston housing"."""
+    first = frame["dataset"].iloc[0]
+    return DATASETS.get(first, first)
+
+
 def name(frame: pd.DataFrame) -> str:
     """Name data set and network for a caption, e.g. "MNIST (mnist_convnet)"."""
-    first = frame.iloc[0]
-    return f"{DATASETS.get(first['dataset'], first['dataset'])} ({first['network']})"
+    return f"{dataset(frame)} ({frame['network'].iloc[0]})"

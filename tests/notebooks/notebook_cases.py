@@ -36,4 +36,16 @@ TINY = {
         "line_epochs": 3,
         "seeds": [3],
     },
+    "04_evolution_strategies": {
+        "network": "lenet5",
+        "hidden": [],
+        "source_epochs": 1,
+        "epochs": 2,
+        "sweep_epochs": 1,
+        "sample_counts": [4],
+        "sigmas": [2],
+        "alignment_examples": 50,
+        "alignment_repeats": 2,
+        "seeds": [3],
+    },
 }

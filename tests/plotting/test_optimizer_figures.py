@@ -8,6 +8,7 @@ from common.line_fit import LineLoss
 from common.plotting import optimizers, redrawing
 from common.plotting.learning_curves import NothingToDraw
 
+EXPERIMENT = "03_optimizers_from_scratch"
 COMMON = {"dataset": "boston_housing", "train_examples": 364, "batch_size": 32, "momentum": None}
 STEP_SIZES = 2 * 4 + 4 + 4 + 1  # two features, four hidden units
 
@@ -36,7 +37,7 @@ def _run(
         records.append(record | extra)
     records[-1] |= {"test_loss": loss + 1, "test_metric": loss + 1}
     return results.run_frame(
-        records, experiment=optimizers.EXPERIMENT, method=method, seed=seed, metric="mean_squared_error",
+        records, experiment=EXPERIMENT, method=method, seed=seed, metric="mean_squared_error",
         status="diverged" if diverge else "finished", diverged_step=1200 if diverge else None, **COMMON, part="methods",
         features=features, hidden=list(hidden), learning_rate=rate, cosine=cosine, clipnorm=clipnorm,
     )  # fmt: skip
@@ -45,7 +46,7 @@ def _run(
 def _trail(method, features):
     records = [{"epoch": i, "step": i, "slope": i / 20, "intercept": i / 5, "train_loss": 1.0} for i in range(1, 41)]
     return results.run_frame(
-        records, experiment=optimizers.EXPERIMENT, method=method, seed=0, metric="mean_squared_error",
+        records, experiment=EXPERIMENT, method=method, seed=0, metric="mean_squared_error",
         status="finished", **COMMON, part="line", features=features, hidden=[], learning_rate=0.1, cosine=False,
         clipnorm=None,
     )  # fmt: skip
