@@ -59,7 +59,8 @@ def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object
 
         return tf.while_loop(lambda i: i < STEPS, step, (tf.constant(0),), parallel_iterations=1)[0]
 
-    return lambda: int(run())
+    traced = run.get_concrete_function()  # TensorFlow's retracing warning takes one function for all subjects
+    return lambda: int(traced())
 
 
 def loops() -> dict[str, Callable[[], object]]:

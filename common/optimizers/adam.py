@@ -14,8 +14,8 @@ from common.optimizers import arguments
 class Adam(keras.optimizers.Optimizer):
     """Move along the running mean of the gradient, divided by the root of its running mean square.
 
-        m ← β₁ m + (1 - β₁) g
-        v ← β₂ v + (1 - β₂) g²
+        m ← m + (1 - β₁) (g - m)            = β₁ m + (1 - β₁) g
+        v ← v + (1 - β₂) (g² - v)           = β₂ v + (1 - β₂) g²
         α = η √(1 - β₂ᵗ) / (1 - β₁ᵗ)        t = 1, 2, ... counts the steps
         w ← w - α m / (√v + ε)
 
@@ -65,8 +65,9 @@ class Adam(keras.optimizers.Optimizer):
         """Apply the formula to one variable; gradient and variable have one shape."""
         g, index = arguments.dense(gradient, variable.dtype), self._get_variable_index(variable)
         m, v = self._m[index], self._v[index]
-        self.assign(m, self.beta_1 * m + (1 - self.beta_1) * g)
-        self.assign(v, self.beta_2 * v + (1 - self.beta_2) * tf.square(g))
+        # Written as increments: each is one pass over the memory less than the sums of two products.
+        self.assign_add(m, (1 - self.beta_1) * (g - m))
+        self.assign_add(v, (1 - self.beta_2) * (tf.square(g) - v))
         alpha = self._alpha(self.iterations + 1, learning_rate, variable.dtype)
         self.assign_sub(variable, alpha * m / (tf.sqrt(v) + self.epsilon))
 

@@ -111,7 +111,9 @@ def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
             raise ValueError(f"the results mix several values of {name} ({told}); draw them from separate folders")
 
 
-def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_undefined: bool = False) -> None:
+def draw_curves(
+    axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_undefined: bool = False, median: bool = False
+) -> None:
     """Draw y against x for each series: mean and band over the seeds; diverged runs thin, ending in a cross.
 
     Args:
@@ -121,6 +123,7 @@ def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_un
         y: any numeric column.
         skip_undefined: where some seeds have no value (NaN), average the others, which the note must then say; where
             none has one, the line has a gap. Without it, an epoch in which a seed has no value is left out.
+        median: draw median and quartiles, for values that one seed in five has ten times larger than the others.
 
     Raises:
         ValueError: when a series holds several runs of one seed, with the parameter they differ in.
@@ -128,7 +131,7 @@ def draw_curves(axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_un
     for one in series:
         _refuse_mixture(one, [])
         failed = one.frame["status"] == "diverged"
-        _draw_mean(axes, one, _mean_curve(one.frame[~failed], x, y, skip_undefined))
+        _draw_middle(axes, one, _middle_curve(one.frame[~failed], x, y, skip_undefined, median))
         for _, run in one.frame[failed].groupby("seed"):
             _draw_diverged(axes, one, run.sort_values("epoch"), x, y)
     axes.set_xlabel(X_LABELS.get(x, x))
@@ -181,12 +184,13 @@ def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
         axes.axhspan(row["mean"] - row["std"], row["mean"] + row["std"], color=style.BLACK, alpha=0.1, linewidth=0)
 
 
-def spread_note(series: Sequence[Series], by: Sequence[str] = ()) -> str:
+def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False) -> str:
     """Say what the spread is, over how many seeds, and how many runs diverged.
 
     Args:
         series: all that the figure shows.
         by: the parameter of `draw_final`, when its values are seeds' groups of their own.
+        median: whether median and quartiles are drawn.
     """
     rows = pd.concat([results.last_rows(one.frame).assign(_series=i) for i, one in enumerate(series)])
     kept = rows[rows["status"] != "diverged"]
@@ -194,16 +198,17 @@ def spread_note(series: Sequence[Series], by: Sequence[str] = ()) -> str:
     failed = len(rows.drop(columns="_series").drop_duplicates(results.run_columns(rows))) - len(
         kept.drop(columns="_series").drop_duplicates(results.run_columns(kept))
     )
-    return " ".join(filter(None, (_seed_sentence(counts), _diverged_sentence(failed))))
+    return " ".join(filter(None, (_seed_sentence(counts, median), _diverged_sentence(failed))))
 
 
-def _seed_sentence(counts: pd.Series) -> str:
+def _seed_sentence(counts: pd.Series, median: bool) -> str:
     if counts.empty:
         return "No run was finished."
     low, high = int(counts.min()), int(counts.max())
     if high == 1:
         return "One seed."
-    return f"Mean ± 1 standard deviation over {high if low == high else f'{low} to {high}'} seeds."
+    shown = "Median and quartiles" if median else "Mean ± 1 standard deviation"
+    return f"{shown} over {high if low == high else f'{low} to {high}'} seeds."
 
 
 def _diverged_sentence(count: int) -> str:
@@ -225,25 +230,30 @@ def _refuse_mixture(series: Series, by: Sequence[str]) -> None:
     )
 
 
-def _mean_curve(frame: pd.DataFrame, x: str, y: str, skip_undefined: bool) -> pd.DataFrame:
+def _middle_curve(frame: pd.DataFrame, x: str, y: str, skip_undefined: bool, median: bool) -> pd.DataFrame:
     runs = frame["seed"].nunique()
     groups = frame.assign(_x=frame[x].astype(float), _y=frame[y].astype(float)).groupby("epoch")
-    curve = groups.agg(x=("_x", "mean"), mean=("_y", "mean"), std=("_y", "std"), n=("_y", "count"), rows=("_y", "size"))
+    curve = groups.agg(x=("_x", "mean"), middle=("_y", "mean"), n=("_y", "count"), rows=("_y", "size"))
+    values = groups["_y"]
+    if median:
+        curve = curve.assign(middle=values.median(), low=values.quantile(0.25), high=values.quantile(0.75))
+    else:
+        curve = curve.assign(low=curve["middle"] - values.std(), high=curve["middle"] + values.std())
     # Past the end of the shortest run (stopped early) the mean would be one over other seeds.
     curve = curve[curve["rows" if skip_undefined else "n"] == runs]
     return curve if curve["n"].any() else curve.iloc[:0]
 
 
-def _draw_mean(axes: Axes, series: Series, curve: pd.DataFrame) -> None:
+def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame) -> None:
     if curve.empty:
         return
-    gaps = curve["mean"].isna().any()  # a point between two gaps is seen by its marker alone
+    gaps = curve["middle"].isna().any()  # a point between two gaps is seen by its marker alone
     every = 1 if gaps else math.ceil(len(curve) / 5)
     with matplotlib.rc_context(style.RC):
-        axes.plot(curve["x"], curve["mean"], label=series.label, markevery=every, **series.style)
+        axes.plot(curve["x"], curve["middle"], label=series.label, markevery=every, **series.style)
     if curve["n"].max() > 1:
-        low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
-        axes.fill_between(curve["x"], low, high, color=series.style.get("color"), alpha=0.18, linewidth=0)
+        look = {"color": series.style.get("color"), "alpha": 0.18, "linewidth": 0}
+        axes.fill_between(curve["x"], curve["low"], curve["high"], **look)
 
 
 def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str) -> None:

@@ -5,10 +5,8 @@ Every function takes the frame of `results.read` (in the notebook: of `results.c
 
 import math
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from common import results
 from common.plotting import style, subject, tables
@@ -207,8 +205,5 @@ def _set_ratio_axis(axes: Axes) -> None:
     axes.set_yscale("log")
     low, high = (math.log10(it) for it in axes.get_ylim())
     axes.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
-    with matplotlib.rc_context(style.RC):
-        axes.yaxis.set_major_locator(LogLocator(numticks=9))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(LogFormatterMathtext())
+    style.power_ticks(axes.yaxis)
     axes.set_ylabel("Signal-to-noise ratio")

@@ -56,6 +56,7 @@ def step_sizes(frame: pd.DataFrame) -> style.PaperFigure:
         _title(axes, f"{features} features")
         axes.set_xlabel("Epochs")
     panels[0].set_yscale("log")
+    style.power_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Effective step size")
     style.legend(panels[0], above=len(_PARTS))
     caption = (

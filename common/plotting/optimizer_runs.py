@@ -43,9 +43,11 @@ def run_values(frame: pd.DataFrame) -> pd.DataFrame:
         diverged run has no errors (NaN), and `chosen` is NaN where nothing was held out.
     """
     runs = select(frame, part="methods")
-    by_run = runs.groupby(results.run_columns(runs), dropna=False, sort=False)
-    rows = [run.iloc[[-1]].assign(**_errors(run)) for run in (one.sort_values("epoch") for _, one in by_run)]
-    values = pd.concat(rows) if rows else runs.assign(**dict.fromkeys(_ERRORS, math.nan))
+    number = runs.groupby(results.run_columns(runs), dropna=False, sort=False).ngroup()
+    curves = runs[["epoch", "status", "curve_test_loss", "validation_loss"]].sort_values("epoch").groupby(number)
+    errors = pd.DataFrame([_errors(curve) for _, curve in curves], columns=_ERRORS)
+    last = results.last_rows(runs)
+    values = last.assign(**errors.loc[number[last.index]].set_index(last.index))
     return values.sort_values("method", key=lambda names: names.map(METHODS.index), kind="stable")
 
 
@@ -54,7 +56,8 @@ def _errors(run: pd.DataFrame) -> dict[str, float]:
         return dict.fromkeys(_ERRORS, math.nan)
     test, validation = run["curve_test_loss"].astype(float), run["validation_loss"].astype(float)
     chosen = test[validation.idxmin()] if validation.notna().any() else math.nan
-    return dict(zip(_ERRORS, (test.min(), chosen, test.iloc[-1], validation.min(), validation.iloc[-1]), strict=True))
+    values = (test.min(), chosen, test.iloc[-1], validation.min(), validation.iloc[-1])
+    return dict(zip(_ERRORS, values, strict=True))
 
 
 def chosen_network(frame: pd.DataFrame) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from common.plotting import optimizer_runs, style, tables
-from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, draw_final, select, spread_note
+from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, select, spread_note
 from common.plotting.optimizer_paths import step_sizes, trails
 from common.plotting.optimizer_runs import METHODS, SOURCE, SOURCE_RATES, chosen_network, is_source, run_values
 
@@ -32,16 +32,19 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no run of plain gradient descent")
     units = optimizer_runs.units(frame)
     drawn, (errors, dead) = style.figure(style.DOUBLE_COLUMN, 2.4, 2)
-    hollow = {"markersize": 6, "markerfacecolor": "none"}  # and large: the two errors are often the same point
-    lowest = Series("lowest on the curve (seen on test data)", values, style.group_style(1) | hollow)
-    chosen = Series("epoch chosen on validation data", values, style.group_style(0))
-    draw_final(errors, [lowest], "learning_rate", "lowest")
-    draw_final(errors, [chosen], "learning_rate", "chosen")
-    draw_final(dead, [chosen], "learning_rate", "dead_units")
+    # Large and hollow: the two errors are often the same point.
+    lowest = style.group_style(1) | {"markersize": 6, "markerfacecolor": "none", "linestyle": "none", "zorder": 4}
+    medians = values.groupby("learning_rate").median(numeric_only=True)
+    errors.plot(medians["lowest"], label="lowest on the curve (seen on test data)", **lowest)
+    look = style.group_style(0) | {"linewidth": 1.1, "markersize": 3.5}
+    for axes, value in ((errors, "chosen"), (dead, "dead_units")):
+        _draw_seeds(axes, values["learning_rate"], values[value], look)
+        axes.plot(medians[value], label="epoch chosen on validation data", **look)
     _draw_constant(errors.axhline, frame)
     _draw_source_rates(errors, frame)
     for axes in (errors, dead):
         axes.set_xscale("log")
+        style.power_ticks(axes.xaxis)
         axes.set_xlabel("Learning rate")
     errors.set_yscale("log")
     style.log_ticks(errors.yaxis)
@@ -54,7 +57,7 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
         f"Plain full-batch gradient descent on {optimizer_runs.name(frame)} by learning rate. Left: test error; right: "
         "hidden units that are zero for every training example at the end."
     )
-    style.annotate(drawn, spread_note([chosen], ["learning_rate"]), caption, frame)
+    style.annotate(drawn, _seeds_note(values), caption, frame)
     return drawn
 
 
@@ -66,12 +69,12 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no run on raw features")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.0, 2, sharey=True)
     for axes, y in zip(panels, ("train_loss", "curve_test_loss"), strict=True):
-        draw_curves(axes, series, "epoch", y)
+        draw_curves(axes, series, "epoch", y, median=True)
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis)
         axes.set_yscale("log")
     _draw_constant(panels[1].axhline, frame)
-    panels[0].set_ylim(*_visible(frame))
+    panels[0].set_ylim(*_visible(frame, series))
     style.log_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Training mean squared error")
     panels[1].set_ylabel("Test mean squared error")
@@ -81,7 +84,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         f"Training and test error on {optimizer_runs.name(frame)} by method. The test curve is drawn because the "
         "source reports its lowest point; nothing is chosen on it."
     )
-    style.annotate(drawn, spread_note(series), caption, frame)
+    style.annotate(drawn, spread_note(series, median=True), caption, frame)
     return drawn
 
 
@@ -107,7 +110,7 @@ def scaling(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_ylim(0.4, len(names) + 0.6)
     axes.set_xlabel("Test mean squared error")
     style.legend(axes, above=2)
-    note = f"Pale: single seeds; full: median of {values['seed'].nunique()}. Epoch chosen on validation data"
+    note = f"{_seeds_note(values)} Epoch chosen on validation data"
     note += "; of the source's one run, the lowest point of its test curve." if is_source(frame) else "."
     caption = (
         f"Test error on {optimizer_runs.name(frame)} by method, on raw and on standardised features, where nothing is "
@@ -174,10 +177,20 @@ def _source_look() -> dict[str, Any]:
 
 def _draw_ranks(axes: Axes, runs: pd.DataFrame, places: dict[str, float], label: str, shift: float, look: dict) -> None:
     """Draw single seeds and their median, each method on its line."""
-    look = look | {"linestyle": "none"}
-    axes.plot(runs["chosen"], runs["method"].map(places).astype(float) + shift, alpha=0.3, **look)
+    look = look | {"markersize": 5, "linestyle": "none"}
+    _draw_seeds(axes, runs["chosen"], runs["method"].map(places).astype(float) + shift, look)
     medians = runs.groupby("method")["chosen"].median()
-    axes.plot(medians, [places[name] + shift for name in medians.index], label=label, **look | {"markersize": 5})
+    axes.plot(medians, [places[name] + shift for name in medians.index], label=label, **look)
+
+
+def _draw_seeds(axes: Axes, x: pd.Series, y: pd.Series, look: dict) -> None:
+    axes.plot(x.astype(float), y.astype(float), alpha=0.3, **look | {"linestyle": "none"})
+
+
+def _seeds_note(values: pd.DataFrame) -> str:
+    failed = int((values["status"] == "diverged").sum())
+    told = f"Pale: single seeds; full: median of {values['seed'].nunique()}."
+    return f"{told} {failed} diverged run{'s are' if failed > 1 else ' is'} not shown." if failed else told
 
 
 def _raw_series(frame: pd.DataFrame) -> list[Series]:
@@ -193,8 +206,8 @@ def _raw_series(frame: pd.DataFrame) -> list[Series]:
 
 def _two_rates(frame: pd.DataFrame) -> list[float]:
     values = select(run_values(frame), method="gradient descent", features="raw")
-    means = values.groupby("learning_rate")["validation"].mean().dropna()
-    return list(dict.fromkeys([*values["learning_rate"].nlargest(1), *([means.idxmin()] if len(means) else [])]))
+    medians = values.groupby("learning_rate")["validation"].median().dropna()
+    return list(dict.fromkeys([*values["learning_rate"].nlargest(1), *([medians.idxmin()] if len(medians) else [])]))
 
 
 def _power(rate: float) -> str:
@@ -202,12 +215,12 @@ def _power(rate: float) -> str:
     return f"$10^{{{exponent}}}$" if math.isclose(rate, 10.0**exponent) else f"{rate:g}"
 
 
-def _visible(frame: pd.DataFrame) -> tuple[float, float]:
-    """From below the best to a few times the constant prediction: the first steps start a thousand times higher."""
-    runs = select(frame, part="methods", features="raw")
-    low = float(np.nanmin(runs[["train_loss", "curve_test_loss"]].astype(float)))
+def _visible(frame: pd.DataFrame, series: list[Series]) -> tuple[float, float]:
+    """From below the best median to a few times the constant prediction: runs start a thousand times higher."""
+    medians = [one.frame.groupby("epoch")[["train_loss", "curve_test_loss"]].median() for one in series]
+    low = min(float(np.nanmin(one.to_numpy(float))) for one in medians)
     constant = optimizer_runs.measured(frame, "constant_test_loss")
-    return 0.8 * low, 5 * (constant or float(np.nanmedian(runs["train_loss"].astype(float))))
+    return 0.7 * low, 5 * (constant or float(np.nanmedian(medians[0].to_numpy(float))))
 
 
 def _source_of(row: Any) -> str:

@@ -18,7 +18,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
 from common.atomic import replacing
 
@@ -143,6 +143,14 @@ def log_ticks(axis: Any, at: Sequence[float] | None = None) -> None:
     axis.set_major_locator(LogLocator(subs=times, numticks=20) if at is None else FixedLocator(list(at)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
+
+
+def power_ticks(axis: Any) -> None:
+    """Put powers of ten, and nothing between them, on a logarithmic axis whose numbers would be too small to read."""
+    with matplotlib.rc_context(RC):
+        axis.set_major_locator(LogLocator(numticks=9))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(LogFormatterMathtext())
 
 
 def legend(axes: Axes, above: int = 0) -> None:

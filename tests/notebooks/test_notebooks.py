@@ -15,6 +15,7 @@ import pytest
 from notebook_cases import NOTEBOOKS, TINY
 
 from common import parameters, results
+from common.parameters import checking
 
 FILES = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 
@@ -112,7 +113,7 @@ def test_is_short_and_defines_nothing(notebook):
 def test_no_cell_changes_a_parameter(notebook):
     """Else the check, run again in the same session, would see something that nobody set."""
     first, *others = [cell.source for cell in _code(notebook)]
-    names = set(parameters._parameter_names([first]))
+    names = set(checking._parameter_names([first]))
     for source in others:
         stored = {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         assert not names & stored
@@ -122,10 +123,10 @@ def test_every_parameter_has_a_comment_and_is_known(notebook):
     tagged = [cell for cell in _code(notebook) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     first, *lines = tagged[0].source.splitlines()
-    assert first.startswith(parameters.PARAMETER_CELL_MARK)
+    assert first.startswith(checking.PARAMETER_CELL_MARK)
     for line in lines:
         assert re.match(r"\w+ = .+  # \S", line), line
-    assert parameters._parameter_names([tagged[0].source]) == [line.split(" = ")[0] for line in lines]
+    assert checking._parameter_names([tagged[0].source]) == [line.split(" = ")[0] for line in lines]
     namespace = {}
     exec(tagged[0].source, namespace)
     parameters.check(notebook.stem, [tagged[0].source], namespace)

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 from paper_runs import readme_section, stored
 
 from common.plotting import optimizers
+from common.plotting.optimizer_runs import SOURCE
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,25 @@ def test_the_network_chosen_on_standardised_features(runs_of_optimizers):
 
 
 def test_readme_shows_the_stored_optimizers(runs_of_optimizers):
-    """Every row of README's table is recomputed from the result files."""
+    """Row by row: the errors of each setting, and the source's."""
+    table = optimizers.table(runs_of_optimizers).set_index(["Features", "Hidden units", "Method"])
+    columns = ["Lowest, median", "Lowest on the test curve", "Source"]
+    columns += ["Epoch chosen on validation data", "Last epoch"]
     lines = readme_section("3 · Optimizers from scratch").splitlines()
-    shown = [line for line in lines if "±" in line and line.startswith("|")]
-    assert shown == optimizers.readme_rows(runs_of_optimizers)
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith(("| raw", "| standardised"))]
+    assert {row[2] for row in rows if row[0] == "raw"} == set(SOURCE)
+    for features, hidden, method, *values in rows:
+        assert values == list(table.loc[(features, hidden, method), columns]), (features, hidden, method)
+
+
+def test_the_text_of_readme_has_the_stored_numbers(runs_of_optimizers):
+    """Every error in the text is one of the table, the source's, or the constant prediction's."""
+    table = optimizers.table(runs_of_optimizers)
+    constant = runs_of_optimizers.attrs["measurements"][0]["constant_test_loss"]
+    known = {f"{constant:.2f}"}
+    for name in ("Lowest, median", "Source", "Last epoch"):
+        known |= {number for cell in table[name] for number in cell.split(" ± ")}
+    text = "\n".join(it for it in readme_section("3 · Optimizers from scratch").splitlines() if not it.startswith("|"))
+    numbers = re.findall(r"(?<![\d.])\d{2}\.\d\d(?!\d)", text)
+    assert len(numbers) >= 8
+    assert set(numbers) <= known

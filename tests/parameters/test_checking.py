@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from common import models, parameters
+from common import models
 from common.data import SPECIFICATIONS
-from common.parameters import ParameterError, check, validate
+from common.parameters import NOTEBOOKS, ParameterError, check, validate
 
 GOOD = {
     "dataset": "mnist",
@@ -144,9 +144,9 @@ def test_a_mistake_mended_in_the_session_is_forgotten():
 
 
 def test_choices_agree_with_what_exists():
-    fields = parameters.BaselineSGD.model_fields
+    fields = NOTEBOOKS["01_baseline_sgd"].model_fields
     assert set(fields["network"].annotation.__args__) == set(models.NETWORKS) - {"mlp"}
-    assert set(parameters.Parameters.model_fields["precision"].annotation.__args__) == set(models.PRECISIONS)
+    assert set(fields["precision"].annotation.__args__) == set(models.PRECISIONS)
     images = {name for name, known in SPECIFICATIONS.items() if known.kind == "classification"}
     assert set(fields["dataset"].annotation.__args__) == images
 

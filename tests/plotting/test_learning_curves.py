@@ -35,6 +35,15 @@ def test_curve_is_the_mean_and_the_band_one_standard_deviation(axes):
     assert (heights.min(), heights.max()) == pytest.approx((25 - spread / 2, 50 + spread))
 
 
+def test_median_and_quartiles_where_one_seed_is_far_off(axes):
+    group = series(*(run(seed, [error]) for seed, error in enumerate((0.1, 0.2, 0.3, 0.4, 0.99))))
+    learning_curves.draw_curves(axes, [group], "epoch", "validation_error", median=True)
+    assert axes.lines[0].get_ydata() == pytest.approx([30])
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((20, 40))
+    assert learning_curves.spread_note([group], median=True) == "Median and quartiles over 5 seeds."
+
+
 def test_seconds_are_averaged_epoch_by_epoch(axes):
     learning_curves.draw_curves(axes, [series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]))], "seconds", "validation_error")
     assert axes.lines[0].get_xdata() == pytest.approx([1.5, 3])
