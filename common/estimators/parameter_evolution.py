@@ -18,39 +18,22 @@ Small shares are best: as many pairs as examples, each pair seeing one of its ow
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from common.arguments import require
-from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.perturbations import TABLES, Directions, DirectionSource
-from common.estimators.perturbed_network import PerturbedNetwork
-from common.names import nearest
-from common.tasks import Task
+from common.estimators.perturbations import Directions
+from common.estimators.weight_evolution import (
+    PERTURBATION_STREAM,
+    Evaluation,
+    WeightEvolution,
+    divisor_sentence,
+    require_one_of,
+)
 
-PERTURBATION_STREAM = 5_000_003  # folded into the seed: apart from dropout, noise, channels and public examples
-FITNESSES = ("loss", "accuracy")
 CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
 
 
-class Evaluation(NamedTuple):
-    """What a population's evaluation finds.
-
-    Attributes:
-        fitnesses: (2, pairs) float32, of the members w + σ ε_k and w - σ ε_k, mean over the examples that they see.
-        loss: scalar float32, mean over the members.
-        outputs: (batch, outputs) float32, mean over the members that see the example.
-    """
-
-    fitnesses: tf.Tensor
-    loss: tf.Tensor
-    outputs: tf.Tensor
-
-
-class ParameterEvolution(GradientEstimator):
+class ParameterEvolution(WeightEvolution):
     """Antithetic evolution strategy on all weights of a sequential network of Dense and Conv2D layers.
 
     It has no state. Loss and outputs of its estimates are means over the members that saw an example: those of the
@@ -92,44 +75,25 @@ class ParameterEvolution(GradientEstimator):
         directions: str = "gaussian",
         chunk: int | None = None,
     ):
-        super().__init__()
+        super().__init__(sigma, rank=rank, fitness=fitness, directions=directions, weight_decay=weight_decay)
         require(population >= 2 and population % 2 == 0, "population", "even and ≥ 2 (pairs)", population)
-        require(0 < sigma < math.inf, "sigma", "> 0 and finite", sigma)
-        require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
-        require(0 <= weight_decay < math.inf, "weight_decay", "≥ 0 and finite", weight_decay)
         pairs = population // 2
         allowed = f"a divisor of the {pairs:,} pairs, or None"
         require(chunk is None or (chunk >= 1 and pairs % chunk == 0), "chunk", allowed, chunk)
-        _require_one_of("fitness", fitness, FITNESSES)
-        _require_one_of("shaping", shaping, SHAPINGS)
-        _require_one_of("directions", directions, TABLES)
-        self.population, self.sigma, self.rank, self.chunk = population, sigma, rank, chunk
-        self.fitness, self.shaping, self.own_data = fitness, shaping, own_data
-        self.weight_decay, self.directions = weight_decay, directions
-        self._source = DirectionSource(directions, rank)
+        require_one_of("shaping", shaping, SHAPINGS)
+        self.population, self.shaping, self.own_data, self.chunk = population, shaping, own_data, chunk
 
     @property
     def pairs(self) -> int:
         """How many directions a step tries, each with both signs."""
         return self.population // 2
 
-    def build(self, task: Task) -> None:
-        """See what is to be perturbed; see the class for what is refused."""
-        super().build(task)
-        allowed = f'"loss" where the task\'s metric is {task.metric_name!r}'
-        require(self.fitness == "loss" or task.metric_name == "accuracy", "fitness", allowed, self.fitness)
-        self._network = PerturbedNetwork(task)
-        highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
-        allowed = f"at most {highest}, the smallest side of any kernel"
-        require(self.rank is None or self.rank <= highest, "rank", allowed, self.rank)
-
-    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Evaluate, then rebuild the perturbations; see `GradientEstimator.estimate` for shapes."""
-        found = self.evaluate(x, y, seed)
-        return GradientEstimate(found.loss, found.outputs, self.update_from(seed, found.fitnesses))
-
     def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
-        """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes."""
+        """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes.
+
+        Fitnesses are (2, pairs) float32, of w + σ ε_k and w - σ ε_k. Loss and outputs are means over the members, the
+        outputs over those that see the example.
+        """
         self._require_equal_shares(x.shape[0])
         chunk = self._pairs_a_chunk(x.shape[0])
         data = [x, y]
@@ -166,10 +130,7 @@ class ParameterEvolution(GradientEstimator):
             return found if total is None else tf.nest.map_structure(tf.add, total, found)
 
         numbers = tf.range(1, self.pairs // chunk)
-        gradients = self._network.gradients(tf.foldl(add, numbers, add(None, 0), parallel_iterations=1))
-        if not self.weight_decay:
-            return gradients
-        return [part + self.weight_decay * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
+        return self._gradients(tf.foldl(add, numbers, add(None, 0), parallel_iterations=1))
 
     def _evaluated(self, x: tf.Tensor, y: tf.Tensor, directions: list[Directions]) -> Evaluation:
         """Run one chunk; outputs are (batch, outputs), averaged over the pairs where all of them see the batch."""
@@ -177,10 +138,8 @@ class ParameterEvolution(GradientEstimator):
         pairs = directions[0].pairs
         if not self.own_data:
             y = tf.tile(y, [pairs] + [1] * (y.shape.rank - 1))
-        losses = [tf.reshape(self.task.per_example_loss(y, one), [pairs, -1]) for one in both]
-        fitnesses = [-one for one in losses]
-        if self.fitness == "accuracy":
-            fitnesses = [tf.reshape(self.task.per_example_metric(y, one), [pairs, -1]) for one in both]
+        losses = [self.task.per_example_loss(y, one) for one in both]
+        fitnesses = [tf.reshape(self._per_example_fitness(y, one), [pairs, -1]) for one in both]
         outputs = (both[0] + both[1]) / 2.0
         if not self.own_data:
             outputs = tf.reduce_mean(tf.reshape(outputs, [pairs, -1, outputs.shape[-1]]), 0)
@@ -209,13 +168,9 @@ class ParameterEvolution(GradientEstimator):
 
     def _require_equal_shares(self, batch: int) -> None:
         if self.own_data and batch % self.pairs:
+            allowed, got = "with own_data, the population / 2 pairs", f"population {self.population}"
             fitting = [2 * count for count in range(1, batch + 1) if batch % count == 0]
-            nearest_one = min(fitting, key=lambda count: abs(count - self.population))
-            raise ValueError(
-                f"with own_data, the population / 2 pairs must divide the batch of {batch} examples, got population "
-                f"{self.population}; the nearest that does is {nearest_one} (an epoch's smaller last batch is left out "
-                "by train(..., drop_remainder=True))"
-            )
+            raise ValueError(divisor_sentence(batch, allowed, got, fitting, self.population))
 
     def evaluations_per_step(self, batch: int) -> int:
         """How many times an estimate on so many examples runs the network on one example."""
@@ -225,11 +180,6 @@ class ParameterEvolution(GradientEstimator):
     def cost(self) -> float:
         """A third of a minibatch gradient for each time that the batch's examples are run: no backward passes."""
         return (2 if self.own_data else self.population) / 3.0
-
-
-def _require_one_of(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {list(known)}, got {value!r}{nearest(value, known)}")
 
 
 def _unshaped(fitnesses: tf.Tensor) -> tf.Tensor:

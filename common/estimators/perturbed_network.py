@@ -46,6 +46,11 @@ class PerturbedNetwork:
         """What is perturbed, in the order of the layers."""
         return [layer.shape for layer in self._perturbed]
 
+    @property
+    def positions(self) -> list[int]:
+        """How often each of `shapes` is applied to one example: a convolution's output pixels, 1 for a dense layer."""
+        return [layer.positions for layer in self._perturbed]
+
     def floats_an_example(self, shared: bool) -> int:
         """How many numbers one pair holds at once for one example, in the layer that needs most of them."""
         first, *others = self._perturbed
@@ -74,6 +79,37 @@ class PerturbedNetwork:
                 states = [layer(state, training=False) for state in states]
         return states
 
+    def layer_by_layer(
+        self, x: tf.Tensor, directions: Sequence[Directions], sigma: float, shared: Sequence[bool]
+    ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
+        """Run the network once, and from each layer on once for every member that perturbs this layer alone.
+
+        Args:
+            x: (examples, *input_shape).
+            directions: of each of `shapes`.
+            sigma: σ.
+            shared: for each of `shapes`, whether all pairs see all examples; else pair k sees the k-th share of them.
+
+        Returns:
+            The outputs, (examples, outputs), and for each of `shapes` those under W + σ E and under W - σ E, (pairs ×
+            examples that a pair sees, outputs) each, pair by pair.
+        """
+        state, found, remaining = x, [], iter(zip(directions, shared, strict=True))
+        for number, layer in enumerate(self._layers):
+            if isinstance(layer, _PerturbedLayer):
+                of_layer, all_see = next(remaining)
+                state, members = layer.around(state, of_layer, sigma, all_see)
+                found.append([self._rest(number + 1, member) for member in members])
+            else:
+                state = layer(state, training=False)
+        return state, found
+
+    def _rest(self, number: int, state: tf.Tensor) -> tf.Tensor:
+        """Run the layers from `number` on, as they are."""
+        for layer in self._layers[number:]:
+            state = (layer.unperturbed if isinstance(layer, _PerturbedLayer) else layer)(state, training=False)
+        return state
+
     def gradients(self, sums: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
         """Bring each layer's (fan_in, out) and (out,) into the shapes and the order of the network's weights."""
         parts = [part for layer_sums in sums for part in layer_sums]
@@ -86,13 +122,13 @@ class _PerturbedLayer:
 
     def __init__(self, layer: keras.layers.Layer):
         _require_known(layer)
-        self._layer = layer
+        self.unperturbed = layer
         self.weights = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
         *ins, out = layer.kernel.shape
         self.shape = KernelShape(math.prod(ins), out, layer.use_bias)
         self._patches = _Patches(layer) if isinstance(layer, keras.layers.Conv2D) else None
-        positions = math.prod(self._patches.size) if self._patches else 1
-        self.entering, self.leaving = positions * self.shape.fan_in, positions * out  # numbers an example
+        self.positions = math.prod(self._patches.size) if self._patches else 1
+        self.entering, self.leaving = self.positions * self.shape.fan_in, self.positions * out  # numbers an example
 
     def __call__(self, states: list[tf.Tensor], directions: Directions, sigma: float, shared: bool) -> list[tf.Tensor]:
         """From one state, the same for both signs, or two to two, (pairs × examples, *features) each."""
@@ -100,13 +136,20 @@ class _PerturbedLayer:
         (plus, plus_response), (minus, minus_response) = parts[0], parts[-1]
         return [self._finished(plus + plus_response), self._finished(minus - minus_response)]
 
+    def around(
+        self, state: tf.Tensor, directions: Directions, sigma: float, shared: bool
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """From (examples, *features) to the layer's own outputs, and those of W + σ E_k and W - σ E_k."""
+        common, response = self._parts(state, directions, sigma, shared)
+        return self._finished(common), [self._finished(common + response), self._finished(common - response)]
+
     def _parts(self, state: tf.Tensor, directions: Directions, sigma: float, shared: bool) -> tuple[tf.Tensor, ...]:
         """Return h W + b, (pairs or 1, q, out), and σ (h E_k + e_k), (pairs, q, out)."""
         inputs = self._patches(state) if self._patches else state
         inputs = tf.reshape(inputs, [-1, self.shape.fan_in])
-        common = tf.matmul(inputs, tf.reshape(self._layer.kernel, [self.shape.fan_in, self.shape.out]))
-        if self._layer.use_bias:
-            common = tf.nn.bias_add(common, self._layer.bias)
+        common = tf.matmul(inputs, tf.reshape(self.unperturbed.kernel, [self.shape.fan_in, self.shape.out]))
+        if self.unperturbed.use_bias:
+            common = tf.nn.bias_add(common, self.unperturbed.bias)
         if shared:
             return common[None], directions.response(inputs, sigma, True)
         response = directions.response(tf.reshape(inputs, [directions.pairs, -1, self.shape.fan_in]), sigma, False)
@@ -115,7 +158,7 @@ class _PerturbedLayer:
     def _finished(self, outputs: tf.Tensor) -> tf.Tensor:
         """Apply the layer's activation, examples first."""
         size = self._patches.size if self._patches else ()
-        return self._layer.activation(tf.reshape(outputs, [-1, *size, self.shape.out]))
+        return self.unperturbed.activation(tf.reshape(outputs, [-1, *size, self.shape.out]))
 
 
 class _Patches:

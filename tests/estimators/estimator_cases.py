@@ -3,6 +3,7 @@
 import numpy as np
 
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.layerwise_evolution import LayerwiseEvolution
 from common.estimators.logit_evolution import LogitEvolution
 from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
 from common.estimators.logit_quadrature import ExactLogitGradient
@@ -36,5 +37,6 @@ ESTIMATORS = {
     "logit evolution, moved target": lambda: LogitEvolution(MovedTarget(1.0), AnnealedNoise(4.0), samples=50),
     "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
     "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
+    "evolution of a layer at a time": lambda: LayerwiseEvolution(8, (16, 64, 64), 0.02),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }
