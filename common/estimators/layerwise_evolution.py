@@ -20,8 +20,8 @@ uphill on the loss, so that optimizers subtract. Directions are of low rank, as 
 - Work. What enters layer l is the same for all its members, and is computed once; only the rest of the network runs for
   each of them. The last layers' many weights get many pairs for little: there, the rest is nothing.
 
-A member's name is (run seed, step, layer, share, k, sign): whoever has the weights' shapes can rebuild its perturbation,
-so that workers exchange a fitness a member and nothing else. `update_from` is that rebuilding.
+A member's name is (run seed, step, layer, share, k, sign): whoever has the weights can rebuild its perturbation, so
+that workers exchange a fitness a member and nothing else. `update_from` is that rebuilding.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class LayerwiseEvolution(WeightEvolution):
         share: C ≥ 1, examples that all pairs of a layer see together; a divisor of the batch. What a share's members
             compute at once is held in memory: about 2 M_l C times the rest's widest layer, in numbers.
         pairs: M_l for each layer with weights, in their order: how many pairs each share is seen by. 0 or None: a pair
-            for each example, which sees that one alone, so that M_l = C pairs see one example each; it is best where the
-            rest of the network is nearly all of it, as in the first layer.
+            for each example, which sees that one alone, so that C pairs see one example each: best where the rest of
+            the network is nearly all of it, as in the first layer.
         sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
         rank: of each kernel's perturbation, from 1 to the smallest side of any kernel; None: full rank.
         fitness: "loss" (its negative) or "accuracy" (classification only: right or wrong is all that is known).

@@ -55,7 +55,7 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     rows = select(frame, budget="weights")
     if rows.empty:
         raise NothingToDraw("the results hold no runs with perturbed weights")
-    rows = subject.prepared(rows)
+    rows = subject.prepared(rows, several_networks=True)
     part = subject.part(rows)
     rows = rows.assign(millions=rows["evaluations"] / 1e6)
     groups = rows.groupby(["order", "setting"])

@@ -91,7 +91,7 @@ def test_loss_and_outputs_are_those_of_the_network_as_it_is(name):
         ("dense", (0, 64), {}),
         ("dense", (64, 0), {"directions": "signs"}),
         ("strided", (0, 64), {"rank": None}),
-        ("two convolutions", (64, 0, 128), {"rank": 2}),
+        ("two convolutions", (64, 0, 128), {}),
     ],
 )
 def test_the_mean_estimate_is_the_gradient_of_every_layer(name, pairs, options):
@@ -150,10 +150,10 @@ def test_a_member_is_named_by_run_step_layer_share_and_place_alone():
     assert np.abs(np.corrcoef(flats) - np.eye(len(flats))).max() < 0.6
 
 
-@pytest.mark.parametrize("options", [{}, {"rank": 2, "directions": "signs"}, {"rank": None}])
+@pytest.mark.parametrize("options", [{"rank": 2, "directions": "signs"}, {"rank": None}])
 def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(options):
     """On another network of that shape, whose weights are others: they are not needed."""
-    here, there = task(NETWORKS["two convolutions"]), task(NETWORKS["two convolutions"])
+    here, there = task(NETWORKS["strided"]), task(NETWORKS["strided"])
     there.network.set_weights([weight + 1.0 for weight in there.network.get_weights()])
     estimator, elsewhere = _built(here, **options), _built(there, **options)
     x, y = batch(here, BATCH)
@@ -243,5 +243,5 @@ def test_what_the_network_does_not_allow_is_refused():
 
 def test_a_batch_that_the_share_does_not_divide_is_refused():
     estimator = _built(task(linear), share=5)
-    with pytest.raises(ValueError, match=r"share must divide the batch of 8 examples, got 5; the nearest that does is 4"):
+    with pytest.raises(ValueError, match=r"share must divide the batch of 8 examples, got 5; the nearest .* is 4 "):
         estimator.estimate(*batch(estimator.task, BATCH), step_seed())
