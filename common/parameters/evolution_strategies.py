@@ -55,7 +55,6 @@ class EvolutionStrategies(Parameters):
     weights_learning_rate: Positive
     weights_epochs: Count
     at_once_epochs: Count
-    full_rank_epochs: Count
     mlp_hidden: Counts
     mlp_batch_size: Count
     mlp_population: Annotated[Whole, Field(ge=2)]

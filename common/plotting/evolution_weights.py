@@ -70,10 +70,12 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     ):
         draw_curves(axes, series, name, f"{part}_error")
         axes.set_xlabel(label)
+    panels[0].set_xscale("log")  # a layer's members are many, and each of them a part of the network only
     set_error_axis(panels[0], rows, part)
     style.legend(panels[1])
     caption = (
-        f"{error_name(rows, part)} on {subject.name(rows)}, trained by perturbing the weights, without derivatives."
+        f"{error_name(rows, part)} on {subject.name(rows)}, trained by perturbing the weights, without derivatives. "
+        "Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
     )
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn

@@ -46,6 +46,13 @@ TINY = {
         "sigmas": [2],
         "alignment_examples": 50,
         "alignment_repeats": 2,
+        "weights_batch_size": 128,
+        "weights_epochs": 1,
+        "at_once_epochs": 1,
+        "mlp_hidden": [8],
+        "mlp_epochs": 1,
+        "mlp_population": 4,
+        "populations": [4],
         "seeds": [3],
     },
 }

@@ -31,7 +31,6 @@ EVOLUTION = {
     "weights_learning_rate": 0.02,
     "weights_epochs": 90,
     "at_once_epochs": 200,
-    "full_rank_epochs": 20,
     "mlp_hidden": [128],
     "mlp_batch_size": 256,
     "mlp_population": 256,

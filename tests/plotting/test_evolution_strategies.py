@@ -131,6 +131,14 @@ def test_weights_accuracy_against_evaluations_and_seconds(frame):
     assert lines(right)["full rank"].get_xdata()[-1] == pytest.approx(540)
 
 
+def test_runs_with_perturbed_weights_may_be_of_several_networks(frame):
+    of_second = frame["setting"] == "weights: low rank"
+    drawn = evolution_strategies.FIGURES["04_evolution_weights_accuracy"](
+        frame.assign(network=frame["network"].mask(of_second, "tiny_convnet"))
+    )
+    assert "MNIST (lenet5, tiny_convnet)" in drawn.caption
+
+
 def test_table_has_every_setting_in_the_order_of_the_plan(frame):
     table = evolution_strategies.table(frame)
     assert list(table["Setting"]) == list(PLAN)
