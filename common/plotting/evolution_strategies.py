@@ -18,7 +18,7 @@ from common.plotting.evolution_logits import (
     on_logits,
     series_of_budget,
 )
-from common.plotting.evolution_weights import weights_accuracy, weights_cosine
+from common.plotting.evolution_weights import weights_accuracy, weights_cosine, weights_table
 from common.plotting.learning_curves import (
     NothingToDraw,
     Series,
@@ -131,7 +131,7 @@ FIGURES = {
     "04_evolution_weights_cosine": weights_cosine,
     "04_evolution_weights_accuracy": weights_accuracy,
 }
-TABLES = {"04_evolution_table": table}
+TABLES = {"04_evolution_table": table, "04_evolution_weights_table": weights_table}
 
 
 def _usual(runs: pd.DataFrame, name: str) -> pd.DataFrame:

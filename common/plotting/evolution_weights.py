@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from common.plotting import style, subject
+from common.plotting import style, subject, tables
 from common.plotting.learning_curves import (
     NothingToDraw,
     Series,
@@ -79,6 +79,23 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     )
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
+
+
+def weights_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate validation and test accuracy, evaluations, cost and time of every run without backpropagation."""
+    rows = select(frame, budget="weights")
+    if rows.empty:
+        raise NothingToDraw("the results hold no runs with perturbed weights")
+    values = {
+        "validation_metric": tables.Value("Validation accuracy (%)", scale=100, digits=2),
+        "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
+        "evaluations": tables.Value("Evaluations (million)", scale=1e-6, digits=1),
+        "cost": tables.Value("Cost (minibatch gradients)", digits=0),
+        "seconds": tables.Value("Seconds", digits=0),
+    }
+    keys = {"order": "order", "setting": "Setting", "network": "Network", "coordinates": "Weights"}
+    made = tables.final_table(subject.prepared(rows, several_networks=True), keys, values).drop(columns="order")
+    return made.assign(Setting=made["Setting"].str.removeprefix("weights: "))
 
 
 def _by_rank(rows: pd.DataFrame) -> list[Series]:

@@ -49,7 +49,8 @@ def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
     results.write(seeds[0], tmp_path / "results" / EXPERIMENT / "seed0.parquet", origin(0))
     folders = tmp_path / "results", tmp_path / "figures"
     redrawing.redraw(EXPERIMENT, *folders, figures=FIGURES, tabulate=evolution_strategies.TABLES)
-    wrote = {f"{name}{ending}" for name in FIGURES for ending in (".pdf", ".png", ".txt")} | {"04_evolution_table.tex"}
+    wrote = {f"{name}{ending}" for name in FIGURES for ending in (".pdf", ".png", ".txt")}
+    wrote |= {f"{name}.tex" for name in evolution_strategies.TABLES}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
 
 
@@ -146,6 +147,14 @@ def test_table_has_every_setting_in_the_order_of_the_plan(frame):
     values = 100 * results.last_rows(frame).query("setting == 'full: likelihood'")["test_metric"]
     assert row["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"]) == (2, 0)
+
+
+def test_table_of_the_runs_on_the_weights(frame):
+    table = evolution_strategies.TABLES["04_evolution_weights_table"](frame)
+    assert list(table["Setting"]) == ["full rank", "low rank"]
+    assert set(table["Weights"]) == {11_000}
+    assert table["Evaluations (million)"].iloc[1] == "60.0 ± 0.0"
+    assert table["Seconds"].iloc[1] == "180 ± 0"
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(seeds):
