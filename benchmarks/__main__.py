@@ -20,6 +20,10 @@ LOOP, FIT, FIT_DEFAULT = "our loop, float32", "Keras fit, tf.data, no XLA", "Ker
 BFLOAT16, PYTORCH = "our loop, mixed_bfloat16", "PyTorch, eager"
 PLAIN, NOISY = "exact gradient", "noise on all coordinates"
 SKETCH, OVER_THE_AIR = "noise in 1,000 kept dimensions", "16 devices over the air"
+INFERENCE, POPULATION, EVOSAX = "its own inference, 65,536 examples", "256 members x 256 samples", "evosax, OpenES"
+INFERENCE_CONVNET, OWN_EXAMPLES = "its own inference, 8,192 examples", "4,096 pairs, an example each"
+BACKPROPAGATION, INDEPENDENT = "backpropagation, lenet5", "200 samples of the logits"
+ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
 ROOT = Path(__file__).resolve().parents[1]
 
 # (subject, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
@@ -27,6 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 WHOLE_EPOCH = [(LOOP, FIT, 1.0), (LOOP, PYTORCH, None)]
 PART_OF_AN_EPOCH = [(LOOP, FIT_DEFAULT, 0.2), (BFLOAT16, LOOP, 0.65)]
 NOISY_EPOCH = [(NOISY, PLAIN, 1.05), (SKETCH, PLAIN, None), (OVER_THE_AIR, PLAIN, 1.3)]
+WEIGHTS_MLP = [(POPULATION, INFERENCE, 1.0), (POPULATION, EVOSAX, 0.2)]
+WEIGHTS_CONVNET = [(OWN_EXAMPLES, INFERENCE_CONVNET, None)]
+LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
+LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
@@ -35,6 +43,7 @@ PROCESSES = [
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
     ("quick notebook 01, by papermill", ["-m", "papermill", "notebooks/01_baseline_sgd.ipynb"], 60.0, None),
     ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
+    ("quick notebook 04, by papermill", ["-m", "papermill", "notebooks/04_evolution_strategies.ipynb"], 60.0, None),
 ]
 
 
@@ -87,13 +96,48 @@ def _optimizers(arguments: argparse.Namespace) -> None:
     _report(f"{optimizers.EPOCHS} full-batch epochs, mlp((4,))", timings, optimizers.LOOPS, rounds)
 
 
+def _weights(arguments: argparse.Namespace) -> None:
+    from benchmarks import evolution_weights as weights
+
+    counts = weights.EVALUATIONS
+    subjects = {INFERENCE: weights.inference(weights.mlp(), counts["mlp"]), POPULATION: weights.population()}
+    if weights.has_evosax():
+        subjects[EVOSAX] = weights.evosax()
+    _report_evaluations("mlp 784-128-10", subjects, WEIGHTS_MLP, counts["mlp"], arguments.rounds)
+    subjects = {INFERENCE_CONVNET: weights.inference(weights.convnet(), counts["convnet"])}
+    subjects[OWN_EXAMPLES] = weights.own_examples()
+    _report_evaluations("small strided convnet", subjects, WEIGHTS_CONVNET, counts["convnet"], arguments.rounds)
+
+
+def _report_evaluations(title: str, subjects: dict, comparisons: list, evaluations: int, rounds: int) -> None:
+    timings = race(subjects, rounds)
+    _report(title, timings, comparisons, rounds)
+    for name, timing in timings.items():
+        print(f"{name:46} {evaluations / timing.median / 1e6:8.3f} million evaluations a second")
+
+
+def _logits(arguments: argparse.Namespace) -> None:
+    from benchmarks import evolution_logits as logits
+
+    makers = {BACKPROPAGATION: logits.backpropagation, INDEPENDENT: logits.independent}
+    makers |= {ANTITHETIC: logits.antithetic, QUADRATURE: logits.quadrature}
+    _race(LOGITS_EPOCH, makers, arguments.examples, logits.BATCH, arguments.rounds)
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
         _process(what, command, seconds, gigabytes, arguments.rounds)
 
 
-GROUPS = {"baseline": _baseline, "noisy": _noisy, "optimizers": _optimizers, "processes": _processes}
+GROUPS = {
+    "baseline": _baseline,
+    "noisy": _noisy,
+    "optimizers": _optimizers,
+    "logits": _logits,
+    "weights": _weights,
+    "processes": _processes,
+}
 
 
 def _race(comparisons: list, makers: dict, examples: int, batch: int, rounds: int) -> None:

@@ -12,6 +12,8 @@ from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator, state_undone
 from common.estimators.flat import flat
+from common.estimators.logit_gradient import LogitGradient
+from common.estimators.logit_quadrature import ExactLogitGradient
 from common.tasks import Task
 
 
@@ -149,6 +151,55 @@ class GradientAlignment:
         estimate = self.estimator.estimate(x, y, seed).gradients
         error = [a - b for a, b in zip(estimate, exact, strict=True)]
         return tf.linalg.global_norm(exact) ** 2, tf.linalg.global_norm(error) ** 2, cosine(exact, estimate)
+
+
+class LogitAlignment:
+    """How an estimate of the gradient on the logits compares with the exact one there; a diagnostic for `train`.
+
+    With g the exact gradient of all examples' logits as one vector (by quadrature, see `logit_quadrature`), ĝ one of R
+    estimates with noise of its own and m their mean, all relative to ‖g‖:
+
+        variance = Σ ‖ĝ - m‖² / (R - 1) / ‖g‖²        bias² = ‖m - g‖² / ‖g‖² - variance / R, 0 where that is negative
+
+    and the mean cosine of the angle between ĝ and g. The network is run once, as evaluation does.
+
+    Args:
+        estimator: a `LogitGradient`; it need not be built.
+        examples: how many training examples, ≥ 1; all where there are fewer.
+        repeats: R ≥ 2.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    def __init__(self, estimator: LogitGradient, examples: int = 500, repeats: int = 20):
+        require(examples >= 1, "examples", "≥ 1", examples)
+        require(repeats >= 2, "repeats", "≥ 2", repeats)
+        self.estimator, self.examples, self.repeats = estimator, examples, repeats
+        self._exact = ExactLogitGradient(estimator.objective, estimator.sigma)
+
+    def __call__(self, task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
+        """Return `logit_bias` (a ratio of lengths), `logit_variance` (of their squares) and `logit_cosine`."""
+        y = tf.constant(split.y[: self.examples])
+        logits = task.predictions(tf.constant(split.x[: self.examples]))
+        exact = self._gradients(self._exact, logits, y, [[seed, epoch]])[0]
+        # Negative: no training step has this randomness.
+        numbers = [[seed, -3_000_000 - epoch * self.repeats - number] for number in range(self.repeats)]
+        estimates = self._gradients(self.estimator, logits, y, numbers)
+        return self._compare(estimates, exact)
+
+    def _gradients(self, estimator: LogitGradient, logits, y, seeds) -> np.ndarray:
+        """Each seed's gradient on all logits, (seeds, examples × classes) float64."""
+        known = (estimator.correctness(logits, y, tf.constant(seed, tf.int64)) for seed in seeds)
+        return np.array([np.ravel(estimator.objective.logit_gradients(one)) for one in known], np.float64)
+
+    def _compare(self, estimates: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+        length, mean = np.linalg.norm(exact), estimates.mean(0)
+        variance = np.sum((estimates - mean) ** 2) / (self.repeats - 1) / length**2
+        squared_bias = np.sum((mean - exact) ** 2) / length**2 - variance / self.repeats
+        cosines = estimates @ exact / (np.linalg.norm(estimates, axis=1) * length)
+        bias = math.sqrt(max(0.0, squared_bias))
+        return {"logit_bias": bias, "logit_variance": float(variance), "logit_cosine": float(cosines.mean())}
 
 
 def cosine(first: list[tf.Tensor], second: list[tf.Tensor]) -> tf.Tensor:

@@ -184,7 +184,8 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     order = [*_LEADING, *parameters, *_COUNTERS, *_MEASURES, *_TRAILING, *extras]
     partial = {name for name in order if any(name not in frame for frame in frames)}
     ready = [frame.astype(_nullable(frame, partial)) for frame in map(_bare, frames)]
-    return pd.concat(ready, ignore_index=True).reindex(columns=order)
+    # Copied: it then holds a block for each kind and not for each column, of which pandas warns from a hundred on.
+    return pd.concat(ready, ignore_index=True).reindex(columns=order).copy()
 
 
 def parameter_columns(frame: pd.DataFrame) -> list[str]:

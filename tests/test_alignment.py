@@ -9,6 +9,8 @@ from common import alignment, models, tasks
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.logit_evolution import LogitEvolution
+from common.estimators.logit_gradient import Likelihood, SmoothedAccuracy
 from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient
 
 
@@ -198,3 +200,48 @@ def test_impossible_alignments_are_named(sizes, words):
 def test_an_alignment_of_more_than_there_is_is_named():
     with pytest.raises(ValueError, match="batch_size must be at most the 8 training examples, got 9"):
         _align(Backpropagation(), _linear_task(), _ones_and_zeros(), batch_size=9)
+
+
+def _constant_logits(margin):
+    """A network whose logits are (margin, 0) whatever it sees."""
+    task = tasks.classification(models.build("mlp", (1,), 2, seed=0, hidden=()))
+    task.weights[0].assign([[0.0, 0.0]])
+    task.weights[1].assign([margin, 0.0])
+    return task
+
+
+def _logit_alignment(objective, samples, margin, examples=400, repeats=40):
+    split = Split(np.zeros((examples, 1), np.float32), np.zeros(examples, np.int32))
+    estimator = LogitEvolution(objective, 1.0, samples)
+    return alignment.LogitAlignment(estimator, examples, repeats)(_constant_logits(margin), split, 0, 1)
+
+
+def test_logit_alignment_of_the_smoothed_accuracy_is_that_of_a_coin():
+    """At equal logits F is a coin that leaves the length of the noise as it was: E‖Fε‖² = 2/2, and g is (±1/(2√π))."""
+    measured = _logit_alignment(SmoothedAccuracy(), 50, 0.0)
+    squared = 2 * (1 / (2 * math.sqrt(math.pi))) ** 2
+    ratio = (1 - squared) / 50 / squared
+    assert measured["logit_variance"] == pytest.approx(ratio, rel=0.03)
+    assert measured["logit_bias"] < 4 * math.sqrt(ratio / (400 * 40))
+    assert measured["logit_cosine"] == pytest.approx(1 / math.sqrt(1 + ratio), rel=0.02)
+
+
+def test_logit_alignment_sees_the_share_of_examples_without_a_right_sample():
+    right = 0.0786496  # Φ(-2 / √2)
+    measured = _logit_alignment(Likelihood(), 10, -2.0)
+    assert measured["logit_bias"] == pytest.approx((1 - right) ** 10, abs=0.03)
+
+
+def test_logit_alignment_improves_with_samples_and_is_seeded():
+    few, many = (_logit_alignment(Likelihood(), samples, 0.5, 50, 5) for samples in (4, 100))
+    assert few["logit_cosine"] < many["logit_cosine"] <= 1
+    assert few["logit_variance"] > many["logit_variance"]
+    assert many == _logit_alignment(Likelihood(), 100, 0.5, 50, 5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"), [((0, 2), "examples must be ≥ 1, got 0"), ((4, 1), "repeats must be ≥ 2, got 1")]
+)
+def test_impossible_logit_alignments_are_named(sizes, words):
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        alignment.LogitAlignment(LogitEvolution(Likelihood(), 1.0), *sizes)

@@ -1,8 +1,10 @@
 """The benchmark runs and computes its ratios; what it measures is no test."""
 
+import math
+
 import pytest
 
-from benchmarks import baseline, optimizers
+from benchmarks import baseline, evolution_logits, evolution_weights, optimizers
 from benchmarks.timing import Timing, median_ratio, race
 
 
@@ -20,7 +22,9 @@ def test_ratios_are_taken_within_a_round():
     assert timings["a"].spread == 9.0
 
 
-@pytest.mark.parametrize("make", [baseline.our_loop, baseline.keras_fit])
+@pytest.mark.parametrize(
+    "make", [baseline.our_loop, baseline.keras_fit, evolution_logits.independent, evolution_logits.antithetic]
+)
 def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()
@@ -38,3 +42,13 @@ def test_the_loops_of_a_small_network_run(monkeypatch):
     monkeypatch.setattr(optimizers, "EPOCHS", 3)
     for run in optimizers.loops().values():
         run()
+
+
+def test_a_population_and_its_network_are_timed_over_as_many_evaluations(monkeypatch):
+    for name, value in {"MEMBERS": 4, "SAMPLES": 4, "PAIRS": 4, "INFERENCE_BATCH": 8}.items():
+        monkeypatch.setattr(evolution_weights, name, value)
+    runs = [evolution_weights.population(), evolution_weights.own_examples()]
+    runs += [
+        evolution_weights.inference(network(), 16) for network in (evolution_weights.mlp, evolution_weights.convnet)
+    ]
+    assert all(math.isfinite(run()) for run in runs)

@@ -74,6 +74,8 @@ class GradientEstimator(tf.Module):
                 found[name] = {"kind": type(value).__name__} | dataclasses.asdict(value)
             elif isinstance(value, int | float | str | bool | None):
                 found[name] = value
+            elif isinstance(value, tuple):
+                found[name] = list(value)
         return found
 
 

@@ -27,7 +27,7 @@ class BaselineSGD(Parameters):
 
     dataset: Literal["digits", "mnist", "fashion_mnist"]
     validation: Annotated[Whole, Field(ge=0)] | None
-    network: Literal["mnist_convnet", "lenet5", "leaky_convnet"]
+    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet"]
     batch_sizes: Counts
     reference_batch_size: Count
     epochs: Count

@@ -33,7 +33,7 @@ class NoisyGradients(Parameters):
 
     dataset: Literal["digits", "mnist", "fashion_mnist"]
     validation: Annotated[Whole, Field(ge=0)] | None
-    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "mlp"]
+    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet", "mlp"]
     hidden: CountsOrEmpty
     batch_size: Count
     epochs: Count

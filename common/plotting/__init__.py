@@ -9,4 +9,5 @@ EXPERIMENTS = {
     "01_baseline_sgd": "common.plotting.baseline_sgd",
     "02_noisy_gradients": "common.plotting.noisy_gradients",
     "03_optimizers_from_scratch": "common.plotting.optimizers",
+    "04_evolution_strategies": "common.plotting.evolution_strategies",
 }

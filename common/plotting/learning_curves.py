@@ -165,6 +165,25 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str)
             _mark_diverged(axes, one, float(row[parameter]), f"{failed} of {runs} diverged", to_the_left=not first)
 
 
+def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
+    """Draw the final value of one setting's runs as a dashed line across the panel, with its spread.
+
+    Args:
+        axes: the panel.
+        runs: the setting's rows, with all seeds; without any that finished, nothing is drawn.
+        value: the column to average.
+        label: the line's name in the legend.
+    """
+    if runs.empty:
+        return
+    row = results.summarize(runs, ["budget"], value).iloc[0]
+    if math.isnan(row["mean"]):
+        return
+    axes.axhline(row["mean"], color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label=label)
+    if not math.isnan(row["std"]):
+        axes.axhspan(row["mean"] - row["std"], row["mean"] + row["std"], color=style.BLACK, alpha=0.1, linewidth=0)
+
+
 def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False) -> str:
     """Say what the spread is, over how many seeds, and how many runs diverged.
 

@@ -15,13 +15,14 @@ from common.plotting.learning_curves import (
     Series,
     draw_curves,
     draw_final,
+    draw_level,
     error_name,
     select,
     set_error_axis,
     spread_note,
 )
 from common.plotting.noisy_remedies import batch_sizes, over_the_air, remedies, subspaces
-from common.plotting.noisy_runs import PLAIN, budget, draw_level, sigma_sweep
+from common.plotting.noisy_runs import PLAIN, budget, sigma_sweep
 
 SOURCE_ERROR = 100 - 80.72  # the source's test error (%) on MNIST: σ = 1, batch 500, rate 0.01, 15 epochs
 _SIGMA_AXIS = "Noise standard deviation σ"

@@ -10,12 +10,13 @@ from common.plotting.learning_curves import (
     NothingToDraw,
     Series,
     draw_final,
+    draw_level,
     error_name,
     select,
     set_error_axis,
     spread_note,
 )
-from common.plotting.noisy_runs import NOTHING_DONE, PLAIN, budget, draw_level, reference, sigma_sweep
+from common.plotting.noisy_runs import NOTHING_DONE, PLAIN, budget, reference, sigma_sweep
 
 # By sketch and whether it is kept from the start: its name, in the order of the legend.
 _SKETCHES = {

@@ -1,16 +1,11 @@
-"""The runs of 02_noisy_gradients that its figures compare with, and how their value stands in a panel.
+"""The runs of 02_noisy_gradients that its figures compare with.
 
 Runs of two budgets are stored: `full` has the source's batch size and epochs, `sweep` about as many updates of smaller
 batches. Every run of the sweep differs in one thing from its run at the reference noise.
 """
 
-import math
-
 import pandas as pd
-from matplotlib.axes import Axes
 
-from common import results
-from common.plotting import style
 from common.plotting.learning_curves import NothingToDraw, select
 
 NOTHING_DONE = "nothing done"  # the notebook's name of the sweep's run at the reference noise
@@ -41,22 +36,3 @@ def budget(runs: pd.DataFrame) -> str:
     """Name batch size and epochs of runs that share them, e.g. "batch 32, 1 epoch"."""
     epochs, batch = int(runs["epoch"].max()), int(runs["batch_size"].iloc[0])
     return f"batch {batch}, {epochs} epoch{'s' if epochs > 1 else ''}"
-
-
-def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
-    """Draw the final value of one setting's runs as a dashed line across the panel, with its spread.
-
-    Args:
-        axes: the panel.
-        runs: the setting's rows, with all seeds; without any that finished, nothing is drawn.
-        value: the column to average.
-        label: the line's name in the legend.
-    """
-    if runs.empty:
-        return
-    row = results.summarize(runs, ["budget"], value).iloc[0]
-    if math.isnan(row["mean"]):
-        return
-    axes.axhline(row["mean"], color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label=label)
-    if not math.isnan(row["std"]):
-        axes.axhspan(row["mean"] - row["std"], row["mean"] + row["std"], color=style.BLACK, alpha=0.1, linewidth=0)

@@ -13,13 +13,17 @@ DATASETS = {
 }
 
 
-def prepared(frame: pd.DataFrame) -> pd.DataFrame:
+def prepared(frame: pd.DataFrame, *, several_networks: bool = False) -> pd.DataFrame:
     """Add the errors to a frame, see `with_errors`, which must be of one subject.
+
+    Args:
+        frame: a tidy frame.
+        several_networks: whether networks are what the figure compares.
 
     Raises:
         ValueError: when it mixes data sets, networks, precisions or sizes of the training split.
     """
-    require_single(frame, ["dataset", "network", "precision", "train_examples"])
+    require_single(frame, ["dataset", *([] if several_networks else ["network"]), "precision", "train_examples"])
     return with_errors(frame)
 
 
@@ -35,5 +39,5 @@ def dataset(frame: pd.DataFrame) -> str:
 
 
 def name(frame: pd.DataFrame) -> str:
-    """Name data set and network for a caption, e.g. "MNIST (mnist_convnet)"."""
-    return f"{dataset(frame)} ({frame['network'].iloc[0]})"
+    """Name data set and network (or networks) for a caption, e.g. "MNIST (mnist_convnet)"."""
+    return f"{dataset(frame)} ({', '.join(frame['network'].drop_duplicates())})"

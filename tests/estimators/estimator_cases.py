@@ -3,8 +3,13 @@
 import numpy as np
 
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.layerwise_evolution import LayerwiseEvolution
+from common.estimators.logit_evolution import LogitEvolution
+from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
+from common.estimators.logit_quadrature import ExactLogitGradient
 from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
 from common.estimators.over_the_air import OverTheAir
+from common.estimators.parameter_evolution import ParameterEvolution
 from common.estimators.public_subspace import PublicSubspace
 from common.estimators.sign_sketch import SignSketch
 
@@ -27,5 +32,11 @@ ESTIMATORS = {
     "noisy in a sketch": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01), sketch=SignSketch(500)),
     "over the air": _over_the_air,
     "public subspace": _public_subspace,
+    "logit evolution, smoothed accuracy": lambda: LogitEvolution(SmoothedAccuracy(), 1.0, samples=50),
+    "logit evolution, likelihood": lambda: LogitEvolution(Likelihood(), 1.0, samples=20, antithetic=True),
+    "logit evolution, moved target": lambda: LogitEvolution(MovedTarget(1.0), AnnealedNoise(4.0), samples=50),
+    "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
+    "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
+    "evolution of a layer at a time": lambda: LayerwiseEvolution(8, (16, 64, 64), 0.02),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }

@@ -1,0 +1,104 @@
+"""Evaluating a population of perturbed networks, beside running the network itself as often."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from common import models, tasks
+from common.estimators.parameter_evolution import ParameterEvolution
+
+MEMBERS, SAMPLES = 256, 256
+INFERENCE_BATCH = 4_096  # the fastest of 256, 1,000 and 4,096
+PAIRS = 4_096  # of the small convnet, one example each
+EVALUATIONS = {"mlp": MEMBERS * SAMPLES, "convnet": 2 * PAIRS}
+SIGMA = 0.02
+
+
+def mlp() -> keras.Sequential:
+    """784-128-10."""
+    return models.build("mlp", (28, 28, 1), 10, seed=0, hidden=(128,))
+
+
+def convnet() -> keras.Sequential:
+    """5,402 parameters on 28×28×1: two strided convolutions and a dense layer."""
+    body = [layers.Conv2D(8, 5, strides=2, activation="relu"), layers.Conv2D(16, 3, strides=2, activation="relu")]
+    return keras.Sequential([keras.Input((28, 28, 1)), *body, layers.Flatten(), layers.Dense(10)])
+
+
+def inference(network: keras.Sequential, evaluations: int) -> Callable[[], object]:
+    """Return a function that runs a network on so many examples in one compiled call."""
+    x, _ = _examples(INFERENCE_BATCH)
+    rest = evaluations % INFERENCE_BATCH
+    assert rest == 0, rest
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        def add(i, total):
+            return i + 1, total + tf.reduce_sum(network(x, training=False))
+
+        count = evaluations // INFERENCE_BATCH
+        return tf.while_loop(lambda i, _: i < count, add, (0, 0.0), parallel_iterations=1)[1]
+
+    return lambda: float(run())
+
+
+def population() -> Callable[[], object]:
+    """Return a function that estimates a gradient of the MLP: every member sees all samples."""
+    return _estimate(ParameterEvolution(MEMBERS, SIGMA, own_data=False), mlp(), SAMPLES)
+
+
+def own_examples() -> Callable[[], object]:
+    """Return a function that estimates a gradient of the small convnet: each pair sees one example of its own."""
+    return _estimate(ParameterEvolution(2 * PAIRS, SIGMA), convnet(), PAIRS)
+
+
+def has_evosax() -> bool:
+    """Whether evosax (JAX) is installed beside this project; it is no dependency."""
+    return importlib.util.find_spec("evosax") is not None
+
+
+def evosax() -> Callable[[], object]:
+    """Return a function that asks evosax' OpenAI strategy for a population of MLPs, evaluates it and tells it."""
+    import jax
+    import jax.numpy as jnp
+    from evosax.algorithms import Open_ES
+
+    x, y = (jnp.asarray(part.numpy()) for part in _examples(SAMPLES))
+    x = x.reshape(SAMPLES, -1)
+    solution = [jnp.asarray(weight) for weight in mlp().get_weights()]
+
+    def loss(weights: list) -> jax.Array:
+        hidden = jax.nn.relu(x @ weights[0] + weights[1])
+        log_probabilities = jax.nn.log_softmax(hidden @ weights[2] + weights[3])
+        return -jnp.mean(jnp.take_along_axis(log_probabilities, y[:, None], 1))
+
+    strategy = Open_ES(population_size=MEMBERS, solution=solution)
+    parameters = strategy.default_params
+    state = strategy.init(jax.random.key(0), solution, parameters)
+
+    @jax.jit
+    def run(key: jax.Array) -> jax.Array:
+        members, asked = strategy.ask(key, state, parameters)
+        told, _ = strategy.tell(key, members, jax.vmap(loss)(members), asked, parameters)
+        return told.mean
+
+    return lambda: run(jax.random.key(1)).block_until_ready()
+
+
+def _estimate(estimator: ParameterEvolution, network: keras.Sequential, examples: int) -> Callable[[], object]:
+    estimator.build(tasks.classification(network))
+    run = tf.function(estimator.estimate, jit_compile=False, autograph=False)
+    batch = *_examples(examples), tf.constant([0, 0], tf.int64)
+    return lambda: float(run(*batch).loss)
+
+
+def _examples(count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    rng = np.random.default_rng(0)
+    x = rng.random((count, 28, 28, 1), dtype=np.float32)
+    return tf.constant(x), tf.constant(rng.integers(0, 10, count).astype(np.int32))

@@ -1,0 +1,114 @@
+"""What evolution strategies on the weights have in common: members are evaluated, updates rebuilt from their fitnesses.
+
+`parameter_evolution` perturbs all layers at once, `layerwise_evolution` one layer at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from common.arguments import require
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.perturbations import TABLES, DirectionSource
+from common.estimators.perturbed_network import PerturbedNetwork
+from common.names import nearest
+from common.tasks import Task
+
+PERTURBATION_STREAM = 5_000_003  # folded into the seed: apart from dropout, noise, channels and public examples
+FITNESSES = ("loss", "accuracy")
+
+
+class Evaluation(NamedTuple):
+    """What a population's evaluation finds.
+
+    Attributes:
+        fitnesses: of all members, as `update_from` takes them; a member's is the mean over the examples that it sees.
+        loss: scalar float32.
+        outputs: (batch, outputs) float32.
+    """
+
+    fitnesses: Any
+    loss: tf.Tensor
+    outputs: tf.Tensor
+
+
+class WeightEvolution(GradientEstimator):
+    """Base of the evolution strategies on the weights; subclasses implement `evaluate`, `update_from` and `cost`.
+
+    Args:
+        sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
+        rank: of each kernel's perturbation, ≥ 1, or None for full rank.
+        fitness: one of FITNESSES.
+        directions: one of TABLES.
+        weight_decay: λ ≥ 0, the gradient of λ‖w‖²/2 is added.
+
+    Raises:
+        ValueError: a value out of range; by `build`, a network whose layers are not known, a rank that is too high, or
+            "accuracy" where the task has none.
+    """
+
+    def __init__(self, sigma: float, *, rank: int | None, fitness: str, directions: str, weight_decay: float):
+        super().__init__()
+        require(0 < sigma < math.inf, "sigma", "> 0 and finite", sigma)
+        require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
+        require(0 <= weight_decay < math.inf, "weight_decay", "≥ 0 and finite", weight_decay)
+        require_one_of("fitness", fitness, FITNESSES)
+        require_one_of("directions", directions, TABLES)
+        self.sigma, self.rank, self.fitness = sigma, rank, fitness
+        self.directions, self.weight_decay = directions, weight_decay
+        self._source = DirectionSource(directions, rank)
+
+    def build(self, task: Task) -> None:
+        """See what is to be perturbed; see the class for what is refused."""
+        super().build(task)
+        allowed = f'"loss" where the task\'s metric is {task.metric_name!r}'
+        require(self.fitness == "loss" or task.metric_name == "accuracy", "fitness", allowed, self.fitness)
+        self._network = PerturbedNetwork(task)
+        highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
+        allowed = f"at most {highest}, the smallest side of any kernel"
+        require(self.rank is None or self.rank <= highest, "rank", allowed, self.rank)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Evaluate, then rebuild the perturbations; see `GradientEstimator.estimate` for shapes."""
+        found = self.evaluate(x, y, seed)
+        return GradientEstimate(found.loss, found.outputs, self.update_from(seed, found.fitnesses))
+
+    def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
+        """Run all members; see `GradientEstimator.estimate` for shapes."""
+        raise NotImplementedError
+
+    def update_from(self, seed: tf.Tensor, fitnesses: Any) -> list[tf.Tensor]:
+        """Return the gradients that `estimate` returned, from the members' names and fitnesses alone, bit-identical."""
+        raise NotImplementedError
+
+    def _per_example_fitness(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """What is to be raised: (rows,) from (rows,) labels or (rows, 1) targets and (rows, outputs)."""
+        if self.fitness == "accuracy":
+            return self.task.per_example_metric(y, outputs)
+        return -self.task.per_example_loss(y, outputs)
+
+    def _gradients(self, sums: list[list[tf.Tensor]]) -> list[tf.Tensor]:
+        """Bring each layer's sums into the weights' shapes, and add the weight decay."""
+        gradients = self._network.gradients(sums)
+        if not self.weight_decay:
+            return gradients
+        return [part + self.weight_decay * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
+
+
+def require_one_of(name: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a name that is none of those known, with the nearest one."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {list(known)}, got {value!r}{nearest(value, known)}")
+
+
+def divisor_sentence(batch: int, allowed: str, got: str, fitting: Iterable[int], wanted: int) -> str:
+    """Word that something must divide a batch, with the nearest value that fits and the way out."""
+    nearest_one = min(fitting, key=lambda it: abs(it - wanted))
+    return (
+        f"{allowed} must divide the batch of {batch} examples, got {got}; the nearest that does is {nearest_one} (an "
+        "epoch's smaller last batch is left out by train(..., drop_remainder=True))"
+    )

@@ -1,0 +1,89 @@
+"""What the parameters of notebook 04_evolution_strategies may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from common.parameters.fields import (
+    Count,
+    Counts,
+    CountsOrEmpty,
+    NonNegative,
+    Parameters,
+    Positive,
+    Positives,
+    Whole,
+    as_list,
+    require_each_once,
+    require_parameter,
+    training_examples,
+)
+
+
+class EvolutionStrategies(Parameters):
+    """Parameters of 04_evolution_strategies."""
+
+    notebook = "04_evolution_strategies"
+
+    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    validation: Annotated[Whole, Field(ge=1)] | None
+    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet", "mlp"]
+    hidden: CountsOrEmpty
+    batch_size: Count
+    samples: Annotated[Whole, Field(ge=2)]
+    source_epochs: Count
+    source_learning_rate: Positive
+    source_sigma: Positive
+    target_rate: Positive
+    eta: Positive
+    gamma: NonNegative
+    epochs: Count
+    learning_rate: Positive
+    sigma: Positive
+    sweep_epochs: Count
+    sample_counts: Counts
+    sigmas: Positives
+    alignment_examples: Count
+    alignment_repeats: Annotated[Whole, Field(ge=2)]
+    weights_network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet"]
+    weights_batch_size: Count
+    weights_share: Count
+    weights_pairs: Annotated[list[Annotated[Whole, Field(ge=0)]], BeforeValidator(as_list), Field(min_length=1)]
+    weights_sigma: Positive
+    weights_learning_rate: Positive
+    weights_epochs: Count
+    at_once_epochs: Count
+    mlp_hidden: Counts
+    mlp_batch_size: Count
+    mlp_population: Annotated[Whole, Field(ge=2)]
+    mlp_learning_rate: Positive
+    mlp_epochs: Count
+    weights_record_every: Count
+    populations: Counts
+    population_examples: Count
+
+    @model_validator(mode="after")
+    def _sizes(self) -> EvolutionStrategies:
+        training, fits = training_examples(self.dataset, self.validation)
+        sizes = ("batch_size", "alignment_examples", "weights_batch_size", "mlp_batch_size", "population_examples")
+        for name in sizes:
+            require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
+        wanted = "the hidden layers' units for mlp, and empty for every other network"
+        require_parameter(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
+        pairs = "even, for they come in antithetic pairs"
+        require_parameter(self.samples % 2 == 0, "samples", self.samples, pairs)
+        require_parameter(all(it % 2 == 0 for it in self.sample_counts), "sample_counts", self.sample_counts, pairs)
+        require_each_once(self, ("sample_counts", "sigmas", "populations"))
+        return self
+
+    @model_validator(mode="after")
+    def _weights(self) -> EvolutionStrategies:
+        divisor = f"a divisor of weights_batch_size, {self.weights_batch_size}"
+        divides = self.weights_batch_size % self.weights_share == 0
+        require_parameter(divides, "weights_share", self.weights_share, divisor)
+        pairs = "even, for members come in antithetic pairs"
+        require_parameter(self.mlp_population % 2 == 0, "mlp_population", self.mlp_population, pairs)
+        require_parameter(all(it % 2 == 0 for it in self.populations), "populations", self.populations, pairs)
+        return self

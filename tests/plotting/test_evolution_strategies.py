@@ -1,0 +1,185 @@
+import math
+
+import numpy as np
+import pytest
+from conftest import origin
+from fake_evolution_runs import EXPERIMENT, PLAN, POPULATIONS, SAMPLE_COUNTS, fake_seed
+
+from common import results
+from common.plotting import evolution_logits, evolution_strategies, redrawing, style
+from common.plotting.learning_curves import NothingToDraw
+
+FIGURES = evolution_strategies.FIGURES
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    """The frames of two complete seeds."""
+    return [fake_seed(0), fake_seed(1)]
+
+
+@pytest.fixture
+def frame(seeds):
+    return results.combine(seeds)
+
+
+def lines(axes):
+    """The lines of a panel by their name in the legend, error bars' among them."""
+    handles, labels = axes.get_legend_handles_labels()
+    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
+
+
+def errors(frame):
+    """Mean over the seeds of each setting's last validation error, per cent."""
+    rows = results.last_rows(frame)
+    return 100 * (1 - rows.groupby("setting")["validation_metric"].mean())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_within_its_page_and_says_its_subject(frame, name):
+    frame.attrs["missing"] = ["seed2.parquet"]
+    figure = FIGURES[name](frame)
+    assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
+    assert "MNIST (lenet5)" in figure.caption
+    assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
+    figure._repr_png_()
+
+
+def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
+    results.write(seeds[0], tmp_path / "results" / EXPERIMENT / "seed0.parquet", origin(0))
+    folders = tmp_path / "results", tmp_path / "figures"
+    redrawing.redraw(EXPERIMENT, *folders, figures=FIGURES, tabulate=evolution_strategies.TABLES)
+    wrote = {f"{name}{ending}" for name in FIGURES for ending in (".pdf", ".png", ".txt")}
+    wrote |= {f"{name}.tex" for name in evolution_strategies.TABLES}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
+
+
+def test_curves_by_budget_with_the_source_s_plateau(frame):
+    left, right = evolution_strategies.curves(frame).axes
+    named = ["smoothed accuracy", "exact gradient", "moved target", "annealed σ"]
+    assert list(lines(left))[:4] == named
+    assert set(lines(left)) - set(named) == {"source, epoch 1", "source, plateau to epoch 22"}
+    assert list(lines(right)) == ["likelihood", "exact likelihood", "cross-entropy"]
+    assert lines(left)["source, epoch 1"].get_xydata() == pytest.approx(np.array([[1, 21.3]]))
+    expected = errors(frame)
+    assert lines(left)["annealed σ"].get_ydata()[-1] == pytest.approx(expected["source: annealed σ"])
+    assert lines(right)["cross-entropy"].get_ydata()[-1] == pytest.approx(expected["full: cross-entropy"])
+
+
+def test_the_source_is_of_mnist_alone(frame):
+    left, _ = evolution_strategies.curves(frame.assign(dataset="digits")).axes
+    assert not [name for name in lines(left) if name.startswith("source")]
+
+
+def test_sweeps_over_samples_and_sigma_beside_cross_entropy(frame):
+    left, right = evolution_strategies.sweeps(frame).axes
+    expected = errors(frame)
+    assert lines(left)["likelihood"].get_xdata() == pytest.approx(SAMPLE_COUNTS)
+    by_samples = [f"likelihood, {count} samples" for count in SAMPLE_COUNTS]
+    assert lines(left)["likelihood"].get_ydata() == pytest.approx(expected[by_samples].to_numpy())
+    by_sigma = ["likelihood, σ = 0.5", "likelihood, 200 samples", "likelihood, σ = 4"]
+    assert lines(right)["likelihood"].get_ydata() == pytest.approx(expected[by_sigma].to_numpy())
+    smoothed = [f"smoothed accuracy, σ = {sigma}" for sigma in ("0.5", "1", "4")]
+    assert lines(right)["smoothed accuracy"].get_ydata() == pytest.approx(expected[smoothed].to_numpy())
+    for axes in (left, right):
+        assert lines(axes)["cross-entropy"].get_ydata() == pytest.approx([expected["cross-entropy"]] * 2)
+
+
+def test_confusion_has_a_panel_a_seed_and_marks_what_is_never_predicted(frame):
+    figure = evolution_strategies.confusion(frame)
+    *panels, _ = figure.axes  # the last one is the color bar
+    assert [axes.get_title()[:7] for axes in panels] == ["seed 0:", "seed 1:"]
+    marked = [label.get_text() for label in panels[0].get_xticklabels() if label.get_color() == style.VERMILION]
+    assert marked == ["9"]
+    image = panels[0].images[0].get_array()
+    assert image[9, 0] == 1
+    assert image[8, 8] == 1
+    assert "never predicted (1, 1)" in figure.caption
+
+
+def test_classes_never_predicted_against_epochs(frame):
+    found = lines(evolution_strategies.never_predicted(frame).axes[0])
+    assert list(found)[-1] == "likelihood"
+    assert found["smoothed accuracy"].get_ydata()[[0, -1]] == pytest.approx([2, 1])
+    assert found["likelihood"].get_ydata()[-1] == 0
+
+
+@pytest.mark.parametrize(("make", "scale"), [("alignment", 10), ("alignment_at_the_start", 30)])
+def test_alignment_by_samples(frame, make, scale):
+    figure = getattr(evolution_logits, make)(frame)
+    bias, variance, cosine = figure.axes
+    names = [f"{it}, {kind}" for it in ("likelihood", "smoothed accuracy") for kind in ("independent", "antithetic")]
+    assert list(lines(variance)) == names
+    measured = lines(variance)["likelihood, antithetic"]
+    assert measured.get_xdata() == pytest.approx(SAMPLE_COUNTS)
+    assert measured.get_ydata() == pytest.approx([1.05 * scale / count for count in SAMPLE_COUNTS])
+    assert lines(bias)["likelihood, antithetic"].get_ydata()[0] == pytest.approx(0.81)
+    assert lines(bias)["smoothed accuracy, independent"].get_ydata() == pytest.approx([0, 0, 0])
+    assert lines(cosine)["likelihood, antithetic"].get_ydata()[-1] < 1
+
+
+def test_weights_cosine_beside_what_is_expected(frame):
+    found = lines(evolution_strategies.FIGURES["04_evolution_weights_cosine"](frame).axes[0])
+    assert set(found) == {"full rank", "rank 1", "√(n/(n + D))"}
+    assert found["rank 1"].get_xdata() == pytest.approx(POPULATIONS)
+    assert found["√(n/(n + D))"].get_ydata()[0] == pytest.approx(math.sqrt(16 / 11_016))
+
+
+def test_weights_accuracy_against_evaluations_and_seconds(frame):
+    left, right = evolution_strategies.FIGURES["04_evolution_weights_accuracy"](frame).axes
+    assert list(lines(left)) == ["full rank", "low rank"]
+    assert lines(left)["low rank"].get_xdata()[-1] == pytest.approx(60)
+    assert lines(right)["full rank"].get_xdata()[-1] == pytest.approx(540)
+
+
+def test_runs_with_perturbed_weights_may_be_of_several_networks(frame):
+    of_second = frame["setting"] == "weights: low rank"
+    drawn = evolution_strategies.FIGURES["04_evolution_weights_accuracy"](
+        frame.assign(network=frame["network"].mask(of_second, "tiny_convnet"))
+    )
+    assert "MNIST (lenet5, tiny_convnet)" in drawn.caption
+
+
+def test_table_has_every_setting_in_the_order_of_the_plan(frame):
+    table = evolution_strategies.table(frame)
+    assert list(table["Setting"]) == list(PLAN)
+    row = table[table["Setting"] == "full: likelihood"].iloc[0]
+    values = 100 * results.last_rows(frame).query("setting == 'full: likelihood'")["test_metric"]
+    assert row["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
+    assert (row["Seeds"], row["Diverged"]) == (2, 0)
+
+
+def test_table_of_the_runs_on_the_weights(frame):
+    table = evolution_strategies.TABLES["04_evolution_weights_table"](frame)
+    assert list(table["Setting"]) == ["full rank", "low rank"]
+    assert set(table["Weights"]) == {11_000}
+    assert table["Evaluations (million)"].iloc[1] == "60.0 ± 0.0"
+    assert table["Seconds"].iloc[1] == "180 ± 0"
+
+
+def test_diverged_runs_are_counted_and_in_no_mean(seeds):
+    frame = results.combine([seeds[0], fake_seed(1, diverge=("full: cross-entropy", "likelihood, 2 samples"))])
+    assert "1 diverged run (cross) is in no mean" in evolution_strategies.curves(frame).caption
+    assert "1 diverged run (cross) is in no mean" in evolution_strategies.sweeps(frame).caption
+    assert evolution_strategies.table(frame)["Diverged"].sum() == 2
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_the_results_lack_is_left_out_and_named(seeds, name):
+    """Of a frame with the run of the cross-entropy sweep alone, nothing can be drawn."""
+    with pytest.raises(NothingToDraw, match="the results hold no"):
+        FIGURES[name](seeds[0][seeds[0]["setting"] == "cross-entropy"].drop(columns="confusion_0_0"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_mixed_data_sets_are_refused(seeds, name):
+    mixed = results.combine([seeds[0], seeds[1].assign(dataset="digits")])
+    with pytest.raises(ValueError, match=r"several values of dataset \(mnist, digits\)"):
+        FIGURES[name](mixed)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_of_which_every_run_diverged_are_drawn(frame, name):
+    measures = [it for it in frame if it.endswith(("_metric", "_loss")) or it.startswith("logit_")]
+    lost = frame.assign(status="diverged", diverged_step=1, cosine=math.nan, **dict.fromkeys(measures, math.nan))
+    FIGURES[name](lost)._repr_png_()
