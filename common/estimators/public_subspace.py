@@ -17,6 +17,7 @@ basis is the top eigenvectors of their gradients' second moment.
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
@@ -70,6 +71,8 @@ class PublicSubspace(GradientEstimator):
         self.inner, self.examples, self.dimensions = inner, examples, dimensions
         self.amplification, self.refresh_every = amplification, refresh_every
         self._x, self._y = tf.constant(x), tf.constant(y)
+        # One of the settings: a run must not be resumed with other examples.
+        self.examples_digest = hashlib.sha256(self._x.numpy().tobytes() + self._y.numpy().tobytes()).hexdigest()[:16]
         self._exact = Backpropagation()
         self._batch: int | None = None
 

@@ -226,7 +226,8 @@ def test_cost_counts_the_public_examples():
 
 def test_settings_are_plain_data_and_tell_every_difference():
     different = [_subspace(), _subspace(dimensions=2), _subspace(amplification=2.0), _subspace(refresh_every=2),
-                 _subspace(public=_data(12)), _subspace(INNERS["noisy"]())]  # fmt: skip
+                 _subspace(public=_data(12)), _subspace(public=_data(PUBLIC, 10)),
+                 _subspace(INNERS["noisy"]())]  # fmt: skip
     texts = [json.dumps(estimator.settings) for estimator in different]
     assert len(set(texts)) == len(texts)
     assert [json.loads(text) for text in texts] == [estimator.settings for estimator in different]
