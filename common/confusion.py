@@ -6,9 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from common.data import Split
+from common.epochs import EVALUATION_BATCH
 from common.tasks import Task
-
-_BATCH = 1_000
 
 
 class Confusion:
@@ -24,7 +23,8 @@ class Confusion:
 
     def __call__(self, task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
         """Return `confusion_i_j` for every pair of classes: how many examples of class i are predicted as class j."""
-        parts = [self.split.x[start : start + _BATCH] for start in range(0, len(self.split), _BATCH)]
+        starts = range(0, len(self.split), EVALUATION_BATCH)
+        parts = [self.split.x[start : start + EVALUATION_BATCH] for start in starts]
         predicted = [np.argmax(task.predictions(tf.constant(part)), -1) for part in parts]
         counts = np.zeros((self.classes, self.classes))
         np.add.at(counts, (self.split.y, np.concatenate([*predicted, np.zeros(0, int)])), 1)

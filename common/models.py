@@ -14,8 +14,8 @@ from pathlib import Path
 import keras
 from keras import layers
 
+from common.arguments import require_one_of
 from common.atomic import replacing
-from common.names import nearest
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -45,12 +45,8 @@ def build(
     Raises:
         ValueError: unknown name or precision, an input that the network cannot take, `hidden` where it means nothing.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"network must be one of {sorted(NETWORKS)}, got {name!r}{nearest(name, NETWORKS)}")
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"precision must be one of {list(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}"
-        )
+    require_one_of("network", name, sorted(NETWORKS))
+    require_one_of("precision", precision, PRECISIONS)
     if name != "mlp" and len(input_shape) != 3:
         raise ValueError(
             f"network {name!r} takes images (height, width, channels), got input shape {tuple(input_shape)}"

@@ -24,7 +24,6 @@ from common.arguments import require
 from common.checkpoint import RunCheckpoint, epochs_done, run_identity
 from common.data import Dataset, Split
 from common.epochs import EpochFunction, Evaluation, Totals, on_device
-from common.epochs import epoch_order as epoch_order
 from common.estimators.estimator import GradientEstimator
 from common.tasks import Task
 

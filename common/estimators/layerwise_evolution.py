@@ -32,7 +32,8 @@ import tensorflow as tf
 
 from common.arguments import require
 from common.estimators.perturbations import Directions
-from common.estimators.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution, divisor_sentence
+from common.estimators.shares import require_divisor
+from common.estimators.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
 from common.tasks import Task
 
 
@@ -90,7 +91,8 @@ class LayerwiseEvolution(WeightEvolution):
 
         Fitnesses are a list, for each layer (shares, 2, pairs a share) float32, of w + σ e and w - σ e.
         """
-        shares = self._shares(x.shape[0])
+        require_divisor(x.shape[0], self.share, "share")
+        shares = x.shape[0] // self.share
         data = [tf.reshape(part, [shares, self.share, *part.shape[1:]]) for part in (x, y)]
 
         def evaluated(number: tf.Tensor) -> Evaluation:
@@ -147,12 +149,6 @@ class LayerwiseEvolution(WeightEvolution):
     @property
     def _pairs_a_share(self) -> list[int]:
         return [count or self.share for count in self.pairs]
-
-    def _shares(self, batch: int) -> int:
-        if batch % self.share:
-            fitting = [count for count in range(1, batch + 1) if batch % count == 0]
-            raise ValueError(divisor_sentence(batch, "share", str(self.share), fitting, self.share))
-        return batch // self.share
 
     def evaluations_per_step(self, batch: int) -> int:
         """How many times an estimate on so many examples evaluates a member on one example.

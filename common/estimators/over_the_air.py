@@ -23,7 +23,7 @@ import tensorflow as tf
 from common.arguments import require
 from common.estimators.draws import add_noise
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.shares import share_estimates
+from common.estimators.shares import require_divisor, share_estimates
 
 CHANNEL_STREAM = 2_000_003  # folded into the seed: apart from dropout and from `noisy`
 
@@ -70,10 +70,14 @@ class OverTheAir(GradientEstimator):
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Share out, transmit, receive; see `GradientEstimator.estimate` for shapes. Outputs keep the batch's order."""
-        self._require_equal_shares(x.shape[0])
-        order = tf.argsort(tf.reshape(y, [-1]), stable=True) if self.label_skewed else tf.range(x.shape[0])
-        sent = share_estimates(self.inner, tf.gather(x, order), tf.gather(y, order), self.devices, seed)
-        outputs = tf.gather(tf.reshape(sent.outputs, [x.shape[0], -1]), tf.argsort(order))
+        require_divisor(x.shape[0], self.devices, "devices")
+        if self.label_skewed:
+            order = tf.argsort(tf.reshape(y, [-1]), stable=True)
+            x, y = tf.gather(x, order), tf.gather(y, order)
+        sent = share_estimates(self.inner, x, y, self.devices, seed)
+        outputs = tf.reshape(sent.outputs, [x.shape[0], -1])
+        if self.label_skewed:
+            outputs = tf.gather(outputs, tf.argsort(order))
         return GradientEstimate(tf.reduce_mean(sent.loss), outputs, self._received(sent.gradients, seed))
 
     def _received(self, gradients: list[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
@@ -88,15 +92,6 @@ class OverTheAir(GradientEstimator):
         if self.channel_noise:
             sums = add_noise(sums, self.channel_noise, own_seed)
         return [part / (self.devices * amplitude) for part in sums]
-
-    def _require_equal_shares(self, batch: int) -> None:
-        if batch % self.devices:
-            fitting = [count for count in range(1, batch + 1) if batch % count == 0]
-            nearest = min(fitting, key=lambda count: abs(count - self.devices))
-            raise ValueError(
-                f"devices must divide the batch of {batch} examples, got {self.devices}; the nearest that does is "
-                f"{nearest} (an epoch's smaller last batch is left out by train(..., drop_remainder=True))"
-            )
 
     @property
     def cost(self) -> float:

@@ -20,15 +20,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from common.arguments import require
+from common.arguments import require, require_one_of
 from common.estimators.perturbations import Directions
-from common.estimators.weight_evolution import (
-    PERTURBATION_STREAM,
-    Evaluation,
-    WeightEvolution,
-    divisor_sentence,
-    require_one_of,
-)
+from common.estimators.shares import require_divisor
+from common.estimators.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
 
 CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
 
@@ -94,7 +89,9 @@ class ParameterEvolution(WeightEvolution):
         Fitnesses are (2, pairs) float32, of w + σ ε_k and w - σ ε_k. Loss and outputs are means over the members, the
         outputs over those that see the example.
         """
-        self._require_equal_shares(x.shape[0])
+        if self.own_data:
+            name, got = "with own_data, the population / 2 pairs", f"population {self.population}"
+            require_divisor(x.shape[0], self.pairs, name, got, times=2)
         chunk = self._pairs_a_chunk(x.shape[0])
         data = [x, y]
         if self.own_data:
@@ -165,12 +162,6 @@ class ParameterEvolution(WeightEvolution):
     def _divisor(self, at_most: int) -> int:
         """Return the largest divisor of the pairs that is at most so many, and 1 at least."""
         return max(count for count in range(1, self.pairs + 1) if self.pairs % count == 0 and count <= max(at_most, 1))
-
-    def _require_equal_shares(self, batch: int) -> None:
-        if self.own_data and batch % self.pairs:
-            allowed, got = "with own_data, the population / 2 pairs", f"population {self.population}"
-            fitting = [2 * count for count in range(1, batch + 1) if batch % count == 0]
-            raise ValueError(divisor_sentence(batch, allowed, got, fitting, self.population))
 
     def evaluations_per_step(self, batch: int) -> int:
         """How many times an estimate on so many examples runs the network on one example."""

@@ -1,4 +1,4 @@
-"""Gradients of several shares of a batch from one batched pass."""
+"""Shares of a batch: their gradients from one batched pass, and the refusal of a batch that cannot be shared out."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ def share_estimates(
     parts = [tf.reshape(part, [shares, -1, *part.shape[1:]]) for part in (x, y)]
     with _without_conversion_warnings():
         return tf.vectorized_map(lambda share: estimator.estimate(*share, seed), tuple(parts))
+
+
+def require_divisor(batch: int, value: int, name: str, got: str | None = None, times: int = 1) -> None:
+    """Refuse, with a ValueError, a number that does not divide the batch; it names the nearest that does.
+
+    Args:
+        batch: examples in the batch.
+        value: what must divide it.
+        name: what it is called.
+        got: what was given, where that is not `value` itself.
+        times: how many of what was given make one of `value`.
+    """
+    if batch % value == 0:
+        return
+    divisors = [count for count in range(1, batch + 1) if batch % count == 0]
+    nearest = times * min(divisors, key=lambda count: abs(count - value))
+    raise ValueError(
+        f"{name} must divide the batch of {batch} examples, got {got or value}; the nearest that does is {nearest} "
+        "(an epoch's smaller last batch is left out by train(..., drop_remainder=True))"
+    )
 
 
 @contextmanager

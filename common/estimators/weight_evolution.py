@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from common.arguments import require
+from common.arguments import require, require_one_of
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.perturbations import TABLES, DirectionSource
 from common.estimators.perturbed_network import PerturbedNetwork
-from common.names import nearest
 from common.tasks import Task
 
 PERTURBATION_STREAM = 5_000_003  # folded into the seed: apart from dropout, noise, channels and public examples
@@ -97,18 +95,3 @@ class WeightEvolution(GradientEstimator):
         if not self.weight_decay:
             return gradients
         return [part + self.weight_decay * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
-
-
-def require_one_of(name: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a name that is none of those known, with the nearest one."""
-    if value not in known:
-        raise ValueError(f"{name} must be one of {list(known)}, got {value!r}{nearest(value, known)}")
-
-
-def divisor_sentence(batch: int, allowed: str, got: str, fitting: Iterable[int], wanted: int) -> str:
-    """Word that something must divide a batch, with the nearest value that fits and the way out."""
-    nearest_one = min(fitting, key=lambda it: abs(it - wanted))
-    return (
-        f"{allowed} must divide the batch of {batch} examples, got {got}; the nearest that does is {nearest_one} (an "
-        "epoch's smaller last batch is left out by train(..., drop_remainder=True))"
-    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from common.parameters.fields import (
+    Convnet,
     Count,
     Counts,
+    Images,
     Parameters,
     Positive,
     SmallAndLarge,
@@ -25,9 +27,9 @@ class BaselineSGD(Parameters):
 
     notebook = "01_baseline_sgd"
 
-    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    dataset: Images
     validation: Annotated[Whole, Field(ge=0)] | None
-    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet"]
+    network: Convnet
     batch_sizes: Counts
     reference_batch_size: Count
     epochs: Count

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from common.parameters.fields import (
+    Convnet,
     Count,
     Counts,
     CountsOrEmpty,
+    Images,
+    Network,
     NonNegative,
     Parameters,
     Positive,
     Positives,
     Whole,
     as_list,
+    require_at_most,
     require_each_once,
+    require_hidden_for_mlp,
     require_parameter,
     training_examples,
 )
@@ -27,9 +32,9 @@ class EvolutionStrategies(Parameters):
 
     notebook = "04_evolution_strategies"
 
-    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    dataset: Images
     validation: Annotated[Whole, Field(ge=1)] | None
-    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet", "mlp"]
+    network: Network
     hidden: CountsOrEmpty
     batch_size: Count
     samples: Annotated[Whole, Field(ge=2)]
@@ -47,7 +52,7 @@ class EvolutionStrategies(Parameters):
     sigmas: Positives
     alignment_examples: Count
     alignment_repeats: Annotated[Whole, Field(ge=2)]
-    weights_network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet"]
+    weights_network: Convnet
     weights_batch_size: Count
     weights_share: Count
     weights_pairs: Annotated[list[Annotated[Whole, Field(ge=0)]], BeforeValidator(as_list), Field(min_length=1)]
@@ -68,10 +73,8 @@ class EvolutionStrategies(Parameters):
     def _sizes(self) -> EvolutionStrategies:
         training, fits = training_examples(self.dataset, self.validation)
         sizes = ("batch_size", "alignment_examples", "weights_batch_size", "mlp_batch_size", "population_examples")
-        for name in sizes:
-            require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
-        wanted = "the hidden layers' units for mlp, and empty for every other network"
-        require_parameter(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
+        require_at_most(self, sizes, training, fits)
+        require_hidden_for_mlp(self)
         pairs = "even, for they come in antithetic pairs"
         require_parameter(self.samples % 2 == 0, "samples", self.samples, pairs)
         require_parameter(all(it % 2 == 0 for it in self.sample_counts), "sample_counts", self.sample_counts, pairs)

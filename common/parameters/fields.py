@@ -46,6 +46,9 @@ Positives = Annotated[list[Positive], BeforeValidator(as_list), Field(min_length
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 SmallAndLarge = Annotated[list[Count], BeforeValidator(as_list), Field(min_length=2, max_length=2)]
 CountsOrEmpty = Annotated[list[Count], BeforeValidator(as_list)]
+Images = Literal["digits", "mnist", "fashion_mnist"]
+Convnet = Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet"]
+Network = Literal[Convnet, "mlp"]
 
 
 class Parameters(BaseModel):
@@ -91,6 +94,18 @@ def training_examples(dataset: str, validation: int | None) -> tuple[int, str]:
     require_parameter(validation < known.examples, "validation", validation, below)
     training = known.examples - validation
     return training, f"at most the {training:,} training examples of {dataset!r}"
+
+
+def require_at_most(parameters: Parameters, names: Sequence[str], training: int, fits: str) -> None:
+    """Refuse numbers above that of the training examples; both as `training_examples` returns them."""
+    for name in names:
+        require_parameter(getattr(parameters, name) <= training, name, getattr(parameters, name), fits)
+
+
+def require_hidden_for_mlp(parameters: Parameters) -> None:
+    """Refuse `hidden` without mlp as the `network`, and mlp without it."""
+    wanted = "the hidden layers' units for mlp, and empty for every other network"
+    require_parameter(bool(parameters.hidden) == (parameters.network == "mlp"), "hidden", parameters.hidden, wanted)
 
 
 def require_small_and_large(name: str, value: list[int], training: int, fits: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -11,6 +11,8 @@ from common.parameters.fields import (
     Counts,
     CountsOrEmpty,
     Fraction,
+    Images,
+    Network,
     NonNegative,
     Parameters,
     Positive,
@@ -19,7 +21,9 @@ from common.parameters.fields import (
     SmallAndLarge,
     Whole,
     as_list,
+    require_at_most,
     require_each_once,
+    require_hidden_for_mlp,
     require_parameter,
     require_small_and_large,
     training_examples,
@@ -31,9 +35,9 @@ class NoisyGradients(Parameters):
 
     notebook = "02_noisy_gradients"
 
-    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    dataset: Images
     validation: Annotated[Whole, Field(ge=0)] | None
-    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet", "mlp"]
+    network: Network
     hidden: CountsOrEmpty
     batch_size: Count
     epochs: Count
@@ -64,14 +68,11 @@ class NoisyGradients(Parameters):
     @model_validator(mode="after")
     def _sizes(self) -> NoisyGradients:
         training, fits = training_examples(self.dataset, self.validation)
-        for name in ("batch_size", "sweep_batch_size"):
-            require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
+        require_at_most(self, ("batch_size", "sweep_batch_size", "public_examples"), training, fits)
         require_parameter(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
-        wanted = "the hidden layers' units for mlp, and empty for every other network"
-        require_parameter(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
+        require_hidden_for_mlp(self)
         divide = f"divisors of sweep_batch_size {self.sweep_batch_size}"
         require_parameter(all(self.sweep_batch_size % it == 0 for it in self.devices), "devices", self.devices, divide)
-        require_parameter(self.public_examples <= training, "public_examples", self.public_examples, fits)
         divide = f"divisors of public_examples {self.public_examples}"
         for name, public in {
             "recovery_dimensions": [self.recovery_dimensions],

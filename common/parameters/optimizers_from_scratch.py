@@ -16,6 +16,7 @@ from common.parameters.fields import (
     Positives,
     Whole,
     as_list,
+    require_at_most,
     require_each_once,
     require_parameter,
     training_examples,
@@ -52,7 +53,7 @@ class OptimizersFromScratch(Parameters):
     @model_validator(mode="after")
     def _sizes(self) -> OptimizersFromScratch:
         training, fits = training_examples(self.dataset, self.validation)
-        require_parameter(self.batch_size <= training, "batch_size", self.batch_size, fits)
+        require_at_most(self, ("batch_size",), training, fits)
         features = SPECIFICATIONS[self.dataset].input_shape[0]
         columns = f"below the {features} features of {self.dataset!r}"
         require_parameter(self.line_feature < features, "line_feature", self.line_feature, columns)

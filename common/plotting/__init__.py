@@ -2,6 +2,11 @@
 
 `python -m common.plotting 01_baseline_sgd --results results/quick --figures figures/quick` redraws an experiment;
 a notebook says `from common.plotting import baseline_sgd`. Importing this package alone imports no matplotlib.
+
+Every figure is made by a function of one frame: that of `results.read`, in a notebook of `results.combine`, with rows
+of one experiment on one data set, network and precision, several settings and seeds. It returns the figure, which the
+last line of a notebook's cell shows, and raises NothingToDraw when the frame holds nothing of what the figure shows, or
+ValueError when the frame mixes data sets, networks or precisions, or holds a seed twice.
 """
 
 # One line per experiment; its module has FIGURES and TABLES, by file name: functions from the frame to what is drawn.

@@ -1,6 +1,6 @@
 """Figures and table of 01_baseline_sgd: batch sizes at fixed and scaled learning rate, dropout, noise scale.
 
-Every function takes the frame of `results.read` (in the notebook: of `results.combine`) and returns a figure.
+The contract of every figure is said in `common.plotting`.
 """
 
 import matplotlib
@@ -28,20 +28,7 @@ _TRAINERS = {"keras_fit": "Keras fit", "loop": "own loop"}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed.
-
-    The other figures' contract is the same.
-
-    Args:
-        frame: rows of this experiment on one data set, network and precision, several batch sizes and seeds.
-
-    Returns:
-        The figure; in a notebook, the last line of a cell shows it.
-
-    Raises:
-        NothingToDraw: when the frame holds nothing of what the figure shows.
-        ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
-    """
+    """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed."""
     frame = subject.prepared(frame)
     series = [*_by_batch_size(frame, scaled=False), *_by_batch_size(frame, scaled=True)]
     if not series:
@@ -127,7 +114,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     frame = subject.prepared(frame)
     keys = ["trainer", "dropout", "scaled", "batch_size", "learning_rate"]
     values = {
-        "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
+        "test_metric": tables.ACCURACIES["test_metric"],
         "test_loss": tables.Value("Test loss", digits=4),
     }
     made = tables.final_table(frame, dict(zip(keys, keys, strict=True)), values)
@@ -208,11 +195,10 @@ def _reference_batch(fixed: pd.DataFrame, scaled: pd.DataFrame) -> int:
 
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
     if (frame["dataset"] == "mnist").all():
-        look = {"markersize": 6, "markerfacecolor": "none", "color": style.GRAY, "linestyle": "none"}
         for (trainer, dropout), marker in {("keras_fit", True): "D", ("loop", False): "o"}.items():
             points = [(key[2], 100 - value) for key, value in SOURCE.items() if key[:2] == (trainer, dropout)]
             label = f"source ({_TRAINERS[trainer]}{', dropout on' if dropout else ''})"
-            axes.plot(*zip(*points, strict=True), label=label, zorder=1, marker=marker, **look)
+            axes.plot(*zip(*points, strict=True), label=label, zorder=1, **style.SOURCE_LOOK | {"marker": marker})
 
 
 def _measured(frame: pd.DataFrame) -> pd.DataFrame:

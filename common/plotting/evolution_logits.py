@@ -1,4 +1,4 @@
-"""Figures of 04_evolution_strategies about predictions and estimates; the contract is that of `evolution_strategies`.
+"""Figures of 04_evolution_strategies about predictions and estimates; their contract is said in `common.plotting`.
 
 A run's `budget` says what it is for: `source` and `full` for the curves, `sweep` for final values. Rows of `alignment`
 are no runs of their own but estimates compared with the exact gradient on the network of the run "full: likelihood".
@@ -13,7 +13,15 @@ import pandas as pd
 
 from common import results
 from common.plotting import style, subject
-from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, draw_final, select, spread_note
+from common.plotting.learning_curves import (
+    NothingToDraw,
+    Series,
+    draw_curves,
+    draw_final,
+    select,
+    series_by_setting,
+    spread_note,
+)
 
 BUDGETS = ("source", "full", "sweep")
 MOST_PANELS = 3
@@ -32,11 +40,7 @@ def on_logits(frame: pd.DataFrame) -> pd.DataFrame:
 
 def series_of_budget(frame: pd.DataFrame, budget: str) -> list[Series]:
     """Make a series of every setting of a budget, in the order in which they were run."""
-    groups = select(frame, budget=budget).groupby(["order", "setting"])
-    return [
-        Series(name.removeprefix(f"{budget}: "), rows, style.group_style(i))
-        for i, ((_, name), rows) in enumerate(groups)
-    ]
+    return series_by_setting(select(frame, budget=budget), f"{budget}: ")
 
 
 def confusion(frame: pd.DataFrame) -> style.PaperFigure:

@@ -1,8 +1,7 @@
 """Figures and tables of 04_evolution_strategies: what is learned from right or wrong, with which samples and noise.
 
 `evolution_logits` has what the estimates and the predictions look like, `evolution_weights` the runs without any
-backpropagation. Every function takes the frame of `results.read` (in the notebook: of `results.combine`) and returns a
-figure.
+backpropagation. The contract of every figure is said in `common.plotting`.
 """
 
 import pandas as pd
@@ -37,20 +36,7 @@ SOURCE_PLATEAU = (100 - 88, 100 - 84)
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs: the source's objective, its variants, and the likelihood beside cross-entropy.
-
-    The other figures' contract is the same.
-
-    Args:
-        frame: rows of this experiment on one data set, network and precision, several settings and seeds.
-
-    Returns:
-        The figure; in a notebook, the last line of a cell shows it.
-
-    Raises:
-        NothingToDraw: when the frame holds nothing of what the figure shows.
-        ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
-    """
+    """Draw the error against epochs: the source's objective, its variants, and the likelihood beside cross-entropy."""
     frame = on_logits(frame)
     left, right = (series_of_budget(frame, budget) for budget in ("source", "full"))
     if not left or not right:
@@ -111,13 +97,9 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate validation and test accuracy of every setting over the seeds."""
     frame = on_logits(frame)
-    values = {
-        "validation_metric": tables.Value("Validation accuracy (%)", scale=100, digits=2),
-        "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
-    }
-    keys = {"order": "order", "budget": "Budget", "setting": "Setting", "learning_rate": "Rate", "samples": "Samples"}
+    keys = {"budget": "Budget", "setting": "Setting", "learning_rate": "Rate", "samples": "Samples"}
     runs = frame[frame["budget"].isin(BUDGETS)]
-    made = tables.final_table(runs, keys, values).drop(columns="order")
+    made = tables.setting_table(runs, keys, tables.ACCURACIES)
     return made.assign(Rate=made["Rate"].map("{:.3g}".format))
 
 
@@ -142,6 +124,5 @@ def _usual(runs: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
     if (frame["dataset"] == "mnist").all() and (frame["network"] == "lenet5").all():
-        look = {"markersize": 6, "markerfacecolor": "none", "color": style.GRAY, "linestyle": "none", "marker": "D"}
-        axes.plot([1], [SOURCE_FIRST_ERROR], label="source, epoch 1", **look)
+        axes.plot([1], [SOURCE_FIRST_ERROR], label="source, epoch 1", **style.SOURCE_LOOK)
         axes.axhspan(*SOURCE_PLATEAU, color=style.GRAY, alpha=0.15, linewidth=0, label="source, plateau to epoch 22")

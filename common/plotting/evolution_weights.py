@@ -1,4 +1,4 @@
-"""Figures of 04_evolution_strategies about perturbed weights; the contract is that of `evolution_strategies`.
+"""Figures of 04_evolution_strategies about perturbed weights; their contract is said in `common.plotting`.
 
 Rows of the budget `weights` are runs; those of `weights alignment` compare estimates of several populations with the
 exact gradient on one network. The column `rank` is 0 for perturbations of full rank, `evaluations` examples × members.
@@ -17,6 +17,7 @@ from common.plotting.learning_curves import (
     draw_final,
     error_name,
     select,
+    series_by_setting,
     set_error_axis,
     spread_note,
 )
@@ -58,10 +59,7 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     rows = subject.prepared(rows, several_networks=True)
     part = subject.part(rows)
     rows = rows.assign(millions=rows["evaluations"] / 1e6)
-    groups = rows.groupby(["order", "setting"])
-    series = [
-        Series(name.removeprefix("weights: "), it, style.group_style(i)) for i, ((_, name), it) in enumerate(groups)
-    ]
+    series = series_by_setting(rows, "weights: ")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2, sharey=True)
     for axes, (name, label) in zip(
         panels,
@@ -86,15 +84,13 @@ def weights_table(frame: pd.DataFrame) -> pd.DataFrame:
     rows = select(frame, budget="weights")
     if rows.empty:
         raise NothingToDraw("the results hold no runs with perturbed weights")
-    values = {
-        "validation_metric": tables.Value("Validation accuracy (%)", scale=100, digits=2),
-        "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
+    values = tables.ACCURACIES | {
         "evaluations": tables.Value("Evaluations (million)", scale=1e-6, digits=1),
         "cost": tables.Value("Cost (minibatch gradients)", digits=0),
         "seconds": tables.Value("Seconds", digits=0),
     }
-    keys = {"order": "order", "setting": "Setting", "network": "Network", "coordinates": "Weights"}
-    made = tables.final_table(subject.prepared(rows, several_networks=True), keys, values).drop(columns="order")
+    keys = {"setting": "Setting", "network": "Network", "coordinates": "Weights"}
+    made = tables.setting_table(subject.prepared(rows, several_networks=True), keys, values)
     return made.assign(Setting=made["Setting"].str.removeprefix("weights: "))
 
 

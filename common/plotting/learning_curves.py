@@ -68,6 +68,12 @@ def series_by(frame: pd.DataFrame, by: str | Sequence[str], label: str = "{}") -
     return [Series(label.format(*key), rows, style.group_style(i)) for i, (key, rows) in enumerate(groups)]
 
 
+def series_by_setting(runs: pd.DataFrame, prefix: str) -> list[Series]:
+    """Make one series per setting, in the order in which they were run; its name without the prefix is the label."""
+    groups = runs.groupby(["order", "setting"])
+    return [Series(name.removeprefix(prefix), rows, style.group_style(i)) for i, ((_, name), rows) in enumerate(groups)]
+
+
 def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
     """Add train_error, validation_error and test_error, which read better than accuracies near 100 %.
 

@@ -1,6 +1,6 @@
 """Figures and tables of 02_noisy_gradients: what noise costs and when it wins; `noisy_remedies` has what helps.
 
-Every function takes the frame of `results.read` (in the notebook: of `results.combine`) and returns a figure.
+The contract of every figure is said in `common.plotting`.
 """
 
 import math
@@ -18,6 +18,7 @@ from common.plotting.learning_curves import (
     draw_level,
     error_name,
     select,
+    series_by_setting,
     set_error_axis,
     spread_note,
 )
@@ -29,22 +30,9 @@ _SIGMA_AXIS = "Noise standard deviation σ"
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back.
-
-    The other figures' contract is the same.
-
-    Args:
-        frame: rows of this experiment on one data set, network and precision, several settings and seeds.
-
-    Returns:
-        The figure; in a notebook, the last line of a cell shows it.
-
-    Raises:
-        NothingToDraw: when the frame holds nothing of what the figure shows.
-        ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
-    """
+    """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back."""
     frame = subject.prepared(frame)
-    series = _full_series(frame)
+    series = series_by_setting(select(frame, budget="full"), "full: ")
     if not series:
         raise NothingToDraw("the results hold no run of the full budget")
     part = subject.part(frame)
@@ -90,12 +78,13 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
 def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw ‖g‖²/(σ²P) over training and against σ, where noise undoes the progress, and how directions turn away."""
     frame = subject.prepared(frame)
-    plain = _full_series(frame, **PLAIN)
+    full = select(frame, budget="full")
+    plain = series_by_setting(select(full, **PLAIN), "full: ")
     sweep = sigma_sweep(frame)
     by_sigma = [Series("at the end of the run", sweep[sweep["sigma"] > 0], style.group_style(0))]
     if not plain or frame["signal_to_noise"].isna().all() or by_sigma[0].frame.empty:
         raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
-    both = _full_series(frame)
+    both = series_by_setting(full, "full: ")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, 3)
     draw_curves(panels[0], plain, "epoch", "signal_to_noise")
     draw_final(panels[1], by_sigma, "sigma", "signal_to_noise")
@@ -131,12 +120,8 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate validation and test accuracy of every setting over the seeds."""
     frame = subject.prepared(frame)
-    values = {
-        "validation_metric": tables.Value("Validation accuracy (%)", scale=100, digits=2),
-        "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
-    }
-    keys = {"order": "order", "budget": "Budget", "setting": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
-    made = tables.final_table(frame, keys, values).drop(columns="order")
+    keys = {"budget": "Budget", "setting": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
+    made = tables.setting_table(frame, keys, tables.ACCURACIES)
     return made.assign(Rate=made["Rate"].map("{:.3g}".format))
 
 
@@ -152,18 +137,9 @@ FIGURES = {
 TABLES = {"02_noisy_table": table}
 
 
-def _full_series(frame: pd.DataFrame, **conditions: object) -> list[Series]:
-    """Make a series of every setting that has the full budget, in the order in which they were run."""
-    groups = select(frame, budget="full", **conditions).groupby(["order", "setting"])
-    return [
-        Series(name.removeprefix("full: "), rows, style.group_style(i)) for i, ((_, name), rows) in enumerate(groups)
-    ]
-
-
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
     if (frame["dataset"] == "mnist").all():
-        look = {"markersize": 6.5, "markerfacecolor": "none", "color": style.GRAY, "linestyle": "none", "marker": "D"}
-        axes.plot([1], [SOURCE_ERROR], label="source", **look)
+        axes.plot([1], [SOURCE_ERROR], label="source", **style.SOURCE_LOOK | {"markersize": 6.5})
 
 
 def _measured(frame: pd.DataFrame) -> pd.DataFrame:

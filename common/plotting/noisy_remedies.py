@@ -1,4 +1,4 @@
-"""Figures of 02_noisy_gradients about what brings the accuracy back; the contract is that of `noisy_gradients`."""
+"""Figures of 02_noisy_gradients about what brings the accuracy back; their contract is said in `common.plotting`."""
 
 import matplotlib
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Figures of 03_optimizers_from_scratch about single weights; the contract is that of `optimizers`."""
+"""Figures of 03_optimizers_from_scratch about single weights; their contract is said in `common.plotting`."""
 
 import json
 import math

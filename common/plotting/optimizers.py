@@ -1,7 +1,7 @@
 """Figures and table of 03_optimizers_from_scratch; `optimizer_paths` has those about single weights.
 
-Every function takes the frame of `results.read` (in the notebook: of `results.combine`, with its measurements in
-`attrs`) and returns a figure. Which test errors there are is said in `optimizer_runs`.
+The contract of every figure is said in `common.plotting`; what the notebook measured is in the frame's `attrs`. Which
+test errors there are is said in `optimizer_runs`.
 """
 
 import json
@@ -21,6 +21,7 @@ from common.plotting.optimizer_runs import METHODS, SOURCE, SOURCE_RATES, chosen
 __all__ = ["FIGURES", "TABLES", "chosen_network", "curves", "learning_rates", "run_values", "scaling", "step_sizes"]
 __all__ += ["table", "trails"]
 
+_SOURCE_LOOK = style.SOURCE_LOOK | {"markersize": 5}
 _TICKS = [times * 10.0**power for power in range(6) for times in (1, 1.5, 2, 3, 4, 6, 8)]
 
 
@@ -125,10 +126,10 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     values = run_values(frame)
     setting = ["features", "method", "hidden", "learning_rate", "cosine"]
     values = values.assign(order=values.groupby(setting, sort=False).ngroup())
-    headers = {"order": "order", "features": "Features", "method": "Method", "hidden": "Hidden units"}
+    headers = {"features": "Features", "method": "Method", "hidden": "Hidden units"}
     errors = {"lowest": "Lowest on the test curve", "chosen": "Epoch chosen on validation data", "last": "Last epoch"}
     shown = {name: tables.Value(header) for name, header in (errors | {"dead_units": "Dead units"}).items()}
-    made = tables.final_table(values, headers, shown).drop(columns="order")
+    made = tables.setting_table(values, headers, shown)
     groups = values.groupby("order")
     first = groups.first()
     made["Hidden units"] = ["-".join(map(str, json.loads(hidden))) for hidden in first["hidden"]]
@@ -162,17 +163,13 @@ def _draw_constant(line: Any, frame: pd.DataFrame) -> None:
 
 def _draw_source_rates(axes: Axes, frame: pd.DataFrame) -> None:
     if is_source(frame):
-        axes.plot(*zip(*SOURCE_RATES.items(), strict=True), label="source, best of its rates", **_source_look())
+        axes.plot(*zip(*SOURCE_RATES.items(), strict=True), label="source, best of its rates", **_SOURCE_LOOK)
 
 
 def _draw_source_methods(axes: Axes, frame: pd.DataFrame, places: dict[str, float]) -> None:
     if is_source(frame):
         points = [(value, places[name] + 0.14) for name, value in SOURCE.items() if name in places]
-        axes.plot(*zip(*points, strict=True), label="source (raw)", zorder=3, **_source_look())
-
-
-def _source_look() -> dict[str, Any]:
-    return {"marker": "D", "markersize": 5, "markerfacecolor": "none", "color": style.GRAY, "linestyle": "none"}
+        axes.plot(*zip(*points, strict=True), label="source (raw)", zorder=3, **_SOURCE_LOOK)
 
 
 def _draw_ranks(axes: Axes, runs: pd.DataFrame, places: dict[str, float], label: str, shift: float, look: dict) -> None:

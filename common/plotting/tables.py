@@ -31,6 +31,12 @@ class Value:
     digits: int = 2
 
 
+ACCURACIES = {
+    "validation_metric": Value("Validation accuracy (%)", scale=100, digits=2),
+    "test_metric": Value("Test accuracy (%)", scale=100, digits=2),
+}
+
+
 def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str, Value]) -> pd.DataFrame:
     """Tabulate the runs' last rows, one row per setting.
 
@@ -49,6 +55,11 @@ def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str,
     for name, value in values.items():
         table[value.header] = [_cell(row, value) for row in summaries[name].itertuples()]
     return table.assign(Seeds=first["n"], Diverged=first["diverged"])
+
+
+def setting_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str, Value]) -> pd.DataFrame:
+    """Tabulate as `final_table` does, in the order of the column `order`: that in which the settings were run."""
+    return final_table(frame, {"order": "order", **by}, values).drop(columns="order")
 
 
 def mean_and_spread(mean: float, std: float, digits: int) -> str:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from fake_runs import ended, run_frame
 
 from common import results
 
@@ -40,19 +41,12 @@ def fake_run(trainer, batch, seed, *, scaled=False, dropout=False, noise=False, 
         if noise:
             record["noise_scale"] = 40 * 1.25**epoch * math.exp(generator.normal(0, 0.15))
         records.append(record)
-    if diverge:
-        records = records[:diverge]
-        records[-1] |= {"train_loss": math.nan, "validation_loss": math.nan, "validation_metric": 0.098}
-    else:
-        records[-1] |= {"test_loss": 3.2 * error, "test_metric": 1 - error * 0.97}
-    return results.run_frame(
-        records,
+    return run_frame(
+        ended(records, diverge, test_loss=3.2 * error, test_metric=1 - error * 0.97),
+        diverge,
         experiment=EXPERIMENT,
         method="backpropagation",
         seed=seed,
-        status="diverged" if diverge else "finished",
-        diverged_step=records[-1]["step"] if diverge else None,
-        metric="accuracy",
         **PARAMETERS,
         trainer=trainer,
         batch_size=batch,

@@ -4,6 +4,7 @@ import math
 import zlib
 
 import numpy as np
+from fake_runs import ended, run_frame
 
 from common import results
 
@@ -62,11 +63,7 @@ def fake_run(name, seed, *, diverge=None):
             never = 2 if setting["objective"] == "smoothed accuracy" and epoch < 15 else int(final > 0.1)
             record |= fake_confusion(never)
         records.append(record)
-    records = records[:diverge]
-    if diverge:
-        records[-1] |= {"train_loss": math.nan, "validation_loss": math.nan, "validation_metric": 0.098}
-    else:
-        records[-1] |= {"test_loss": error, "test_metric": 1 - 0.97 * error}
+    records = ended(records, diverge, test_loss=error, test_metric=1 - 0.97 * error)
     return _frame(records, name, seed, setting, list(PLAN).index(name), diverge)
 
 
@@ -121,14 +118,12 @@ def fake_weights(seed):
 
 
 def _frame(records, name, seed, setting, order, diverge):
-    return results.run_frame(
+    return run_frame(
         records,
+        diverge,
         experiment=EXPERIMENT,
         method="logit_evolution",
         seed=seed,
-        status="diverged" if diverge else "finished",
-        diverged_step=records[-1]["step"] if diverge else None,
-        metric="accuracy",
         setting=name,
         order=order,
         **{key: value for key, value in setting.items() if key != "epochs"},

@@ -5,6 +5,7 @@ import zlib
 from itertools import product
 
 import numpy as np
+from fake_runs import ended, run_frame
 
 from common import results
 
@@ -71,19 +72,12 @@ def fake_run(name, seed, *, diverge=None):
         records.append(record | _alignment(setting, epoch, generator))
         if name == "σ = 0":
             records[-1] |= {"noise_scale": 400.0 + 100 * seed, "gradient_variance": 40.0 + 10 * seed}
-    records = records[:diverge]
-    if diverge:
-        records[-1] |= {"train_loss": math.nan, "validation_loss": math.nan, "validation_metric": 0.098}
-    else:
-        records[-1] |= {"test_loss": 3.2 * error, "test_metric": 1 - error * 0.97}
-    return results.run_frame(
-        records,
+    return run_frame(
+        ended(records, diverge, test_loss=3.2 * error, test_metric=1 - error * 0.97),
+        diverge,
         experiment=EXPERIMENT,
         method="over_the_air" if setting["devices"] else "noisy",
         seed=seed,
-        status="diverged" if diverge else "finished",
-        diverged_step=records[-1]["step"] if diverge else None,
-        metric="accuracy",
         setting=name,
         order=list(PLAN).index(name),
         coordinates=COORDINATES,

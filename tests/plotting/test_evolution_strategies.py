@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import origin
 from fake_evolution_runs import EXPERIMENT, PLAN, POPULATIONS, SAMPLE_COUNTS, fake_seed
+from shown import lines
 
 from common import results
 from common.plotting import evolution_logits, evolution_strategies, redrawing, style
@@ -21,12 +22,6 @@ def seeds():
 @pytest.fixture
 def frame(seeds):
     return results.combine(seeds)
-
-
-def lines(axes):
-    """The lines of a panel by their name in the legend, error bars' among them."""
-    handles, labels = axes.get_legend_handles_labels()
-    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
 
 
 def errors(frame):

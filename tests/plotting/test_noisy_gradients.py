@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import origin
 from fake_noisy_runs import EXPERIMENT, PLAN, fake_run, fake_seed
+from shown import lines, texts
 
 from common import results
 from common.plotting import noisy_gradients, redrawing, style
@@ -30,17 +31,6 @@ def seeds():
 @pytest.fixture
 def frame(seeds):
     return results.combine(seeds)
-
-
-def texts(figure):
-    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
-    return " ".join(text.get_text() for text in found).replace("\n", " ")
-
-
-def lines(axes):
-    """The lines of a panel by their name in the legend, error bars' among them."""
-    handles, labels = axes.get_legend_handles_labels()
-    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
 
 
 def means(frame, value, **conditions):
