@@ -22,6 +22,7 @@ PLAIN, NOISY = "exact gradient", "noise on all coordinates"
 SKETCH, OVER_THE_AIR = "noise in 1,000 kept dimensions", "16 devices over the air"
 INFERENCE, POPULATION, EVOSAX = "its own inference, 65,536 examples", "256 members x 256 samples", "evosax, OpenES"
 INFERENCE_CONVNET, OWN_EXAMPLES = "its own inference, 8,192 examples", "4,096 pairs, an example each"
+LAYERWISE, EXACT = "a layer at a time, 8,192 examples", "their exact gradient"
 BACKPROPAGATION, INDEPENDENT = "backpropagation, lenet5", "200 samples of the logits"
 ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +34,7 @@ PART_OF_AN_EPOCH = [(LOOP, FIT_DEFAULT, 0.2), (BFLOAT16, LOOP, 0.65)]
 NOISY_EPOCH = [(NOISY, PLAIN, 1.05), (SKETCH, PLAIN, None), (OVER_THE_AIR, PLAIN, 1.3)]
 WEIGHTS_MLP = [(POPULATION, INFERENCE, 1.0), (POPULATION, EVOSAX, 0.2)]
 WEIGHTS_CONVNET = [(OWN_EXAMPLES, INFERENCE_CONVNET, None)]
+WEIGHTS_LAYERWISE = [(LAYERWISE, EXACT, None)]
 LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
 LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
 
@@ -106,7 +108,9 @@ def _weights(arguments: argparse.Namespace) -> None:
     _report_evaluations("mlp 784-128-10", subjects, WEIGHTS_MLP, counts["mlp"], arguments.rounds)
     subjects = {INFERENCE_CONVNET: weights.inference(weights.convnet(), counts["convnet"])}
     subjects[OWN_EXAMPLES] = weights.own_examples()
-    _report_evaluations("small strided convnet", subjects, WEIGHTS_CONVNET, counts["convnet"], arguments.rounds)
+    _report_evaluations("tiny_convnet", subjects, WEIGHTS_CONVNET, counts["convnet"], arguments.rounds)
+    timings = race({LAYERWISE: weights.layer_by_layer(), EXACT: weights.backpropagation()}, arguments.rounds)
+    _report("tiny_convnet, one estimate", timings, WEIGHTS_LAYERWISE, arguments.rounds)
 
 
 def _report_evaluations(title: str, subjects: dict, comparisons: list, evaluations: int, rounds: int) -> None:

@@ -8,14 +8,17 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from common import models, tasks
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimator
+from common.estimators.layerwise_evolution import LayerwiseEvolution
 from common.estimators.parameter_evolution import ParameterEvolution
 
 MEMBERS, SAMPLES = 256, 256
 INFERENCE_BATCH = 4_096  # the fastest of 256, 1,000 and 4,096
 PAIRS = 4_096  # of the small convnet, one example each
+BATCH, KEEP, LAYERWISE_PAIRS = 8_192, 0.25, (1, 4, 16)
 EVALUATIONS = {"mlp": MEMBERS * SAMPLES, "convnet": 2 * PAIRS}
 SIGMA = 0.02
 
@@ -26,9 +29,8 @@ def mlp() -> keras.Sequential:
 
 
 def convnet() -> keras.Sequential:
-    """5,402 parameters on 28×28×1: two strided convolutions and a dense layer."""
-    body = [layers.Conv2D(8, 5, strides=2, activation="relu"), layers.Conv2D(16, 3, strides=2, activation="relu")]
-    return keras.Sequential([keras.Input((28, 28, 1)), *body, layers.Flatten(), layers.Dense(10)])
+    """Return the network that notebook 04 trains on its weights alone."""
+    return models.build("tiny_convnet", (28, 28, 1), 10, seed=0)
 
 
 def inference(network: keras.Sequential, evaluations: int) -> Callable[[], object]:
@@ -56,6 +58,16 @@ def population() -> Callable[[], object]:
 def own_examples() -> Callable[[], object]:
     """Return a function that estimates a gradient of the small convnet: each pair sees one example of its own."""
     return _estimate(ParameterEvolution(2 * PAIRS, SIGMA), convnet(), PAIRS)
+
+
+def layer_by_layer() -> Callable[[], object]:
+    """Return a function that estimates a gradient of the small convnet layer by layer, as notebook 04 does on MNIST."""
+    return _estimate(LayerwiseEvolution(LAYERWISE_PAIRS, SIGMA, keep=KEEP), convnet(), BATCH)
+
+
+def backpropagation() -> Callable[[], object]:
+    """Return a function that finds the exact gradient of the same batch."""
+    return _estimate(Backpropagation(), convnet(), BATCH)
 
 
 def has_evosax() -> bool:
@@ -91,7 +103,7 @@ def evosax() -> Callable[[], object]:
     return lambda: run(jax.random.key(1)).block_until_ready()
 
 
-def _estimate(estimator: ParameterEvolution, network: keras.Sequential, examples: int) -> Callable[[], object]:
+def _estimate(estimator: GradientEstimator, network: keras.Sequential, examples: int) -> Callable[[], object]:
     estimator.build(tasks.classification(network))
     run = tf.function(estimator.estimate, jit_compile=False, autograph=False)
     batch = *_examples(examples), tf.constant([0, 0], tf.int64)

@@ -45,9 +45,10 @@ def test_the_loops_of_a_small_network_run(monkeypatch):
 
 
 def test_a_population_and_its_network_are_timed_over_as_many_evaluations(monkeypatch):
-    for name, value in {"MEMBERS": 4, "SAMPLES": 4, "PAIRS": 4, "INFERENCE_BATCH": 8}.items():
+    for name, value in {"MEMBERS": 4, "SAMPLES": 4, "PAIRS": 4, "INFERENCE_BATCH": 8, "BATCH": 512}.items():
         monkeypatch.setattr(evolution_weights, name, value)
     runs = [evolution_weights.population(), evolution_weights.own_examples()]
+    runs += [evolution_weights.layer_by_layer(), evolution_weights.backpropagation()]
     runs += [
         evolution_weights.inference(network(), 16) for network in (evolution_weights.mlp, evolution_weights.convnet)
     ]

@@ -21,9 +21,11 @@ from __future__ import annotations
 import tensorflow as tf
 
 from common.arguments import require, require_one_of
-from common.estimators.perturbations import Directions
+from common.estimators.estimator import GradientEstimate
+from common.estimators.perturbations import TABLES, Directions, DirectionSource
 from common.estimators.shares import require_divisor
 from common.estimators.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
+from common.tasks import Task
 
 CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
 
@@ -70,7 +72,11 @@ class ParameterEvolution(WeightEvolution):
         directions: str = "gaussian",
         chunk: int | None = None,
     ):
-        super().__init__(sigma, rank=rank, fitness=fitness, directions=directions, weight_decay=weight_decay)
+        super().__init__(sigma, fitness=fitness, weight_decay=weight_decay)
+        require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
+        require_one_of("directions", directions, TABLES)
+        self.rank, self.directions = rank, directions
+        self._source = DirectionSource(directions, rank)
         require(population >= 2 and population % 2 == 0, "population", "even and ≥ 2 (pairs)", population)
         pairs = population // 2
         allowed = f"a divisor of the {pairs:,} pairs, or None"
@@ -82,6 +88,18 @@ class ParameterEvolution(WeightEvolution):
     def pairs(self) -> int:
         """How many directions a step tries, each with both signs."""
         return self.population // 2
+
+    def build(self, task: Task) -> None:
+        """See what is to be perturbed; see the class for what is refused."""
+        super().build(task)
+        highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
+        allowed = f"at most {highest}, the smallest side of any kernel"
+        require(self.rank is None or self.rank <= highest, "rank", allowed, self.rank)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Evaluate, then rebuild the perturbations; see `GradientEstimator.estimate` for shapes."""
+        found = self.evaluate(x, y, seed)
+        return GradientEstimate(found.loss, found.outputs, self.update_from(seed, found.fitnesses))
 
     def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
         """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes.

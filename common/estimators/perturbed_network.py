@@ -12,7 +12,8 @@ is computed once for everybody.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -79,34 +80,27 @@ class PerturbedNetwork:
                 states = [layer(state, training=False) for state in states]
         return states
 
-    def layer_by_layer(
-        self, x: tf.Tensor, directions: Sequence[Directions], sigma: float, shared: Sequence[bool]
-    ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
-        """Run the network once, and from each layer on once for every member that perturbs this layer alone.
+    def along(self, x: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]]:
+        """Run the network as it is, from (examples, *input_shape), and stop at each of `shapes`.
 
-        Args:
-            x: (examples, *input_shape).
-            directions: of each of `shapes`.
-            sigma: σ.
-            shared: for each of `shapes`, whether all pairs see all examples; else pair k sees the k-th share of them.
-
-        Returns:
-            The outputs, (examples, outputs), and for each of `shapes` those under W + σ E and under W - σ E, (pairs ×
-            examples that a pair sees, outputs) each, pair by pair.
+        Yields:
+            What enters the layer, (examples, positions, fan_in); what it makes of that, before its activation,
+            (examples, positions, out); and a function that runs the rest of the network from there, from (rows,
+            positions, out) to (rows, outputs).
         """
-        state, found, remaining = x, [], iter(zip(directions, shared, strict=True))
+        state = x
         for number, layer in enumerate(self._layers):
             if isinstance(layer, _PerturbedLayer):
-                of_layer, all_see = next(remaining)
-                state, members = layer.around(state, of_layer, sigma, all_see)
-                found.append([self._rest(number + 1, member) for member in members])
+                inputs, before = layer.before_activation(state)
+                yield inputs, before, partial(self._finished, number)
+                state = layer.finished(before)
             else:
                 state = layer(state, training=False)
-        return state, found
 
-    def _rest(self, number: int, state: tf.Tensor) -> tf.Tensor:
-        """Run the layers from `number` on, as they are."""
-        for layer in self._layers[number:]:
+    def _finished(self, number: int, before_activation: tf.Tensor) -> tf.Tensor:
+        """Run the network from within one of its layers on."""
+        state = self._layers[number].finished(before_activation)
+        for layer in self._layers[number + 1 :]:
             state = (layer.unperturbed if isinstance(layer, _PerturbedLayer) else layer)(state, training=False)
         return state
 
@@ -134,28 +128,33 @@ class _PerturbedLayer:
         """From one state, the same for both signs, or two to two, (pairs × examples, *features) each."""
         parts = [self._parts(state, directions, sigma, shared) for state in states]
         (plus, plus_response), (minus, minus_response) = parts[0], parts[-1]
-        return [self._finished(plus + plus_response), self._finished(minus - minus_response)]
+        return [self.finished(plus + plus_response), self.finished(minus - minus_response)]
 
-    def around(
-        self, state: tf.Tensor, directions: Directions, sigma: float, shared: bool
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """From (examples, *features) to the layer's own outputs, and those of W + σ E_k and W - σ E_k."""
-        common, response = self._parts(state, directions, sigma, shared)
-        return self._finished(common), [self._finished(common + response), self._finished(common - response)]
+    def before_activation(self, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """From (examples, *features) to h, (examples, positions, fan_in), and h W + b, (examples, positions, out)."""
+        inputs = self._inputs(state)
+        shape = [-1, self.positions, self.shape.fan_in]
+        return tf.reshape(inputs, shape), tf.reshape(self._common(inputs), [-1, self.positions, self.shape.out])
 
     def _parts(self, state: tf.Tensor, directions: Directions, sigma: float, shared: bool) -> tuple[tf.Tensor, ...]:
         """Return h W + b, (pairs or 1, q, out), and σ (h E_k + e_k), (pairs, q, out)."""
-        inputs = self._patches(state) if self._patches else state
-        inputs = tf.reshape(inputs, [-1, self.shape.fan_in])
-        common = tf.matmul(inputs, tf.reshape(self.unperturbed.kernel, [self.shape.fan_in, self.shape.out]))
-        if self.unperturbed.use_bias:
-            common = tf.nn.bias_add(common, self.unperturbed.bias)
+        inputs = self._inputs(state)
+        common = self._common(inputs)
         if shared:
             return common[None], directions.response(inputs, sigma, True)
         response = directions.response(tf.reshape(inputs, [directions.pairs, -1, self.shape.fan_in]), sigma, False)
         return tf.reshape(common, response.shape), response
 
-    def _finished(self, outputs: tf.Tensor) -> tf.Tensor:
+    def _inputs(self, state: tf.Tensor) -> tf.Tensor:
+        """From (examples, *features) to (examples × positions, fan_in)."""
+        return tf.reshape(self._patches(state) if self._patches else state, [-1, self.shape.fan_in])
+
+    def _common(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return h W + b, (rows, out), from h, (rows, fan_in)."""
+        product = tf.matmul(inputs, tf.reshape(self.unperturbed.kernel, [self.shape.fan_in, self.shape.out]))
+        return tf.nn.bias_add(product, self.unperturbed.bias) if self.unperturbed.use_bias else product
+
+    def finished(self, outputs: tf.Tensor) -> tf.Tensor:
         """Apply the layer's activation, examples first."""
         size = self._patches.size if self._patches else ()
         return self.unperturbed.activation(tf.reshape(outputs, [-1, *size, self.shape.out]))

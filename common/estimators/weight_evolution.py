@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from common.arguments import require, require_one_of
-from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.perturbations import TABLES, DirectionSource
+from common.estimators.estimator import GradientEstimator
 from common.estimators.perturbed_network import PerturbedNetwork
 from common.tasks import Task
 
@@ -35,30 +34,24 @@ class Evaluation(NamedTuple):
 
 
 class WeightEvolution(GradientEstimator):
-    """Base of the evolution strategies on the weights; subclasses implement `evaluate`, `update_from` and `cost`.
+    """Base of the evolution strategies on the weights; subclasses implement `estimate` and `cost`.
 
     Args:
         sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
-        rank: of each kernel's perturbation, ≥ 1, or None for full rank.
         fitness: one of FITNESSES.
-        directions: one of TABLES.
         weight_decay: λ ≥ 0, the gradient of λ‖w‖²/2 is added.
 
     Raises:
-        ValueError: a value out of range; by `build`, a network whose layers are not known, a rank that is too high, or
-            "accuracy" where the task has none.
+        ValueError: a value out of range; by `build`, a network whose layers are not known, or "accuracy" where the task
+            has none.
     """
 
-    def __init__(self, sigma: float, *, rank: int | None, fitness: str, directions: str, weight_decay: float):
+    def __init__(self, sigma: float, *, fitness: str, weight_decay: float):
         super().__init__()
         require(0 < sigma < math.inf, "sigma", "> 0 and finite", sigma)
-        require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
         require(0 <= weight_decay < math.inf, "weight_decay", "≥ 0 and finite", weight_decay)
         require_one_of("fitness", fitness, FITNESSES)
-        require_one_of("directions", directions, TABLES)
-        self.sigma, self.rank, self.fitness = sigma, rank, fitness
-        self.directions, self.weight_decay = directions, weight_decay
-        self._source = DirectionSource(directions, rank)
+        self.sigma, self.fitness, self.weight_decay = sigma, fitness, weight_decay
 
     def build(self, task: Task) -> None:
         """See what is to be perturbed; see the class for what is refused."""
@@ -66,22 +59,6 @@ class WeightEvolution(GradientEstimator):
         allowed = f'"loss" where the task\'s metric is {task.metric_name!r}'
         require(self.fitness == "loss" or task.metric_name == "accuracy", "fitness", allowed, self.fitness)
         self._network = PerturbedNetwork(task)
-        highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
-        allowed = f"at most {highest}, the smallest side of any kernel"
-        require(self.rank is None or self.rank <= highest, "rank", allowed, self.rank)
-
-    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Evaluate, then rebuild the perturbations; see `GradientEstimator.estimate` for shapes."""
-        found = self.evaluate(x, y, seed)
-        return GradientEstimate(found.loss, found.outputs, self.update_from(seed, found.fitnesses))
-
-    def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
-        """Run all members; see `GradientEstimator.estimate` for shapes."""
-        raise NotImplementedError
-
-    def update_from(self, seed: tf.Tensor, fitnesses: Any) -> list[tf.Tensor]:
-        """Return the gradients that `estimate` returned, from the members' names and fitnesses alone, bit-identical."""
-        raise NotImplementedError
 
     def _per_example_fitness(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """What is to be raised: (rows,) from (rows,) labels or (rows, 1) targets and (rows, outputs)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from common.parameters.fields import (
     Convnet,
@@ -18,7 +18,6 @@ from common.parameters.fields import (
     Positive,
     Positives,
     Whole,
-    as_list,
     require_at_most,
     require_each_once,
     require_hidden_for_mlp,
@@ -54,12 +53,13 @@ class EvolutionStrategies(Parameters):
     alignment_repeats: Annotated[Whole, Field(ge=2)]
     weights_network: Convnet
     weights_batch_size: Count
-    weights_share: Count
-    weights_pairs: Annotated[list[Annotated[Whole, Field(ge=0)]], BeforeValidator(as_list), Field(min_length=1)]
+    weights_keep: Annotated[Positive, Field(le=1)]
+    weights_chunk: Count
+    weights_pairs: Counts
     weights_sigma: Positive
     weights_learning_rate: Positive
     weights_epochs: Count
-    at_once_epochs: Count
+    short_epochs: Count
     mlp_hidden: Counts
     mlp_batch_size: Count
     mlp_population: Annotated[Whole, Field(ge=2)]
@@ -83,9 +83,10 @@ class EvolutionStrategies(Parameters):
 
     @model_validator(mode="after")
     def _weights(self) -> EvolutionStrategies:
-        divisor = f"a divisor of weights_batch_size, {self.weights_batch_size}"
-        divides = self.weights_batch_size % self.weights_share == 0
-        require_parameter(divides, "weights_share", self.weights_share, divisor)
+        kept = round(self.weights_keep * self.weights_batch_size)
+        divisor = f"a divisor of the {kept:,} examples kept (weights_keep times weights_batch_size)"
+        divides = kept >= 1 and kept % self.weights_chunk == 0
+        require_parameter(divides, "weights_chunk", self.weights_chunk, divisor)
         pairs = "even, for members come in antithetic pairs"
         require_parameter(self.mlp_population % 2 == 0, "mlp_population", self.mlp_population, pairs)
         require_parameter(all(it % 2 == 0 for it in self.populations), "populations", self.populations, pairs)

@@ -37,6 +37,6 @@ ESTIMATORS = {
     "logit evolution, moved target": lambda: LogitEvolution(MovedTarget(1.0), AnnealedNoise(4.0), samples=50),
     "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
     "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
-    "evolution of a layer at a time": lambda: LayerwiseEvolution(8, (16, 64, 64), 0.02),
+    "evolution of a layer at a time": lambda: LayerwiseEvolution((16, 16, 16), 0.02, chunk=8),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }
