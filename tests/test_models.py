@@ -12,7 +12,7 @@ from common.data import Split
         ("mnist_convnet", None, 34_826),
         ("lenet5", None, 61_706),
         ("leaky_convnet", None, 86_282),
-        ("tiny_convnet", None, 3_874),
+        ("tiny_convnet", None, 6_670),
         ("mlp", (100,), 79_510),
     ],
 )

@@ -58,8 +58,10 @@ class EvolutionStrategies(Parameters):
     weights_pairs: Counts
     weights_sigma: Positive
     weights_learning_rate: Positive
+    weights_decay: NonNegative
     weights_epochs: Count
     short_epochs: Count
+    at_once_epochs: Count
     mlp_hidden: Counts
     mlp_batch_size: Count
     mlp_population: Annotated[Whole, Field(ge=2)]

@@ -50,6 +50,7 @@ TINY = {
         "weights_chunk": 32,
         "weights_epochs": 1,
         "short_epochs": 1,
+        "at_once_epochs": 1,
         "mlp_hidden": [8],
         "mlp_epochs": 1,
         "mlp_population": 4,
