@@ -92,6 +92,7 @@ def never_predicted(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.5)
     draw_curves(axes, series, "epoch", "never")
     axes.set_ylim(bottom=-0.1)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("Classes never predicted")
     style.legend(axes)
     caption = f"How many classes no validation image of {subject.name(frame)} is predicted to be, after each epoch."

@@ -60,7 +60,7 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     part = subject.part(rows)
     rows = rows.assign(millions=rows["evaluations"] / 1e6)
     series = series_by_setting(rows, "weights: ")
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2, sharey=True)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.7, 2, sharey=True)
     for axes, (name, label) in zip(
         panels,
         (("millions", "Evaluations (million examples × members)"), ("seconds", "Training time (s)")),
@@ -70,7 +70,7 @@ def weights_accuracy(frame: pd.DataFrame) -> style.PaperFigure:
         axes.set_xlabel(label)
     panels[0].set_xscale("log")  # a layer's members are many, and each of them a part of the network only
     set_error_axis(panels[0], rows, part)
-    style.legend(panels[1])
+    style.legend(panels[1], above=3)
     caption = (
         f"{error_name(rows, part)} on {subject.name(rows)}, trained by perturbing the weights, without derivatives. "
         "Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
@@ -86,10 +86,11 @@ def weights_table(frame: pd.DataFrame) -> pd.DataFrame:
         raise NothingToDraw("the results hold no runs with perturbed weights")
     values = tables.ACCURACIES | {
         "evaluations": tables.Value("Evaluations (million)", scale=1e-6, digits=1),
-        "cost": tables.Value("Cost (minibatch gradients)", digits=0),
+        "gradients": tables.Value("Cost (million gradients of one example)", scale=1e-6, digits=1),
         "seconds": tables.Value("Seconds", digits=0),
     }
     keys = {"setting": "Setting", "network": "Network", "coordinates": "Weights"}
+    rows = rows.assign(gradients=rows["cost"] * rows["batch_size"])  # batches differ
     made = tables.setting_table(subject.prepared(rows, several_networks=True), keys, values)
     return made.assign(Setting=made["Setting"].str.removeprefix("weights: "))
 
