@@ -94,7 +94,7 @@ def never_predicted(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_ylim(bottom=-0.1)
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("Classes never predicted")
-    style.legend(axes)
+    style.legend(axes, above=3)
     caption = f"How many classes no validation image of {subject.name(frame)} is predicted to be, after each epoch."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
