@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from common import epochs, models, tasks, training
 from common.data import Dataset, Split, load
+from common.epochs import epoch_order
 from common.estimators.backpropagation import Backpropagation
 
 
@@ -58,11 +59,11 @@ def _assert_same_weights(first, second):
 def test_equals_keras_fit_on_the_same_order(dataset, optimizer):
     """The oracle: 50 steps of Keras' own fit, fed the very batches that the loop draws, remainder included."""
     ours, theirs = _task(network="lenet5"), _task(network="lenet5")  # no dropout, which fit would turn on
-    epochs, batch = 8, 32  # 7 steps an epoch, the last of 8 examples: 56 steps
-    training.train(ours, Backpropagation(), optimizer(), dataset, epochs=epochs, batch_size=batch, seed=3)
+    count, batch = 8, 32  # 7 steps an epoch, the last of 8 examples: 56 steps
+    training.train(ours, Backpropagation(), optimizer(), dataset, epochs=count, batch_size=batch, seed=3)
     theirs.network.compile(optimizer=optimizer(), loss=theirs.loss, jit_compile=False)
-    for epoch in range(1, epochs + 1):
-        order = epochs.epoch_order(200, 3, epoch).numpy()
+    for epoch in range(1, count + 1):
+        order = epoch_order(200, 3, epoch).numpy()
         theirs.network.fit(dataset.train.x[order], dataset.train.y[order], batch_size=batch, shuffle=False, verbose=0)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
         difference = np.linalg.norm(a.numpy() - b.numpy()) / np.linalg.norm(b.numpy())
@@ -123,7 +124,7 @@ def test_drop_remainder_leaves_out_the_smaller_batch(dataset):
 
 
 def test_every_example_is_seen_once_an_epoch():
-    orders = [epochs.epoch_order(50, 1, epoch).numpy() for epoch in (1, 2)]
+    orders = [epoch_order(50, 1, epoch).numpy() for epoch in (1, 2)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(50))
     assert list(orders[0]) != list(orders[1])
 
@@ -166,7 +167,7 @@ def test_one_step_is_the_body_of_the_loop(dataset):
     estimator = Backpropagation()
     estimator.build(first)
     step = training.one_step(first, estimator, keras.optimizers.SGD(0.05))
-    order = epochs.epoch_order(200, 5, 1).numpy()
+    order = epoch_order(200, 5, 1).numpy()
     for number in range(6):
         chosen = order[32 * number : 32 * (number + 1)]
         x, y = tf.constant(dataset.train.x[chosen]), tf.constant(dataset.train.y[chosen])
@@ -324,7 +325,7 @@ def _averaged_by_hand(dataset, epochs):
     estimator.build(task)
     step = tf.function(training.one_step(task, estimator, keras.optimizers.SGD(0.05, momentum=0.9)))
     for epoch in range(1, epochs + 1):
-        order = epochs.epoch_order(200, 5, epoch).numpy()
+        order = epoch_order(200, 5, epoch).numpy()
         for chosen in np.split(order, range(32, 200, 32)):
             step(dataset.train.x[chosen], dataset.train.y[chosen], tf.constant([5, 0], tf.int64))
             weights = [weight.numpy().astype(np.float64) for weight in task.weights]
@@ -417,7 +418,7 @@ def test_wrong_arguments_are_named(dataset, wrong):
 _LONG_RUN = """
 import json, sys
 import keras, numpy as np
-from common import epochs, models, tasks, training
+from common import models, tasks, training
 from common.data import Dataset, Split, load
 from common.estimators.backpropagation import Backpropagation
 
