@@ -70,16 +70,19 @@ class CurvatureOperator:
 
     def vector(self, vector: tf.Tensor) -> tf.Tensor:
         """Return the product with one vector, (P,) float32."""
-        return self.linearized()(vector) + (self.damping + self.l2) * vector
+        return self.product()(vector)
+
+    def product(self) -> Product:
+        """Run the batch, and return the product with a vector, (P,): for several, one after another."""
+        multiply = self.linearized()
+        return lambda vector: multiply(vector) + (self.damping + self.l2) * vector
 
     def block(self, columns: tf.Tensor) -> tf.Tensor:
         """Return the products with all columns, (P, r) float32; forward and backward pass are run once for them all."""
-        product = self.linearized()
-        rows = tf.map_fn(product, tf.transpose(columns), parallel_iterations=1)
-        return tf.transpose(rows) + (self.damping + self.l2) * columns
+        return tf.transpose(tf.map_fn(self.product(), tf.transpose(columns), parallel_iterations=1))
 
     def linearized(self) -> Product:
-        """Run the batch, and return the product with a vector, (P,), at these weights, without summands."""
+        """Run the batch, and return the matrix' own product with a vector, (P,), without the summands."""
         raise NotImplementedError(f"{type(self).__name__} does not implement linearized()")
 
     def _outputs(self) -> tf.Tensor:
