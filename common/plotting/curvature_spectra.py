@@ -1,11 +1,14 @@
 """Figures of 05_low_rank_hessian about the Hessian itself; the contract is that of `low_rank_hessian`."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from common.plotting import style, subject
 from common.plotting.learning_curves import NothingToDraw, select
@@ -15,7 +18,10 @@ _NODE, _WEIGHT = "lanczos_node ", "lanczos_weight "
 
 def networks(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the runs of networks, without those on the artificial saddle, with their errors."""
-    return subject.prepared(select(frame, part="methods"))
+    runs = select(frame, part="methods")
+    if runs.empty:
+        raise NothingToDraw("the results hold no run of a network")
+    return subject.prepared(runs)
 
 
 def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
@@ -29,7 +35,7 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
         with matplotlib.rc_context(style.RC):
             axes.set_title("start" if epoch == 0 else f"after epoch {epoch}")
         axes.set_xlabel("Eigenvalue")
-    panels[0].set_xscale("symlog", linthresh=_threshold(looks))
+    _set_eigenvalue_axis(panels, max(float(np.abs(nodes).max()) for _, nodes, _ in looks))
     panels[0].set_yscale("log")
     panels[0].set_ylim(bottom=1e-8)
     style.power_ticks(panels[0].yaxis)
@@ -50,7 +56,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, (left, right) = style.figure(style.DOUBLE_COLUMN, 2.4, 2)
     for index, (epoch, nodes, _) in enumerate(looks):
         size = np.sort(np.abs(nodes))[::-1]
-        look = style.group_style(index) | {"markevery": max(1, len(size) // 6)}
+        look = style.group_style(index) | {"markevery": max(1, len(size) // 6), "markersize": 3}
         left.plot(np.arange(1, len(size) + 1), size, label="start" if epoch == 0 else f"after epoch {epoch}", **look)
     left.set_yscale("log")
     style.power_ticks(left.yaxis)
@@ -58,7 +64,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     left.set_ylabel("|eigenvalue| (Lanczos)")
     for index, (name, values) in enumerate(overlaps.items()):
         steps = sorted(values)
-        right.plot(steps, [values[step] for step in steps], label=name, **style.group_style(index))
+        right.plot(steps, [values[step] for step in steps], label=name, markersize=3, **style.group_style(index))
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
     if overlaps:
@@ -104,9 +110,16 @@ def _overlaps(frame: pd.DataFrame) -> dict[str, dict[int, float]]:
     return {name: {int(step): value for step, value in values.items()} for name, values in found.items()}
 
 
-def _threshold(looks: list[tuple[int, np.ndarray, np.ndarray]]) -> float:
-    """Below this, the axis is linear: a thousandth of the largest eigenvalue of all."""
-    return max(float(np.abs(nodes).max()) for _, nodes, _ in looks) / 1_000
+def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> None:
+    """Make the x axes logarithmic to both sides of zero, and linear below a thousandth of the largest."""
+    top = math.ceil(math.log10(largest))
+    ticks = [10.0**power for power in range(top, top - 4, -2)]
+    for axes in panels:
+        axes.set_xscale("symlog", linthresh=10.0 ** (top - 3), linscale=0.5)
+        axes.set_xticks([*(-tick for tick in ticks), 0.0, *ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlim(-(10.0**top), 10.0**top)
 
 
 def _draw_stems(axes: Axes, nodes: np.ndarray, weights: np.ndarray, label: str, color: str) -> None:
