@@ -29,6 +29,8 @@ class SpectralDensity(NamedTuple):
 def spectral_density(operator: CurvatureOperator, *, steps: int, probes: int, seed: int) -> SpectralDensity:
     """Return a quadrature of the distribution of an operator's eigenvalues; see the module.
 
+    Where a product is not finite, as in a run that diverged, it is one node that is NaN.
+
     Args:
         operator: the matrix.
         steps: m, Lanczos steps a probe, 1 to P; each is one product.
@@ -44,7 +46,10 @@ def spectral_density(operator: CurvatureOperator, *, steps: int, probes: int, se
     pairs = []
     for _ in range(probes):
         diagonal, below = _lanczos(multiply, generator.standard_normal(operator.size), steps)
-        values, vectors = eigh_tridiagonal(diagonal, below)
+        if np.isfinite(diagonal).all():
+            values, vectors = eigh_tridiagonal(diagonal, below)
+        else:
+            values, vectors = np.full(1, np.nan), np.ones((1, 1))
         pairs.append((values, vectors[0] ** 2 / probes))
     nodes, weights = (np.concatenate(part) for part in zip(*pairs, strict=True))
     order = np.argsort(nodes)
@@ -90,7 +95,7 @@ def _lanczos(multiply, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.nd
         for _ in range(2):
             product -= basis[: step + 1].T @ (basis[: step + 1] @ product)
         length = np.linalg.norm(product)
-        if step + 1 == steps or length < 1e-6 * max(np.abs(diagonal)):
+        if step + 1 == steps or not length >= 1e-6 * max(np.abs(diagonal)):
             break
         below.append(length)
         basis[step + 1] = product / length

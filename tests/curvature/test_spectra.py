@@ -48,6 +48,13 @@ def test_a_seed_decides_the_probes(known):
     assert np.abs(first - other).max() > 1e-6
 
 
+def test_weights_that_are_not_finite_give_nan_and_no_error():
+    task = small_task()
+    task.weights[-2].assign(task.weights[-2] * np.nan)
+    found = spectral_density(HessianOperator(task, *small_batch()), steps=4, probes=1, seed=0)
+    assert np.isnan(found.nodes).all()
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
