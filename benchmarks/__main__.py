@@ -25,6 +25,9 @@ INFERENCE_CONVNET, OWN_EXAMPLES = "its own inference, 8,192 examples", "4,096 pa
 LAYERWISE, EXACT = "a layer at a time, 8,192 examples", "their exact gradient"
 BACKPROPAGATION, INDEPENDENT = "backpropagation, lenet5", "200 samples of the logits"
 ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
+TEN_GRADIENTS, FULL, WARM = "ten gradients of 128", "refresh from nothing, rank 40", "warm-started refresh, rank 40"
+FACTOR = "Gauss-Newton eigenpairs of 32 examples"
+MOMENTUM_EPOCH, NEWTON_EPOCH = "gradient descent with momentum", "saddle-free Newton, default settings"
 ROOT = Path(__file__).resolve().parents[1]
 
 # (subject, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
@@ -37,15 +40,18 @@ WEIGHTS_CONVNET = [(OWN_EXAMPLES, INFERENCE_CONVNET, None)]
 WEIGHTS_LAYERWISE = [(LAYERWISE, EXACT, None)]
 LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
 LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
+NEWTON = [(NEWTON_EPOCH, MOMENTUM_EPOCH, 2.0)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
     ("import common.plotting, common.results", ["-c", "import common.plotting, common.results"], 2.0, None),
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
+    ("one epoch of saddle-free Newton", ["-m", "benchmarks.newton_epoch"], None, 1.5),
     ("quick notebook 01, by papermill", ["-m", "papermill", "notebooks/01_baseline_sgd.ipynb"], 60.0, None),
     ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
     ("quick notebook 04, by papermill", ["-m", "papermill", "notebooks/04_evolution_strategies.ipynb"], 60.0, None),
+    ("quick notebook 05, by papermill", ["-m", "papermill", "notebooks/05_low_rank_hessian.ipynb"], 60.0, None),
 ]
 
 
@@ -128,6 +134,18 @@ def _logits(arguments: argparse.Namespace) -> None:
     _race(LOGITS_EPOCH, makers, arguments.examples, logits.BATCH, arguments.rounds)
 
 
+def _curvature(arguments: argparse.Namespace) -> None:
+    from benchmarks import curvature
+
+    subjects = {TEN_GRADIENTS: curvature.gradients(), FULL: curvature.refresh(2), WARM: curvature.refresh(1)}
+    subjects[FACTOR] = curvature.factor()
+    comparisons = [(FULL, TEN_GRADIENTS, curvature.REFRESH_AT_MOST), (WARM, FULL, 0.5)]
+    comparisons.append((FACTOR, TEN_GRADIENTS, curvature.FACTOR_AT_MOST))
+    _report("leaky_convnet, rank 40", race(subjects, arguments.rounds), comparisons, arguments.rounds)
+    makers = {MOMENTUM_EPOCH: curvature.plain_epoch, NEWTON_EPOCH: curvature.newton_epoch}
+    _race(NEWTON, makers, arguments.part, curvature.BATCH, arguments.rounds)
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
@@ -140,6 +158,7 @@ GROUPS = {
     "optimizers": _optimizers,
     "logits": _logits,
     "weights": _weights,
+    "curvature": _curvature,
     "processes": _processes,
 }
 
@@ -165,7 +184,7 @@ def _report(title: str, timings: dict[str, Timing], comparisons: list, rounds: i
 
 
 def _process(what: str, command: list[str], seconds: float | None, gigabytes: float | None, rounds: int) -> None:
-    once = "benchmarks.whole_run" in command or "papermill" in command
+    once = any(name in command for name in ("benchmarks.whole_run", "benchmarks.newton_epoch", "papermill"))
     with tempfile.TemporaryDirectory() as folder:
         if "papermill" in command:
             command = [*command, f"{folder}/out.ipynb", "-p", "result_file", f"{folder}/out.parquet", "-k", "python3"]

@@ -11,9 +11,9 @@ from common.arguments import require
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator, state_undone
-from common.estimators.flat import flat
 from common.estimators.logit_gradient import LogitGradient
 from common.estimators.logit_quadrature import ExactLogitGradient
+from common.flat import flat
 from common.tasks import Task
 
 

@@ -12,11 +12,10 @@ from common.training import evaluate_each_time
 
 
 class TestCurve:
-    """The test loss along the run, as `curve_test_loss`.
+    """The test loss along the run, as `curve_test_loss`, and the metric as `curve_test_metric`.
 
-    It is there because the source reports the lowest point of this curve, which is a choice made on test data. It
-    selects nothing
-    here: what is chosen is chosen on validation data, and the test loss of that epoch is then read off this curve.
+    It is there because a source reports a point of this curve, or where it crosses a value. It selects nothing here:
+    what is chosen is chosen on validation data, and the test loss of that epoch is then read off this curve.
 
     Args:
         task: the task being trained.
@@ -29,8 +28,9 @@ class TestCurve:
         self._evaluate = evaluate_each_time(task, test)
 
     def __call__(self, task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
-        """Return `curve_test_loss`, in the units of the task's loss."""
-        return {"curve_test_loss": self._evaluate()[0]}
+        """Return `curve_test_loss`, in the units of the task's loss, and `curve_test_metric`, in the metric's."""
+        loss, metric = self._evaluate()
+        return {"curve_test_loss": loss, "curve_test_metric": metric}
 
 
 class DeadUnits:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks import baseline, evolution_logits, evolution_weights, optimizers
+from benchmarks import baseline, curvature, evolution_logits, evolution_weights, optimizers
 from benchmarks.timing import Timing, median_ratio, race
 
 
@@ -53,3 +53,9 @@ def test_a_population_and_its_network_are_timed_over_as_many_evaluations(monkeyp
         evolution_weights.inference(network(), 16) for network in (evolution_weights.mlp, evolution_weights.convnet)
     ]
     assert all(math.isfinite(run()) for run in runs)
+
+
+def test_curvature_is_timed_beside_its_gradients(monkeypatch):
+    for name, value in {"BATCH": 4, "RANK": 2, "FACTOR_EXAMPLES": 2, "GRADIENTS": 2}.items():
+        monkeypatch.setattr(curvature, name, value)
+    assert all(math.isfinite(run()) for run in (curvature.gradients(), curvature.refresh(1), curvature.factor()))

@@ -59,6 +59,11 @@ class GradientEstimator(tf.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what one estimate costs")
 
     @property
+    def initial_cost(self) -> float:
+        """What is paid once a run and not at each step, in minibatch gradients: nothing, or what a wrapped one pays."""
+        return sum(value.initial_cost for value in vars(self).values() if isinstance(value, GradientEstimator))
+
+    @property
     def settings(self) -> dict:
         """What makes this estimator this one, as plain data: class, public settings, and what it wraps.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from common.arguments import require
-from common.estimators.draws import standard_normal
+from common.draws import standard_normal
 from common.estimators.logit_gradient import Correctness, LogitGradient, LogitObjective, label_first
 from common.estimators.noisy import NoiseLevel
 

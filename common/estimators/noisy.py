@@ -17,10 +17,10 @@ from typing import Protocol
 import tensorflow as tf
 
 from common.arguments import require
-from common.estimators.draws import add_noise
+from common.draws import add_noise
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.flat import flat, unflat
 from common.estimators.sign_sketch import SignSketch
+from common.flat import flat, unflat
 
 # Folded into the seed before anything is drawn: apart from the network's dropout, which folds in its layer numbers.
 NOISE_STREAM = 1_000_003

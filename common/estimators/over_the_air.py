@@ -21,7 +21,7 @@ import math
 import tensorflow as tf
 
 from common.arguments import require
-from common.estimators.draws import add_noise
+from common.draws import add_noise
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.shares import require_divisor, share_estimates
 

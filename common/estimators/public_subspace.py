@@ -24,11 +24,11 @@ import numpy as np
 import tensorflow as tf
 
 from common.arguments import require
+from common.draws import permutation
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.draws import permutation
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.flat import flat, unflat
 from common.estimators.shares import share_estimates
+from common.flat import flat, unflat
 from common.tasks import Task
 
 PUBLIC_STREAM = 3_000_003  # folded into the seed: apart from dropout, noise and channels

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from common.arguments import require
-from common.estimators.draws import permutation
+from common.draws import permutation
 
 
 @dataclass(frozen=True)

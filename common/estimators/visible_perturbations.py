@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from common.estimators.draws import standard_normal
+from common.draws import standard_normal
 
 JITTER = 1e-4  # times 1 + the mean of X Xᵀ's diagonal, added to the diagonal
 

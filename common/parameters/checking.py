@@ -12,11 +12,12 @@ from common.names import nearest
 from common.parameters.baseline_sgd import BaselineSGD
 from common.parameters.evolution_strategies import EvolutionStrategies
 from common.parameters.fields import Parameters
+from common.parameters.low_rank_hessian import LowRankHessian
 from common.parameters.noisy_gradients import NoisyGradients
 from common.parameters.optimizers_from_scratch import OptimizersFromScratch
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
-EXPERIMENTS = (BaselineSGD, NoisyGradients, OptimizersFromScratch, EvolutionStrategies)
+EXPERIMENTS = (BaselineSGD, NoisyGradients, OptimizersFromScratch, EvolutionStrategies, LowRankHessian)
 NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in EXPERIMENTS}
 
 

@@ -7,10 +7,12 @@ from common.estimators.layerwise_evolution import LayerwiseEvolution
 from common.estimators.logit_evolution import LogitEvolution
 from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
 from common.estimators.logit_quadrature import ExactLogitGradient
+from common.estimators.newton_cg import NewtonCG
 from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
 from common.estimators.over_the_air import OverTheAir
 from common.estimators.parameter_evolution import ParameterEvolution
 from common.estimators.public_subspace import PublicSubspace
+from common.estimators.saddle_free_newton import SaddleFreeNewton
 from common.estimators.sign_sketch import SignSketch
 
 
@@ -38,5 +40,7 @@ ESTIMATORS = {
     "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
     "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
     "evolution of a layer at a time": lambda: LayerwiseEvolution((16, 16, 16), 0.02, chunk=8),
+    "saddle-free Newton": lambda: SaddleFreeNewton(Backpropagation(), 4, 1.0, hessian_batch=8, refresh_every=2),
+    "Newton by conjugate gradients": lambda: NewtonCG(Backpropagation(), 3, 1.0, hessian_batch=8),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }

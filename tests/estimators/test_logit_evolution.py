@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from scipy.special import log_ndtr, ndtr
 
 from common import models, tasks
-from common.estimators.draws import standard_normal
+from common.draws import standard_normal
 from common.estimators.logit_evolution import LogitEvolution
 from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy, label_first
 from common.estimators.logit_quadrature import ExactLogitGradient, log_normal_distribution, log_probability_right

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from common.estimators.flat import flat, unflat
+from common.flat import flat, unflat
 
 SHAPES = [(3, 2), (), (4,), (1, 2, 2)]
 

@@ -1,4 +1,4 @@
-"""Stateless random draws that estimators share; XLA knows the operations."""
+"""Stateless random draws; XLA knows the operations."""
 
 from __future__ import annotations
 

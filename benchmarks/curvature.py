@@ -1,0 +1,94 @@
+"""Eigenpairs of the curvature of leaky_convnet, batch 128, beside the minibatch gradients they are counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common import models, tasks, training
+from common.curvature.eigensolvers import OVERSAMPLING, subspace_iteration
+from common.curvature.gauss_newton import gauss_newton_eigenpairs
+from common.curvature.operators import HessianOperator
+from common.data import Split
+from common.draws import standard_normal
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.damping import TiedDamping
+from common.estimators.estimator import GradientEstimator
+from common.estimators.saddle_free_newton import SaddleFreeNewton
+
+BATCH, RANK = 128, 40
+FACTOR_EXAMPLES = 32
+GRADIENTS = 10  # in a turn: one alone is too short to time
+REFRESH_AT_MOST = 2 * RANK * 2.2 / GRADIENTS  # products of two passes, each 2.2 gradients
+FACTOR_AT_MOST = 12 / GRADIENTS
+
+
+def gradients() -> Callable[[], object]:
+    """Return a function that computes GRADIENTS minibatch gradients, one after another."""
+    task, batch = _task(), _batch(BATCH)
+    estimator = Backpropagation()
+    estimator.build(task)
+    seed = tf.constant([0, 0], tf.int64)
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        def add(number, total):
+            found = estimator.estimate(*batch, seed)
+            return number + 1, total + tf.add_n([tf.reduce_sum(part) for part in found.gradients])
+
+        return tf.while_loop(lambda number, _: number < GRADIENTS, add, (0, 0.0), parallel_iterations=1)[1]
+
+    return lambda: float(run())
+
+
+def refresh(passes: int) -> Callable[[], object]:
+    """Return a function that iterates on RANK eigenpairs of BATCH examples: two passes from nothing, one warm."""
+    task, batch = _task(), _batch(BATCH)
+    start = standard_normal([task.parameter_count, RANK + OVERSAMPLING], tf.constant([0, 0], tf.int64))
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        found = subspace_iteration(HessianOperator(task, *batch).block, start, passes, RANK)
+        return tf.reduce_sum(found.eigenpairs.values) + tf.reduce_sum(found.following)
+
+    return lambda: float(run())
+
+
+def factor() -> Callable[[], object]:
+    """Return a function that computes the exact Gauss-Newton eigenpairs of FACTOR_EXAMPLES examples."""
+    task, batch = _task(), _batch(FACTOR_EXAMPLES)
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        found = gauss_newton_eigenpairs(task, *batch, RANK)
+        return tf.reduce_sum(found.values) + tf.reduce_sum(found.vectors)
+
+    return lambda: float(run())
+
+
+def plain_epoch(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch of gradient descent with momentum."""
+    return _epoch(data, Backpropagation())
+
+
+def newton_epoch(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch of saddle-free Newton with its default settings."""
+    return _epoch(data, SaddleFreeNewton(Backpropagation(), damping=TiedDamping(1.0)))
+
+
+def _epoch(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
+    return training.one_epoch(_task(), estimator, optimizer, data, batch_size=BATCH, seed=0)
+
+
+def _task() -> tasks.Task:
+    return tasks.classification(models.build("leaky_convnet", (28, 28, 1), 10, seed=0))
+
+
+def _batch(examples: int) -> tuple[tf.Tensor, tf.Tensor]:
+    rng = np.random.default_rng(0)
+    x = rng.random((examples, 28, 28, 1), dtype=np.float32)
+    return tf.constant(x), tf.constant(rng.integers(0, 10, examples).astype(np.int32))

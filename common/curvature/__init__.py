@@ -1,0 +1,1 @@
+"""Second derivatives of a task's loss: products with vectors, eigenpairs, spectra. Read `operators.py` first."""

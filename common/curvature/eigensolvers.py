@@ -1,0 +1,206 @@
+"""Eigenpairs of indefinite symmetric operators, largest |λ| first, by subspace iteration.
+
+A pass multiplies an orthonormal basis Q (P, k) by the operator, Y = A Q. After the last one, Rayleigh and Ritz take
+what the basis can tell (Golub and Van Loan, Matrix Computations, section 8.2):
+
+    T = QᵀY = V diag(λ) Vᵀ (k, k)        eigenpairs (λ_i, Q v_i), largest |λ| first        next basis: span Y
+
+- From random columns, two passes are the randomized method with Rayleigh-Ritz (arXiv 0909.4061, algorithms 4.1 and
+  5.3); k - r columns more than eigenpairs (oversampling) and further passes (power iterations, section 4.5) sharpen it.
+- From the next basis of the last call, one pass is a warm start. On a fixed operator these calls are the passes of one
+  subspace iteration. On a new minibatch, the basis owes nothing to its noise, so that the values are fair estimates:
+  a basis and its values from one minibatch would both follow the same noise, and exaggerate it.
+
+The Nyström approximation also takes one pass, but divides by QᵀAQ, which may be anything for an indefinite operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from common.arguments import require
+from common.curvature.operators import CurvatureOperator
+from common.draws import standard_normal
+
+OVERSAMPLING = 4  # arXiv 0909.4061, section 1.3, names 5 or 10; warm starts sharpen the same basis again and again
+
+Block = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Eigenpairs(NamedTuple):
+    """Eigenvalues, (r,) float32, |λ| falling, and orthonormal eigenvectors, the columns of (P, r) float32."""
+
+    values: tf.Tensor
+    vectors: tf.Tensor
+
+
+class Iterated(NamedTuple):
+    """What `subspace_iteration` found, and the columns, (P, k) float32, from which to go on."""
+
+    eigenpairs: Eigenpairs
+    following: tf.Tensor
+
+
+def subspace_iteration(block: Block, start: tf.Tensor, passes: int | tf.Tensor, rank: int) -> Iterated:
+    """Multiply and orthonormalise so many times, then take the Rayleigh-Ritz pairs of largest |λ|.
+
+    Where a product is not finite, all eigenvalues are NaN and no decomposition fails.
+
+    Args:
+        block: the product with columns, (P, k) to (P, k); symmetric.
+        start: (P, k) float32, k ≥ rank: random columns, or `following` of the last call.
+        passes: ≥ 1, an integer or a scalar tensor.
+        rank: eigenpairs wanted.
+    """
+
+    def one_pass(number: tf.Tensor, _: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        basis = orthonormal(columns)
+        return number + 1, basis, block(basis)
+
+    first = (tf.constant(0), tf.zeros_like(start), start)
+    _, basis, product = tf.while_loop(lambda number, *_: number < passes, one_pass, first, parallel_iterations=1)
+    values, vectors = symmetric_eigh(tf.matmul(basis, product, transpose_a=True))
+    return Iterated(Eigenpairs(values[:rank], tf.matmul(basis, vectors[:, :rank])), product)
+
+
+def randomized_eigenpairs(
+    operator: CurvatureOperator,
+    rank: int,
+    seed: tf.Tensor,
+    *,
+    oversampling: int = OVERSAMPLING,
+    power_iterations: int = 0,
+) -> Eigenpairs:
+    """Return the eigenpairs of largest |λ| from fresh random vectors: arXiv 0909.4061, sections 4 and 5.
+
+    Args:
+        operator: the matrix.
+        rank: r, 1 to P.
+        seed: (2,) int64, decides the test vectors; another one at each step, or their error never averages out.
+        oversampling: columns beyond r, ≥ 0; as many as P allows.
+        power_iterations: passes beyond two, ≥ 0.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    columns = columns_for(rank, oversampling, operator.size)
+    require(power_iterations >= 0, "power_iterations", "≥ 0", power_iterations)
+    start = standard_normal([operator.size, columns], seed)
+    return subspace_iteration(operator.block, start, 2 + power_iterations, rank).eigenpairs
+
+
+def adaptive_eigenpairs(
+    operator: CurvatureOperator, tolerance: float, seed: tf.Tensor, *, block: int = 8, max_rank: int = 128
+) -> Eigenpairs:
+    """Return all eigenpairs with |λ| > tolerance · |λ_1|, by growing the basis a block at a time; not traceable.
+
+    After arXiv 0909.4061, section 4.4: each block of random columns goes through the operator (twice, which makes the
+    stop reliable), and what the basis knows already is projected out. It stops with the first basis that has a value
+    below the tolerance.
+
+    Args:
+        operator: the matrix.
+        tolerance: relative to the largest |λ|, between 0 and 1.
+        seed: (2,) int64, decides the test vectors.
+        block: columns a step, ≥ 1.
+        max_rank: at most so many columns, ≥ block.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    require(0 < tolerance < 1, "tolerance", "between 0 and 1", tolerance)
+    require(1 <= block <= max_rank, "block", f"from 1 to max_rank, {max_rank}", block)
+    multiply = tf.function(operator.block, autograph=False)
+    basis = products = tf.zeros([operator.size, 0])
+    values, vectors = tf.zeros([0]), tf.zeros([0, 0])
+    while basis.shape[1] + block <= min(max_rank, operator.size):
+        draws = standard_normal([operator.size, block], tf.random.fold_in(seed, basis.shape[1]))
+        once = _without(basis, multiply(orthonormal(draws)))
+        new = _without(basis, multiply(once))
+        basis, products = tf.concat([basis, new], 1), tf.concat([products, multiply(new)], 1)
+        values, vectors = symmetric_eigh(tf.matmul(basis, products, transpose_a=True))
+        if abs(values[-1]) <= tolerance * abs(values[0]):
+            break
+    kept = int(tf.reduce_sum(tf.cast(tf.abs(values) > tolerance * tf.abs(values[0]), tf.int32)))
+    return Eigenpairs(values[:kept], tf.matmul(basis, vectors[:, :kept]))
+
+
+def rayleigh_quotients(operators: Sequence[CurvatureOperator], vectors: tf.Tensor) -> tf.Tensor:
+    """Return uᵀAu for every operator (such as those of sub-batches) and column u of (P, r): (operators, r) float32."""
+    return tf.stack([tf.reduce_sum(vectors * operator.block(vectors), 0) for operator in operators])
+
+
+def distinguishable(quotients: tf.Tensor, standard_errors: float = 2.0) -> tf.Tensor:
+    """Say which directions' mean Rayleigh quotient is further from zero than noise explains: (r,) bool.
+
+    Args:
+        quotients: (sub-batches, r), two sub-batches at least; the vectors must not come from them.
+        standard_errors: how many of the mean's own it must be away.
+
+    Raises:
+        ValueError: one sub-batch, or a negative number of standard errors.
+    """
+    count = quotients.shape[0]
+    require(count >= 2, "the number of sub-batches", "≥ 2", count)
+    require(standard_errors >= 0, "standard_errors", "≥ 0", standard_errors)
+    mean = tf.reduce_mean(quotients, 0)
+    variance = tf.reduce_sum(tf.square(quotients - mean), 0) / (count - 1)
+    return tf.abs(mean) > standard_errors * tf.sqrt(variance / count)
+
+
+def subspace_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Return the mean squared cosine between two subspaces, 1 if equal and about r/P if unrelated.
+
+        ‖QᵀR‖²_F / r
+
+    Args:
+        first: Q, (P, r), orthonormal columns.
+        second: R, likewise.
+    """
+    return tf.reduce_sum(tf.square(tf.matmul(first, second, transpose_a=True))) / second.shape[1]
+
+
+def columns_for(rank: int, oversampling: int, size: int) -> int:
+    """Return how many columns an iteration of this rank carries: rank + oversampling, P at most.
+
+    Raises:
+        ValueError: a rank that is not from 1 to P, or a negative oversampling.
+    """
+    require(1 <= rank <= size, "rank", f"from 1 to the {size:,} parameters", rank)
+    require(oversampling >= 0, "oversampling", "≥ 0", oversampling)
+    return min(rank + oversampling, size)
+
+
+def orthonormal(columns: tf.Tensor) -> tf.Tensor:
+    """Return an orthonormal basis of the columns' span, (P, k); what is not finite counts as zero."""
+    return tf.linalg.qr(_finite_or_zero(columns)).q
+
+
+def symmetric_eigh(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decompose the symmetric part of small matrices, (..., k, k), largest |λ| first; NaN where they are not finite.
+
+    In float64: k is small, and what the rounding of the products leaves is enough.
+    """
+    double = tf.cast(matrix, tf.float64)
+    # TensorFlow ends the program where a decomposition does not converge; a run that diverges is a result.
+    values, vectors = tf.linalg.eigh(_finite_or_zero((double + tf.linalg.matrix_transpose(double)) / 2.0))
+    order = tf.argsort(tf.abs(values), axis=-1, direction="DESCENDING", stable=True)
+    values = tf.gather(values, order, axis=-1, batch_dims=values.shape.rank - 1)
+    vectors = tf.gather(vectors, order, axis=-1, batch_dims=values.shape.rank - 1)
+    finite = tf.reduce_all(tf.math.is_finite(matrix), [-2, -1])[..., None]
+    values = tf.where(finite, tf.cast(values, matrix.dtype), tf.constant(float("nan"), matrix.dtype))
+    return values, tf.cast(vectors, matrix.dtype)
+
+
+def _without(basis: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Project the basis' span out of columns, and make them orthonormal; twice, for the rounding of the first time."""
+    for _ in range(2):
+        columns = columns - tf.matmul(basis, tf.matmul(basis, columns, transpose_a=True))
+    return orthonormal(columns)
+
+
+def _finite_or_zero(values: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))

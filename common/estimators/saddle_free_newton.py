@@ -1,0 +1,214 @@
+"""Saddle-free Newton with a low-rank Hessian (arXiv 2002.02881; the absolute value: arXiv 1406.2572).
+
+With the r eigenpairs of largest |λ| of the curvature on a few examples, A ≈ U Λ Uᵀ, and damping γ,
+
+    p = [U|Λ|Uᵀ + γI]⁻¹ g = (1/γ) (g - U diag(|λ_i| / (|λ_i| + γ)) Uᵀ g)        (Woodbury; UᵀU = I)
+
+Directions of large curvature, of either sign, are divided by it, and all others by γ: along negative curvature Newton's
+own step would climb to the saddle, this one goes downhill. The learning rate is that of the optimizer, α; outside of
+span U, the step is gradient descent's at rate α/γ.
+
+The eigenpairs are computed anew every few steps, from another minibatch. They start from random vectors and then from
+what the last time left (see `common.curvature.eigensolvers`), so that a refresh is one pass over r + 4 columns.
+
+Deviations from the paper: warm starts, and eigenpairs kept for several steps; it computes them anew at each step from
+fresh random vectors. The damping may follow |λ_r|. L2 regularisation is not the damping: it adds λw to the gradient
+and λ to every eigenvalue, and is off by default.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from common.arguments import require
+from common.curvature.eigensolvers import (
+    OVERSAMPLING,
+    Eigenpairs,
+    columns_for,
+    distinguishable,
+    rayleigh_quotients,
+    subspace_iteration,
+)
+from common.curvature.gauss_newton import gauss_newton_eigenpairs
+from common.curvature.operators import PRODUCT_COST, HessianOperator
+from common.draws import standard_normal
+from common.estimators.damping import Damping, as_damping
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.line_search import ArmijoLineSearch
+from common.flat import flat, unflat
+from common.tasks import Task
+
+CURVATURE_STREAM = 4_000_004  # folded into the seed: apart from dropout, noise and channels
+CURVATURES = ("hessian", "gauss_newton")
+BACKWARD_COST = 2 / 3  # of a gradient: two of its three products with the weights of a layer
+
+
+class SaddleFreeNewton(GradientEstimator):
+    """Another estimator's gradient, divided by the absolute curvature where that is known and by γ elsewhere.
+
+    Its state: `eigenvectors` (P, r) and `eigenvalues` (r,), the basis (P, r + oversampling) from which the next refresh
+    starts, and `age`, the steps since the last one.
+
+    Args:
+        inner: any estimator.
+        rank: r, from 1 to P; for "gauss_newton" at most hessian_batch × outputs.
+        damping: γ > 0, or a `Damping` such as `TiedDamping(floor=1.0)`: max(|λ_r|, 1).
+        hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, which they do not exceed.
+        refresh_every: steps, ≥ 1, for which eigenpairs are kept. An epoch's smaller last batch puts a refresh off.
+        curvature: "hessian", indefinite, by products; or "gauss_newton", semidefinite, exactly, without a start.
+        oversampling: columns beyond r, ≥ 0; "hessian" only, like the next four.
+        power_iterations: passes beyond two that start from random vectors, ≥ 0.
+        warm_start: start from the last basis; else from random vectors at each refresh, with two passes or more.
+        fresh_vectors: draw random vectors from the step's seed; else the same ones at each refresh, as a common bug
+            does.
+        sub_batches: ≥ 2: drop the eigenpairs whose Rayleigh quotients over so many parts of the curvature's examples
+            are within two standard errors of zero, at the price of one more pass; 0: keep all.
+        l2: λ ≥ 0, of λ‖w‖²/2, which the loss that is reported does not contain.
+        line_search: how far to go, by the loss of the minibatch; None: as far as the optimizer's learning rate says.
+
+    Raises:
+        ValueError: a value out of range; by `build`, a rank above P; by `estimate`, a minibatch smaller than the first
+            that is too small for hessian_batch.
+    """
+
+    def __init__(
+        self,
+        inner: GradientEstimator,
+        rank: int = 20,
+        damping: Damping | float = 1.0,
+        hessian_batch: int = 64,
+        refresh_every: int = 50,
+        curvature: str = "hessian",
+        *,
+        oversampling: int = OVERSAMPLING,
+        power_iterations: int = 1,
+        warm_start: bool = True,
+        fresh_vectors: bool = True,
+        sub_batches: int = 0,
+        l2: float = 0.0,
+        line_search: ArmijoLineSearch | None = None,
+    ):
+        super().__init__()
+        require(rank >= 1, "rank", "≥ 1", rank)
+        require(hessian_batch >= 1, "hessian_batch", "≥ 1", hessian_batch)
+        require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
+        require(curvature in CURVATURES, "curvature", f"one of {list(CURVATURES)}", curvature)
+        require(power_iterations >= 0, "power_iterations", "≥ 0", power_iterations)
+        require(0 <= l2 < math.inf, "l2", "≥ 0 and finite", l2)
+        divisor = sub_batches == 0 or (sub_batches >= 2 and hessian_batch % sub_batches == 0)
+        divisor &= sub_batches == 0 or curvature == "hessian"
+        allowed = f"0, or a divisor of hessian_batch, {hessian_batch}, from 2 up, with curvature 'hessian'"
+        require(divisor, "sub_batches", allowed, sub_batches)
+        self.inner, self.rank, self.damping = inner, rank, as_damping(damping)
+        self.hessian_batch, self.refresh_every, self.curvature = hessian_batch, refresh_every, curvature
+        self.oversampling, self.power_iterations, self.warm_start = oversampling, power_iterations, warm_start
+        self.fresh_vectors, self.sub_batches, self.l2, self.line_search = fresh_vectors, sub_batches, l2, line_search
+        self._batch: int | None = None
+
+    def build(self, task: Task) -> None:
+        """Build the wrapped estimator and the eigenpairs, which are zero until the first step computes them."""
+        super().build(task)
+        self.inner.build(task)
+        size = task.parameter_count
+        columns = columns_for(self.rank, self.oversampling, size)
+        if self.curvature == "gauss_newton":
+            columns = 0
+        self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
+        self.eigenvectors = tf.Variable(tf.zeros([size, self.rank]), trainable=False)
+        self.basis = tf.Variable(tf.zeros([size, columns]), trainable=False)
+        self.age = tf.Variable(-1, dtype=tf.int64, trainable=False)  # none yet
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Estimate, refresh if it is time, then divide; see `GradientEstimator.estimate` for shapes."""
+        estimate = self.inner.estimate(x, y, seed)
+        self._refresh_if_due(x, y, seed)
+        gradients = estimate.gradients
+        if self.l2:
+            gradients = [part + self.l2 * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
+        direction = unflat(self.divided(flat(gradients)), gradients)
+        if self.line_search:
+            length = self.line_search.step(self.task, (x, y, seed), estimate.loss, gradients, direction)
+            direction = [length * part for part in direction]
+        return estimate._replace(gradients=direction)
+
+    def divided(self, gradient: tf.Tensor) -> tf.Tensor:
+        """Return [U|Λ|Uᵀ + γI]⁻¹ g for a vector, (P,), with the eigenpairs of the last refresh."""
+        curvature = tf.abs(self.eigenvalues)
+        # λ of the L2 term adds to each eigenvalue, hence to the diagonal that is inverted.
+        diagonal = self.damping.of(self.eigenvalues) + self.l2
+        along = tf.linalg.matvec(self.eigenvectors, gradient, transpose_a=True)
+        known = tf.linalg.matvec(self.eigenvectors, along * curvature / (curvature + diagonal))
+        return (gradient - known) / diagonal
+
+    def _refresh_if_due(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> None:
+        if self._batch is not None and x.shape[0] < self._batch:  # an epoch's last: a second graph of all this costs
+            self.age.assign_add(1)
+            return
+        self._batch = x.shape[0]
+        allowed = f"at most the minibatch's {self._batch:,} examples"
+        require(self.hessian_batch <= self._batch, "hessian_batch", allowed, self.hessian_batch)
+        batch = x[: self.hessian_batch], y[: self.hessian_batch]
+        due = (self.age < 0) | (self.age >= self.refresh_every)
+        tf.cond(due, lambda: self._refresh(*batch, seed), lambda: tf.constant(False))
+        self.age.assign_add(1)
+
+    def _refresh(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if self.curvature == "gauss_newton":
+            found = gauss_newton_eigenpairs(self.task, x, y, self.rank, seed)
+        else:
+            operator = HessianOperator(self.task, x, y, seed)
+            warm = tf.constant(self.warm_start) & (self.age >= 0)
+            start = tf.cond(warm, lambda: tf.identity(self.basis), lambda: self._random_vectors(seed))
+            passes = tf.where(warm, 1, 2 + self.power_iterations)
+            found, following = subspace_iteration(operator.block, start, passes, self.rank)
+            self.basis.assign(following)
+        self._keep(self._told_from_noise(found, x, y, seed))
+        self.age.assign(0)
+        return tf.constant(True)
+
+    def _random_vectors(self, seed: tf.Tensor) -> tf.Tensor:
+        drawn_at = seed if self.fresh_vectors else tf.zeros_like(seed)
+        return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, CURVATURE_STREAM))
+
+    def _told_from_noise(self, found: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
+        """Set to zero what the sub-batches do not agree on."""
+        if not self.sub_batches:
+            return found
+        size = self.hessian_batch // self.sub_batches
+        parts = [slice(number * size, (number + 1) * size) for number in range(self.sub_batches)]
+        quotients = rayleigh_quotients([HessianOperator(self.task, x[it], y[it], seed) for it in parts], found.vectors)
+        keep = tf.cast(distinguishable(quotients), tf.float32)
+        return Eigenpairs(tf.where(tf.math.is_finite(found.values), keep * found.values, found.values), found.vectors)
+
+    def _keep(self, found: Eigenpairs) -> None:
+        self.eigenvalues.assign(found.values)
+        self.eigenvectors.assign(found.vectors)
+
+    @property
+    def cost(self) -> float:
+        """That of the wrapped estimator, and every product of a refresh; halvings of a line search are not known.
+
+        What a batch is, is known once `estimate` was called; before, the second part is left out. What the first
+        refresh costs more than the others is `initial_cost`.
+        """
+        passes = 1 if self.warm_start else 2 + self.power_iterations
+        search = 1 / 3 if self.line_search else 0.0
+        return self.inner.cost + self._refresh_cost(passes) / self.refresh_every + search
+
+    @property
+    def initial_cost(self) -> float:
+        """Minibatch gradients, once a run: the passes of the first refresh that a warm start saves."""
+        if not self.warm_start or self.curvature == "gauss_newton":
+            return self.inner.initial_cost
+        return self.inner.initial_cost + self._refresh_cost(2 + self.power_iterations) - self._refresh_cost(1)
+
+    def _refresh_cost(self, passes: int) -> float:
+        share = self.hessian_batch / self._batch if self._batch else 0.0
+        if self.curvature == "gauss_newton":
+            outputs = self.task.network.output_shape[-1]
+            products = 1 / 3 + BACKWARD_COST * outputs  # a forward pass, and backward passes; no products
+        else:
+            products = passes * (1 + PRODUCT_COST * self.basis.shape[1]) if self._batch else 0.0
+        return share * (products + bool(self.sub_batches) * PRODUCT_COST * self.rank)

@@ -1,0 +1,83 @@
+"""What the parameters of notebook 05_low_rank_hessian may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from common.parameters.fields import (
+    Count,
+    Counts,
+    CountsOrEmpty,
+    Fraction,
+    Parameters,
+    Positive,
+    Positives,
+    Seed,
+    Whole,
+    require_each_once,
+    require_parameter,
+    training_examples,
+)
+
+
+class LowRankHessian(Parameters):
+    """Parameters of 05_low_rank_hessian."""
+
+    notebook = "05_low_rank_hessian"
+
+    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    validation: Annotated[Whole, Field(ge=1)] | None
+    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet", "mlp"]
+    hidden: CountsOrEmpty
+    batch_size: Count
+    epochs: Count
+    short_epochs: Count
+    sweep_epochs: Count
+    sweep_examples: Count
+    target_accuracy: Annotated[Positive, Field(lt=1)]
+    trial_seed: Seed
+    trial_factors: Positives
+    learning_rate: Positive
+    cg_learning_rate: Positive
+    sgd_learning_rate: Positive
+    momentum_learning_rate: Positive
+    adam_learning_rate: Positive
+    rmsprop_learning_rate: Positive
+    momentum: Fraction
+    rank: Count
+    damping_floor: Positive
+    hessian_batch: Count
+    refresh_every: Count
+    cg_iterations: Count
+    cg_damping: Positive
+    cg_hessian_batch: Count
+    source_damping: Positive
+    source_rank: Count
+    source_learning_rate: Positive
+    ranks: Counts
+    hessian_batches: Counts
+    refreshes: Counts
+    spectrum_examples: Count
+    spectrum_steps: Count
+    overlap_examples: Count
+    overlap_steps: Counts
+    saddle_mu: Positive
+    saddle_steps: Count
+
+    @model_validator(mode="after")
+    def _sizes(self) -> LowRankHessian:
+        training, fits = training_examples(self.dataset, self.validation)
+        for name in ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples"):
+            require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
+        fits = f"at most batch_size, {self.batch_size}"
+        for name in ("hessian_batch", "cg_hessian_batch"):
+            require_parameter(getattr(self, name) <= self.batch_size, name, getattr(self, name), fits)
+        require_parameter(max(self.hessian_batches) <= self.batch_size, "hessian_batches", self.hessian_batches, fits)
+        fits = f"at least batch_size, {self.batch_size}"
+        require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
+        wanted = "the hidden layers' units for mlp, and empty for every other network"
+        require_parameter(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
+        require_each_once(self, ("trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps"))
+        return self

@@ -1,0 +1,285 @@
+"""Saddle-free Newton beside dense solves, at a saddle, and through the training loop."""
+
+import json
+import math
+from itertools import pairwise
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from newton_cases import PARAMETERS, batch, flat, saddle_batch, saddle_task, seed, small_task, split_dataset
+
+from common import training
+from common.curvature.gauss_newton import gauss_newton_eigenpairs
+from common.curvature.operators import HessianOperator
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.damping import ConstantDamping, TiedDamping
+from common.estimators.line_search import ArmijoLineSearch
+from common.estimators.noisy import ConstantNoise, NoisyGradient
+from common.estimators.saddle_free_newton import SaddleFreeNewton
+
+
+def _newton(inner=None, **options):
+    options = {"rank": 4, "damping": 0.5, "hessian_batch": 16, "refresh_every": 1} | options
+    return SaddleFreeNewton(inner or Backpropagation(), **options)
+
+
+def _built(estimator, task=None):
+    estimator.build(task or small_task())
+    return estimator
+
+
+def _state(estimator):
+    return estimator.eigenvectors.numpy().astype(np.float64), estimator.eigenvalues.numpy().astype(np.float64)
+
+
+def _dense(estimator, gradient, gamma):
+    """[U|Λ|Uᵀ + γI]⁻¹ g by a dense solve in float64."""
+    vectors, values = _state(estimator)
+    return np.linalg.solve(vectors @ np.diag(np.abs(values)) @ vectors.T + gamma * np.eye(len(vectors)), gradient)
+
+
+@pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
+def test_the_direction_is_that_of_a_dense_solve(curvature):
+    estimator = _built(_newton(curvature=curvature))
+    gradient = flat(_built(Backpropagation(), estimator.task).estimate(*batch(), seed()).gradients)
+    direction = flat(estimator.estimate(*batch(), seed()).gradients)
+    assert np.abs(_state(estimator)[1]).max() > 0.1  # else there would be nothing to solve
+    np.testing.assert_allclose(direction, _dense(estimator, gradient, 0.5), atol=1e-5)
+
+
+def test_eigenpairs_are_those_of_the_first_examples():
+    estimator = _built(_newton(power_iterations=12, oversampling=8))
+    x, y = batch()
+    matrix = HessianOperator(estimator.task, x[:16], y[:16]).block(tf.eye(PARAMETERS)).numpy()
+    estimator.estimate(x, y, seed())
+    values = np.linalg.eigvalsh(matrix)
+    expected = values[np.argsort(-np.abs(values))[:4]]
+    np.testing.assert_allclose(_state(estimator)[1], expected, rtol=2e-3)
+
+
+def test_gauss_newton_eigenpairs_are_exact():
+    estimator = _built(_newton(curvature="gauss_newton"))
+    x, y = batch()
+    estimator.estimate(x, y, seed())
+    expected = gauss_newton_eigenpairs(estimator.task, x[:16], y[:16], 4)
+    np.testing.assert_allclose(_state(estimator)[1], expected.values, rtol=1e-4)
+
+
+def test_at_a_saddle_the_step_leaves_it():
+    """By hand: L = (3u² - 2v²)/2 at (1, 0.1), γ = 1: g = (3, -0.2), p = (3/(3+1), -0.2/(2+1))."""
+    estimator = _built(_newton(rank=2, damping=1.0, hessian_batch=2), saddle_task())
+    direction = flat(estimator.estimate(*saddle_batch(), seed()).gradients)
+    np.testing.assert_allclose(sorted(_state(estimator)[1]), [-2, 3], atol=1e-5)
+    np.testing.assert_allclose(direction, [3 / 4, -0.2 / 3], atol=1e-5)
+    # The optimizer subtracts: |u| shrinks, v grows. Newton's own step, H⁻¹g = (1, 0.1), would end in the saddle.
+
+
+def test_a_hundred_steps_leave_the_saddle_on_its_low_side():
+    task = saddle_task((1.0, 1e-3))
+    estimator = _built(_newton(rank=2, damping=0.1, hessian_batch=2), task)
+    step = tf.function(training.one_step(task, estimator, keras.optimizers.SGD(0.1)))
+    for number in range(100):
+        loss = step(*saddle_batch(), seed(0, number))
+    assert float(loss) < -10
+
+
+def test_noise_of_the_inner_estimator_is_divided_too():
+    task, noisy = small_task(), NoisyGradient(Backpropagation(), ConstantNoise(1.0))
+    estimator = _built(_newton(noisy), task)
+    gradient = flat(
+        _built(NoisyGradient(Backpropagation(), ConstantNoise(1.0)), task).estimate(*batch(), seed(3, 1))[2]
+    )
+    direction = flat(estimator.estimate(*batch(), seed(3, 1)).gradients)
+    np.testing.assert_allclose(direction, _dense(estimator, gradient, 0.5), atol=1e-4)
+
+
+def test_loss_and_outputs_stay_untouched():
+    estimator = _built(_newton())
+    found = estimator.estimate(*batch(), seed())
+    expected = _built(Backpropagation(), estimator.task).estimate(*batch(), seed())
+    np.testing.assert_array_equal(found.loss, expected.loss)
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+
+
+def test_damping_and_l2_are_two_things():
+    task = small_task()
+    gradient = flat(_built(Backpropagation(), task).estimate(*batch(), seed()).gradients)
+    weights = flat(task.weights)
+    damped, regularised = _built(_newton(damping=0.75), task), _built(_newton(damping=0.5, l2=0.25), task)
+    np.testing.assert_allclose(flat(damped.estimate(*batch(), seed())[2]), _dense(damped, gradient, 0.75), atol=1e-5)
+    found = flat(regularised.estimate(*batch(), seed()).gradients)
+    np.testing.assert_allclose(found, _dense(regularised, gradient + 0.25 * weights, 0.75), atol=1e-5)
+
+
+def test_tied_damping_follows_the_smallest_eigenvalue_down_to_its_floor():
+    values = tf.constant([9.0, -5.0, 2.0])
+    assert float(TiedDamping(1.0).of(values)) == 2.0
+    assert float(TiedDamping(1.0, ratio=0.1).of(values)) == 1.0
+    assert float(TiedDamping(1.0).of(tf.constant([9.0, 0.0, 3.0]))) == 3.0  # a dropped direction has no eigenvalue
+    assert float(TiedDamping(1.0).of(tf.zeros([3]))) == 1.0
+    assert math.isnan(TiedDamping(1.0).of(tf.fill([2], math.nan)))
+    assert ConstantDamping(0.3).of(values) == 0.3
+
+
+def test_tied_damping_is_used():
+    estimator = _built(_newton(damping=TiedDamping(1e-3)))
+    gradient = flat(_built(Backpropagation(), estimator.task).estimate(*batch(), seed()).gradients)
+    direction = flat(estimator.estimate(*batch(), seed()).gradients)
+    gamma = max(np.abs(_state(estimator)[1]).min(), 1e-3)
+    np.testing.assert_allclose(direction, _dense(estimator, gradient, gamma), atol=1e-4)
+
+
+def _eigenvectors(estimator, steps):
+    step, found = tf.function(estimator.estimate), []
+    for number in range(steps):
+        step(*batch(), seed(0, number))
+        found.append(estimator.eigenvectors.numpy().copy())
+    return found
+
+
+def test_eigenpairs_are_kept_until_the_next_refresh():
+    found = _eigenvectors(_built(_newton(refresh_every=3)), 7)
+    changed = [np.abs(a - b).max() > 1e-6 for a, b in pairwise(found)]
+    assert changed == [False, False, True, False, False, True]
+
+
+def test_a_smaller_last_batch_puts_a_refresh_off():
+    estimator = _built(_newton(refresh_every=2))
+    vectors = []
+    for number, size in enumerate([24, 24, 6, 24]):
+        estimator.estimate(*batch(size), seed(0, number))
+        vectors.append(estimator.eigenvectors.numpy().copy())
+    np.testing.assert_array_equal(vectors[2], vectors[0])
+    assert np.abs(vectors[3] - vectors[0]).max() > 1e-6
+
+
+def test_warm_starts_converge_and_fresh_vectors_do_not():
+    """The weights stand still and so does the minibatch: what one pass more at each step makes of the eigenpairs."""
+    x, y = batch()
+    estimator = _built(_newton(power_iterations=0, oversampling=2))
+    matrix = HessianOperator(estimator.task, x[:16], y[:16]).block(tf.eye(PARAMETERS)).numpy()
+
+    def errors(estimator):
+        step, found = tf.function(estimator.estimate), []
+        for number in range(12):
+            step(x, y, seed(0, number))
+            vectors, values = _state(estimator)
+            found.append(np.abs(matrix @ vectors - vectors * values).max())
+        return found
+
+    warm = errors(estimator)
+    fresh = errors(_built(_newton(power_iterations=0, oversampling=2, warm_start=False)))
+    assert warm[-1] < 0.1 * warm[0]
+    assert np.mean(fresh[6:]) > 3 * warm[-1]
+
+
+def test_the_same_vectors_at_each_refresh_are_a_cause_that_can_be_switched_on():
+    options = {"warm_start": False, "oversampling": 0, "power_iterations": 0}
+    stuck, fresh = (_eigenvectors(_built(_newton(fresh_vectors=it, **options)), 2) for it in (False, True))
+    np.testing.assert_array_equal(stuck[0], stuck[1])
+    assert np.abs(fresh[0] - fresh[1]).max() > 1e-3
+
+
+def test_sub_batches_drop_what_they_do_not_agree_on():
+    estimator = _built(_newton(rank=30, hessian_batch=24, sub_batches=6, oversampling=0))
+    estimator.estimate(*batch(), seed())
+    values = _state(estimator)[1]
+    assert 0 < np.sum(values == 0) < 30
+    assert values[0] != 0
+
+
+def _train(epochs=2, folder=None, **options):
+    """Three steps an epoch and a refresh every four, so that the second epoch begins with eigenpairs of the first."""
+    task, optimizer = small_task(), keras.optimizers.SGD(0.1, momentum=0.9)
+    estimator = _newton(refresh_every=4, **options)
+    how = {"epochs": epochs, "batch_size": 16, "seed": 5, "checkpoint_dir": folder}
+    history = training.train(task, estimator, optimizer, split_dataset(), **how)
+    return np.concatenate([flat(task.weights), flat([estimator.eigenvectors, estimator.basis])]), history
+
+
+@pytest.mark.parametrize("options", [{"damping": TiedDamping(0.5)}, {"curvature": "gauss_newton"}])
+def test_resuming_in_the_middle_of_a_refresh_interval_is_bit_identical(tmp_path, options):
+    whole, _ = _train(**options)
+    _train(1, tmp_path, **options)
+    resumed, history = _train(2, tmp_path, **options)
+    assert history.status == "finished"
+    np.testing.assert_array_equal(resumed, whole)
+
+
+def test_curvature_that_is_not_finite_ends_the_run_as_diverged(monkeypatch):
+    monkeypatch.setattr(HessianOperator, "block", lambda self, columns: columns * math.nan)
+    _, history = _train()
+    assert (history.status, history.diverged_step) == ("diverged", 1)
+
+
+def test_cost_counts_every_product():
+    """Six columns of 16 examples in a batch of 24, and a shared gradient a pass; the first refresh has three passes."""
+    estimator = _built(_newton(oversampling=2, refresh_every=5))
+    assert (estimator.cost, estimator.initial_cost) == (1.0, 0.0)  # the batch is not known yet
+    estimator.estimate(*batch(24), seed())
+    estimator.estimate(*batch(6), seed())  # the smaller last batch of an epoch
+    one_pass = 16 / 24 * (1 + 2 * 6)
+    assert estimator.cost == pytest.approx(1 + one_pass / 5)
+    assert estimator.initial_cost == pytest.approx(2 * one_pass)
+    fresh = _built(_newton(oversampling=2, refresh_every=5, warm_start=False, sub_batches=4))
+    fresh.estimate(*batch(24), seed())
+    assert fresh.cost == pytest.approx(1 + (3 * one_pass + 16 / 24 * 2 * 4) / 5)
+    assert fresh.initial_cost == 0
+    exact = _built(_newton(curvature="gauss_newton"))
+    exact.estimate(*batch(24), seed())
+    assert exact.cost == pytest.approx(1 + 16 / 24 * (1 / 3 + 3 * 2 / 3))
+
+
+def test_a_run_counts_the_first_refresh_once():
+    history = _train()[1]
+    one_pass = 1 + 2 * 8
+    assert history.epochs[0]["cost"] == pytest.approx(3 * (1 + one_pass / 4) + 2 * one_pass)
+    assert history.epochs[1]["cost"] == pytest.approx(6 * (1 + one_pass / 4) + 2 * one_pass)
+
+
+def test_settings_are_plain_data_and_tell_every_difference():
+    different = [_newton(), _newton(rank=3), _newton(damping=0.6), _newton(damping=TiedDamping(0.5)),
+                 _newton(damping=TiedDamping(0.5, 2.0)), _newton(hessian_batch=8), _newton(refresh_every=2),
+                 _newton(curvature="gauss_newton"), _newton(oversampling=1), _newton(power_iterations=0),
+                 _newton(warm_start=False), _newton(fresh_vectors=False), _newton(sub_batches=2), _newton(l2=0.1),
+                 _newton(line_search=ArmijoLineSearch()), _newton(line_search=ArmijoLineSearch(0.1))]  # fmt: skip
+    texts = [json.dumps(estimator.settings) for estimator in different]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"damping": 0.0}, "damping must be > 0 and finite, got 0.0"),
+        ({"damping": -1.0}, "damping must be > 0 and finite, got -1.0"),
+        ({"rank": 0}, "rank must be ≥ 1, got 0"),
+        ({"rank": 54}, "rank must be from 1 to the 53 parameters, got 54"),
+        ({"hessian_batch": 0}, "hessian_batch must be ≥ 1, got 0"),
+        ({"hessian_batch": 25}, "hessian_batch must be at most the minibatch's 24 examples, got 25"),
+        ({"refresh_every": 0}, "refresh_every must be ≥ 1, got 0"),
+        ({"curvature": "fisher"}, "curvature must be one of ['hessian', 'gauss_newton'], got 'fisher'"),
+        ({"oversampling": -1}, "oversampling must be ≥ 0, got -1"),
+        ({"power_iterations": -1}, "power_iterations must be ≥ 0, got -1"),
+        ({"l2": -0.1}, "l2 must be ≥ 0 and finite, got -0.1"),
+        (
+            {"sub_batches": 3},
+            "sub_batches must be 0, or a divisor of hessian_batch, 16, from 2 up, with curvature 'hessian', got 3",
+        ),
+        (
+            {"curvature": "gauss_newton", "rank": 49},
+            "rank must be from 1 to 48, all that 16 examples can tell, got 49",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, words):
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        _built(_newton(**wrong)).estimate(*batch(), seed())
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize("wrong", [{"floor": 0.0}, {"floor": 1.0, "ratio": -1.0}])
+def test_wrong_dampings_are_named(wrong):
+    with pytest.raises(ValueError, match=r"^the damping's"):
+        TiedDamping(**wrong)

@@ -1,0 +1,149 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import origin
+from fake_hessian_runs import CAUSES, EXPERIMENT, MEASURED, METHODS, PLAN, fake_run, fake_seed, fake_walk
+
+from common import results
+from common.plotting import low_rank_hessian, style
+from common.plotting.learning_curves import NothingToDraw
+
+ROOT = Path(results.__file__).parent.parent
+NAMES = [*low_rank_hessian.FIGURES]
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    return [fake_seed(0), fake_seed(1)]
+
+
+@pytest.fixture
+def frame(seeds):
+    frame = results.combine(seeds)
+    frame.attrs["measurements"] = [MEASURED, MEASURED]
+    return frame
+
+
+def texts(figure):
+    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " ".join(text.get_text() for text in found).replace("\n", " ")
+
+
+def lines(axes):
+    handles, labels = axes.get_legend_handles_labels()
+    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
+
+
+def last(frame, setting, column):
+    rows = results.last_rows(frame)
+    return rows.loc[(rows["setting"] == setting) & (rows["part"] == "methods"), column].astype(float)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_is_drawn_within_its_page(frame, name):
+    frame.attrs["missing"] = ["seed2.parquet"]
+    figure = low_rank_hessian.FIGURES[name](frame)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    box, page = figure.get_tightbbox(), figure.bbox_inches
+    assert min(box.x0, box.y0) >= -0.01
+    assert box.x1 <= page.x1 + 0.01
+    assert box.y1 <= page.y1 + 0.01
+    assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
+    assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
+
+
+def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
+    for seed, runs in enumerate(seeds):
+        results.write(runs, tmp_path / "results" / EXPERIMENT / f"seed{seed}.parquet", origin(seed), MEASURED)
+    code = (
+        "import sys\nfrom common.plotting.__main__ import main\n"
+        f"code = main(['{EXPERIMENT}', '--results', sys.argv[1], '--figures', sys.argv[2]])\n"
+        "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules], code)"
+    )
+    folders = [tmp_path / "results", tmp_path / "figures"]
+    done = subprocess.run([sys.executable, "-c", code, *folders], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0"
+    wrote = {f"{name}{ending}" for name in NAMES for ending in (".pdf", ".png", ".txt")} | {"05_hessian_table.tex"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
+
+
+def test_curves_show_every_method_against_three_measures(frame):
+    panels = low_rank_hessian.curves(frame).axes
+    assert panels[0].get_xlabel() == "Epochs"
+    assert list(lines(panels[0])) == list(METHODS)
+    expected = 100 * (1 - last(frame, "Adam", "validation_metric")).mean()
+    assert lines(panels[0])["Adam"].get_ydata()[-1] == pytest.approx(expected)
+    assert lines(panels[2])["Adam"].get_xdata()[-1] == pytest.approx(4 * 42.0)
+
+
+def test_causes_stand_below_the_recipe(frame):
+    axes = low_rank_hessian.causes(frame).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(CAUSES)[::-1]
+    values = axes.containers[0].lines[0].get_xdata()
+    assert values[-1] == pytest.approx(100 * (1 - last(frame, "the recipe", "validation_metric")).mean())
+
+
+def test_causes_that_diverged_say_so(seeds):
+    lost = results.combine([seeds[0], fake_seed(1, diverge=("γ damps",))])
+    assert "1 of 2 diverged" in texts(low_rank_hessian.causes(lost))
+    lost = results.combine([fake_seed(seed, diverge=("γ damps",)) for seed in (0, 1)])
+    figure = low_rank_hessian.causes(lost)
+    assert "2 of 2 diverged" in texts(figure)
+    figure._repr_png_()
+
+
+def test_sweeps_vary_one_thing_each(frame):
+    panels = low_rank_hessian.sweeps(frame).axes
+    found = [lines(axes)["saddle-free Newton"].get_xdata().tolist() for axes in panels]
+    assert found == [[5, 20], [16, 64], [50, 200]]
+
+
+def test_spectra_at_start_middle_and_end(frame):
+    figure = low_rank_hessian.spectrum(frame)
+    assert [axes.get_title() for axes in figure.axes] == ["start", "after epoch 2", "after epoch 4"]
+    positive = lines(figure.axes[1])["positive"]
+    assert positive.get_xdata() == pytest.approx(3 * np.array([2.0, 12.0, 40.0]))
+    assert positive.get_ydata() == pytest.approx([1e-3, 1e-4, 1e-5])
+
+
+def test_eigenvalues_fall_and_overlaps_are_read_back_from_json(frame):
+    left, right = low_rank_hessian.eigenpairs(frame).axes
+    assert lines(left)["start"].get_ydata() == pytest.approx([40, 12, 2, 1.5, 1])
+    assert lines(right)["after training"].get_xydata() == pytest.approx(np.array([[1, 1.0], [50, 0.95]]))
+
+
+def test_paths_at_the_saddle(frame):
+    _, right = low_rank_hessian.saddle(frame).axes
+    loss = lines(right)["saddle-free Newton"].get_ydata()
+    assert loss[0] == pytest.approx(0.5**2 / 2 + 0.005 * (1 - 0.014**2) ** 2)
+    assert "μ = 0.02" in low_rank_hessian.saddle(frame).caption
+    assert lines(right)["at the saddle"].get_ydata()[0] == pytest.approx(0.005)
+
+
+def test_table_has_every_setting(frame):
+    table = low_rank_hessian.table(frame)
+    assert list(table["Setting"]) == list(PLAN)
+    values = 100 * last(frame, "Adam", "test_metric")
+    assert table.iloc[2]["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
+    assert table.iloc[0]["Epochs"] == 4
+
+
+def test_the_time_to_an_accuracy_is_that_of_the_mean_curve(frame):
+    found = low_rank_hessian.first_time(frame, 0.989)
+    assert found["saddle-free Newton"] == pytest.approx(2 * 40.0)
+    assert low_rank_hessian.first_time(frame, 0.9999).empty
+
+
+def test_one_seed_has_no_spread(seeds):
+    for make in (low_rank_hessian.curves, low_rank_hessian.causes, low_rank_hessian.sweeps):
+        assert "One seed." in make(seeds[0]).caption
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_results_lack_is_named(name):
+    only = fake_walk("gradient descent", 0) if name != "05_hessian_saddle" else fake_run("rank 5", 0)
+    with pytest.raises(NothingToDraw, match="the results hold no"):
+        low_rank_hessian.FIGURES[name](only)
