@@ -1,8 +1,10 @@
 """Every gradient estimator, by name: one line more and all the shared tests run over it."""
 
+import keras
 import numpy as np
 
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.last_module import LastModuleOnly
 from common.estimators.layerwise_evolution import LayerwiseEvolution
 from common.estimators.logit_evolution import LogitEvolution
 from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
@@ -12,6 +14,8 @@ from common.estimators.over_the_air import OverTheAir
 from common.estimators.parameter_evolution import ParameterEvolution
 from common.estimators.public_subspace import PublicSubspace
 from common.estimators.sign_sketch import SignSketch
+from common.estimators.synthetic_gradients import SyntheticGradients
+from common.estimators.weight_regression import WeightRegression
 
 
 def _over_the_air():
@@ -38,5 +42,8 @@ ESTIMATORS = {
     "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
     "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
     "evolution of a layer at a time": lambda: LayerwiseEvolution(8, (16, 64, 64), 0.02),
+    "synthetic gradients": lambda: SyntheticGradients(optimizer=keras.optimizers.Adam(0.005)),
+    "last module only": LastModuleOnly,
+    "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }
