@@ -24,6 +24,7 @@ INFERENCE, POPULATION, EVOSAX = "its own inference, 65,536 examples", "256 membe
 INFERENCE_CONVNET, OWN_EXAMPLES = "its own inference, 8,192 examples", "4,096 pairs, an example each"
 BACKPROPAGATION, INDEPENDENT = "backpropagation, lenet5", "200 samples of the logits"
 ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
+EXACT_MLP, SYNTHETIC = "backpropagation, 4×256", "synthetic gradients, cDNI"
 ROOT = Path(__file__).resolve().parents[1]
 
 # (subject, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
@@ -35,6 +36,7 @@ WEIGHTS_MLP = [(POPULATION, INFERENCE, 1.0), (POPULATION, EVOSAX, 0.2)]
 WEIGHTS_CONVNET = [(OWN_EXAMPLES, INFERENCE_CONVNET, None)]
 LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
 LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
+SYNTHETIC_EPOCH = [(SYNTHETIC, EXACT_MLP, 1.5)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
@@ -44,6 +46,7 @@ PROCESSES = [
     ("quick notebook 01, by papermill", ["-m", "papermill", "notebooks/01_baseline_sgd.ipynb"], 60.0, None),
     ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
     ("quick notebook 04, by papermill", ["-m", "papermill", "notebooks/04_evolution_strategies.ipynb"], 60.0, None),
+    ("quick notebook 06, by papermill", ["-m", "papermill", "notebooks/06_synthetic_gradients.ipynb"], 60.0, None),
 ]
 
 
@@ -124,6 +127,17 @@ def _logits(arguments: argparse.Namespace) -> None:
     _race(LOGITS_EPOCH, makers, arguments.examples, logits.BATCH, arguments.rounds)
 
 
+def _synthetic(arguments: argparse.Namespace) -> None:
+    from benchmarks import synthetic_gradients as synthetic
+
+    makers = {EXACT_MLP: synthetic.backpropagation, SYNTHETIC: synthetic.synthetic}
+    _race(SYNTHETIC_EPOCH, makers, arguments.examples, synthetic.BATCH, arguments.rounds)
+    print("\ndependent products: longest chain of a step, longest wait of a layer (linear predictors)")
+    print(f"{'layers':>8} {'backpropagation':>22} {'synthetic gradients':>22}")
+    for layers, exact, decoupled, exact_wait, decoupled_wait in synthetic.chains():
+        print(f"{layers:8} {f'{exact}, {exact_wait}':>22} {f'{decoupled}, {decoupled_wait}':>22}")
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
@@ -136,6 +150,7 @@ GROUPS = {
     "optimizers": _optimizers,
     "logits": _logits,
     "weights": _weights,
+    "synthetic": _synthetic,
     "processes": _processes,
 }
 

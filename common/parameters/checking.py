@@ -14,9 +14,10 @@ from common.parameters.evolution_strategies import EvolutionStrategies
 from common.parameters.fields import Parameters
 from common.parameters.noisy_gradients import NoisyGradients
 from common.parameters.optimizers_from_scratch import OptimizersFromScratch
+from common.parameters.synthetic_gradients import SyntheticGradients
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
-EXPERIMENTS = (BaselineSGD, NoisyGradients, OptimizersFromScratch, EvolutionStrategies)
+EXPERIMENTS = (BaselineSGD, NoisyGradients, OptimizersFromScratch, EvolutionStrategies, SyntheticGradients)
 NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in EXPERIMENTS}
 
 

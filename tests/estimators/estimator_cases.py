@@ -42,8 +42,8 @@ ESTIMATORS = {
     "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
     "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
     "evolution of a layer at a time": lambda: LayerwiseEvolution(8, (16, 64, 64), 0.02),
-    "synthetic gradients": lambda: SyntheticGradients(optimizer=keras.optimizers.Adam(0.005)),
-    "last module only": LastModuleOnly,
+    "synthetic gradients": lambda: SyntheticGradients(boundaries=["pool_1"], optimizer=keras.optimizers.Adam(0.005)),
+    "last module only": lambda: LastModuleOnly(["pool_1"]),
     "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }
