@@ -77,7 +77,7 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error of modules that update at random: against epochs, and at the end against their probability."""
     rows = _of(frame, "unlocked")
     part = subject.part(rows)
-    series = series_by(rows.sort_values("update_probability", ascending=False), "update_probability", "p = {:g}")
+    series = series_by(rows, "update_probability", "p = {:g}")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2)
     draw_curves(panels[0], series, "epoch", f"{part}_error")
     draw_final(panels[1], [Series("cDNI", rows, style.group_style(3))], "update_probability", "test_error")

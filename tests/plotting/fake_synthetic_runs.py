@@ -22,14 +22,8 @@ def _run(name, seed, setting, final, order, *, diverge=False, boundaries=0):
     records = []
     for epoch in range(1, EPOCHS + 1):
         error = final * (1 + 3 / epoch - 3 / EPOCHS)
-        record = {
-            "epoch": epoch,
-            "step": 215 * epoch,
-            "seconds": 4.0 * epoch,
-            "cost": 215.0 * epoch,
-            "train_loss": error,
-        }
-        record |= {"train_metric": 1 - error, "validation_loss": error, "validation_metric": 1 - error}
+        record = {"step": 215 * epoch, "seconds": 4.0 * epoch, "cost": 215.0 * epoch, "train_loss": error}
+        record |= {"epoch": epoch, "train_metric": 1 - error, "validation_loss": error, "validation_metric": 1 - error}
         record |= {f"cosine_boundary_{it}": 0.9 - 0.1 * it - 0.01 * epoch for it in range(1, boundaries + 1)}
         records.append(record)
     if diverge:
@@ -43,6 +37,7 @@ def _run(name, seed, setting, final, order, *, diverge=False, boundaries=0):
 def _frame(records, name, seed, setting, order, diverge=False):
     ending = {"status": "diverged" if diverge else "finished", "diverged_step": 3 if diverge else None}
     label = {"setting": name, "order": order, "method": "synthetic_gradients", "seed": seed, "experiment": EXPERIMENT}
+    records = [{"epoch": number} | record for number, record in enumerate(records)]
     return results.run_frame(records, **SUBJECT, **label, **ending, **setting)
 
 
@@ -52,10 +47,10 @@ def _beside_the_source(seed, setting, gradient, order):
     if gradient != "backprop":
         places = np.ndindex(4, 6)
         actual = np.random.default_rng(seed).normal(size=(4, 6))
-        looked = [{"epoch": 0, "step": 100, "row": i, "column": j, "actual": actual[i, j]} for i, j in places]
+        looked = [{"step": 100, "row": i, "column": j, "actual": actual[i, j]} for i, j in places]
         looked = [it | {"synthetic": it["actual"] / 2} for it in looked]
         frames.append(_frame(looked, f"source: {gradient}", seed, setting | {"budget": "source gradients"}, order))
-    guessed = [{"epoch": 0, "step": 100, "digit": it, "label": 7 - it, "predicted": 7} for it in range(2)]
+    guessed = [{"step": 100, "digit": it, "label": 7 - it, "predicted": 7} for it in range(2)]
     frames.append(_frame(guessed, f"source: {gradient}", seed, setting | {"budget": "source predictions"}, order))
     return frames
 
@@ -86,12 +81,9 @@ def fake_seed(seed, *, diverge=()):
         setting |= {"update_probability": probability, "network": "normalised_mlp"}
         frames.append(_run(f"updating with p = {probability:g}", seed, setting, 0.02 / probability, order))
         order += 1
-    pixels = [
-        {"epoch": 0, "step": 0, "digit": it, "row": i, "column": j, "pixel": (i + j) / 4}
-        for it, i, j in np.ndindex(2, 3, 3)
-    ]
+    pixels = [{"step": 0, "digit": it, "row": i, "column": j, "pixel": (i + j) / 4} for it, i, j in np.ndindex(2, 3, 3)]
     frames.append(_frame(pixels, "images", seed, {"budget": "source digits"}, 0))
     for number, (name, added) in enumerate({"backpropagation": None, "linear predictors": 1}.items()):
-        counts = [{"epoch": 0, "step": 0, "depth": it, "chain": it + (added or it), "wait": 2} for it in range(3, 21)]
+        counts = [{"step": 0, "depth": it, "chain": it + (added or it), "wait": 2} for it in range(3, 21)]
         frames.append(_frame(counts, name, seed, {"budget": "critical path"}, number))
     return results.combine(frames)

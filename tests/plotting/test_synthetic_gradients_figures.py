@@ -107,7 +107,7 @@ def test_cosines_of_the_deepest_network_have_a_line_a_boundary(frame):
 
 def test_unlocked_against_epochs_and_against_the_probability(frame):
     left, right = synthetic_gradients.unlocked(frame).axes
-    assert list(lines(left)) == [f"p = {it:g}" for it in PROBABILITIES]
+    assert list(lines(left)) == [f"p = {it:g}" for it in sorted(PROBABILITIES)]
     expected = final_errors(frame)
     wanted = [expected[f"updating with p = {it:g}"] for it in sorted(PROBABILITIES)]
     assert lines(right)["cDNI"].get_ydata() == pytest.approx(wanted)
