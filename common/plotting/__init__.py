@@ -10,4 +10,5 @@ EXPERIMENTS = {
     "02_noisy_gradients": "common.plotting.noisy_gradients",
     "03_optimizers_from_scratch": "common.plotting.optimizers",
     "04_evolution_strategies": "common.plotting.evolution_strategies",
+    "06_synthetic_gradients": "common.plotting.synthetic_gradients",
 }
