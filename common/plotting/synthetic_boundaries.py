@@ -2,6 +2,7 @@
 
 import matplotlib
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from common.plotting import style, subject
 from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, select, spread_note
@@ -29,7 +30,8 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
             series = [Series(label, select(rows, gradient=method), style.group_style(number))]
             draw_curves(axes, series, "epoch", name)
             shown += series
-        axes.set_title(method)
+        with matplotlib.rc_context(style.RC):
+            axes.set_title(method)
     panels[0].set_ylabel("Cosine to the exact gradient")
     style.legend(panels[0], above=max(1, len(names)))
     caption = (
@@ -52,8 +54,9 @@ def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
             with matplotlib.rc_context(style.RC):
                 look = style.group_style(number) | {"markevery": 3}
                 axes.plot(part["depth"], part[name], label=part["setting"].iloc[0], **look)
+                axes.set_title(label)
         axes.set_xlabel("Layers")
-        axes.set_title(label)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     panels[0].set_ylabel("Dependent matrix products")
     panels[0].set_ylim(bottom=0)
     style.legend(panels[0])

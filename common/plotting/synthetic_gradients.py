@@ -6,6 +6,7 @@ or counted beside the runs. Every function takes the frame of `results.read` (in
 and returns a figure.
 """
 
+import matplotlib
 import pandas as pd
 
 from common.plotting import style, subject, tables
@@ -21,7 +22,7 @@ from common.plotting.learning_curves import (
     spread_note,
 )
 from common.plotting.synthetic_boundaries import cosines, critical_path
-from common.plotting.synthetic_source import boundary_gradients, digits, source_loss, weight_gradients
+from common.plotting.synthetic_source import METHOD_STYLES, boundary_gradients, digits, source_loss, weight_gradients
 
 FAMILIES = ("fully connected", "convolutional")
 METHODS = ("no backprop", "backprop", "DNI", "cDNI")
@@ -80,7 +81,7 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
     series = series_by(rows, "update_probability", "p = {:g}")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2)
     draw_curves(panels[0], series, "epoch", f"{part}_error")
-    draw_final(panels[1], [Series("cDNI", rows, style.group_style(3))], "update_probability", "test_error")
+    draw_final(panels[1], [Series("cDNI", rows, METHOD_STYLES["cDNI"])], "update_probability", "test_error")
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis, sorted(rows["update_probability"].unique()))
     panels[1].set_xlabel("Probability p that a module updates at a step")
@@ -134,8 +135,8 @@ def _of(frame: pd.DataFrame, budget: str) -> pd.DataFrame:
 
 def _by_method(rows: pd.DataFrame) -> list[Series]:
     """Make a series of every method that there is, always in the same style."""
-    found = ((name, select(rows, gradient=name), style.group_style(i)) for i, name in enumerate(METHODS))
-    return [Series(name, part, look) for name, part, look in found if len(part)]
+    found = ((name, select(rows, gradient=name)) for name in METHODS)
+    return [Series(name, part, METHOD_STYLES[name]) for name, part in found if len(part)]
 
 
 def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:
@@ -149,7 +150,8 @@ def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:
     for axes, layers in zip(panels, counts, strict=True):
         series = _by_method(select(rows, layers=layers))
         draw_curves(axes, series, "epoch", f"{part}_error")
-        axes.set_title(f"{int(layers)} layers")
+        with matplotlib.rc_context(style.RC):
+            axes.set_title(f"{int(layers)} layers")
         shown += series
     set_error_axis(panels[0], rows, part)
     style.legend(panels[0], above=len(METHODS))

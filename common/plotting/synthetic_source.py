@@ -9,6 +9,10 @@ from common.plotting import style, subject
 from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, select, spread_note
 
 _REGRESSED = "weights regressed"
+# One look a method in all figures.
+METHOD_STYLES = {
+    name: style.group_style(i) for i, name in enumerate(("no backprop", "backprop", "DNI", "cDNI", _REGRESSED))
+}
 
 
 def source_loss(frame: pd.DataFrame) -> style.PaperFigure:
@@ -18,7 +22,7 @@ def source_loss(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no runs of the budget 'source'")
     rows = subject.prepared(rows, several_networks=True)
     groups = rows.groupby(["order", "gradient"])
-    series = [Series(name, part, style.group_style(i)) for i, ((_, name), part) in enumerate(groups)]
+    series = [Series(name, part, METHOD_STYLES[name]) for (_, name), part in groups]
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.5)
     draw_curves(axes, series, "step", "train_loss")
     axes.set_ylabel("Training loss")
@@ -61,13 +65,15 @@ def digits(frame: pd.DataFrame) -> style.PaperFigure:
         _image(axes, select(pixels, digit=number), "pixel", cmap="Greys", vmin=0, vmax=1)
         label = int(of_digit["label"].iloc[0])
         lines = [f"{int(select(of_digit, gradient=name)['predicted'].iloc[0])}" for name in methods]
-        axes.set_title(f"is {label}")
-        axes.set_xlabel("\n".join(lines))
+        with matplotlib.rc_context(style.RC):
+            axes.set_title(f"is {label}")
+            axes.text(0.5, -0.1, "\n".join(lines), transform=axes.transAxes, ha="center", va="top")
         axes.set_xticks([])
         axes.set_yticks([])
         for side in axes.spines.values():
             side.set_visible(False)
-    panels[0].set_ylabel("\n".join(methods), rotation=0, ha="right", va="top", y=-0.1)
+    with matplotlib.rc_context(style.RC):
+        panels[0].text(-0.1, -0.1, "\n".join(methods), transform=panels[0].transAxes, ha="right", va="top")
     caption = (
         f"The first test images of {subject.dataset(frame)} with their labels, and below each what the networks "
         f"take it for after {int(predicted['step'].max())} steps with the source's settings."
@@ -87,7 +93,8 @@ def _gradients(frame: pd.DataFrame, gradient: str, what: str, axes_names: tuple[
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 1.8, 3, sharey=True)
     for axes, name in zip(panels, ("actual", "synthetic", "difference"), strict=True):
         image = _image(axes, rows, name, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes.set_title(name)
+        with matplotlib.rc_context(style.RC):
+            axes.set_title(name)
         axes.set_xlabel(axes_names[0])
     panels[0].set_ylabel(axes_names[1])
     with matplotlib.rc_context(style.RC):

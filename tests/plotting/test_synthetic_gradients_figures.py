@@ -73,8 +73,8 @@ def test_gradients_are_drawn_actual_synthetic_and_apart(frame):
 def test_digits_are_shown_with_their_labels_and_what_they_are_taken_for(frame):
     figure = synthetic_gradients.digits(frame)
     assert [axes.get_title() for axes in figure.axes] == ["is 7", "is 6"]
-    assert [axes.get_xlabel() for axes in figure.axes] == ["\n".join("7777")] * 2
-    assert figure.axes[0].get_ylabel() == "\n".join(SOURCE)
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["\n".join("7777")] * 2
+    assert figure.axes[0].texts[1].get_text() == "\n".join(SOURCE)
 
 
 def test_test_errors_by_depth_and_family(frame):
