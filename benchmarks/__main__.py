@@ -28,6 +28,7 @@ ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
 TEN_GRADIENTS, FULL, WARM = "ten gradients of 128", "refresh from nothing, rank 40", "warm-started refresh, rank 40"
 FACTOR = "Gauss-Newton eigenpairs of 32 examples"
 MOMENTUM_EPOCH, NEWTON_EPOCH = "gradient descent with momentum", "saddle-free Newton, default settings"
+EXACT_MLP, SYNTHETIC = "backpropagation, 4×256", "synthetic gradients, cDNI"
 ROOT = Path(__file__).resolve().parents[1]
 
 # (subject, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
@@ -41,6 +42,7 @@ WEIGHTS_LAYERWISE = [(LAYERWISE, EXACT, None)]
 LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
 LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
 NEWTON = [(NEWTON_EPOCH, MOMENTUM_EPOCH, 2.0)]
+SYNTHETIC_EPOCH = [(SYNTHETIC, EXACT_MLP, 1.5)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
@@ -52,6 +54,7 @@ PROCESSES = [
     ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
     ("quick notebook 04, by papermill", ["-m", "papermill", "notebooks/04_evolution_strategies.ipynb"], 60.0, None),
     ("quick notebook 05, by papermill", ["-m", "papermill", "notebooks/05_low_rank_hessian.ipynb"], 60.0, None),
+    ("quick notebook 06, by papermill", ["-m", "papermill", "notebooks/06_synthetic_gradients.ipynb"], 60.0, None),
 ]
 
 
@@ -146,6 +149,17 @@ def _curvature(arguments: argparse.Namespace) -> None:
     _race(NEWTON, makers, arguments.part, curvature.BATCH, arguments.rounds)
 
 
+def _synthetic(arguments: argparse.Namespace) -> None:
+    from benchmarks import synthetic_gradients as synthetic
+
+    makers = {EXACT_MLP: synthetic.backpropagation, SYNTHETIC: synthetic.synthetic}
+    _race(SYNTHETIC_EPOCH, makers, arguments.examples, synthetic.BATCH, arguments.rounds)
+    print("\ndependent products: longest chain of a step, longest wait of a layer (linear predictors)")
+    print(f"{'layers':>8} {'backpropagation':>22} {'synthetic gradients':>22}")
+    for layers, exact, decoupled, exact_wait, decoupled_wait in synthetic.chains():
+        print(f"{layers:8} {f'{exact}, {exact_wait}':>22} {f'{decoupled}, {decoupled_wait}':>22}")
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
@@ -159,6 +173,7 @@ GROUPS = {
     "logits": _logits,
     "weights": _weights,
     "curvature": _curvature,
+    "synthetic": _synthetic,
     "processes": _processes,
 }
 

@@ -13,6 +13,7 @@ from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator, state_undone
 from common.estimators.logit_gradient import LogitGradient
 from common.estimators.logit_quadrature import ExactLogitGradient
+from common.estimators.synthetic_gradients import SyntheticGradients
 from common.flat import flat
 from common.tasks import Task
 
@@ -200,6 +201,42 @@ class LogitAlignment:
         cosines = estimates @ exact / (np.linalg.norm(estimates, axis=1) * length)
         bias = math.sqrt(max(0.0, squared_bias))
         return {"logit_bias": bias, "logit_variance": float(variance), "logit_cosine": float(cosines.mean())}
+
+
+class BoundaryAlignment:
+    """How synthetic gradients compare with exact ones at each boundary; a diagnostic for `train`.
+
+    The cosine of the angle between what the predictor says and the gradient backpropagated from the loss, as vectors
+    over all activations of the boundary and all examples of one minibatch. What is looked at is not learned from.
+
+    Args:
+        estimator: the one that trains.
+        batch_size: examples in the minibatch, ≥ 1; all training examples where there are fewer.
+
+    Raises:
+        ValueError: `batch_size` below 1.
+    """
+
+    def __init__(self, estimator: SyntheticGradients, batch_size: int):
+        require(batch_size >= 1, "batch_size", "≥ 1", batch_size)
+        self.estimator, self.batch_size = estimator, batch_size
+        self._function = None
+
+    def __call__(self, task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
+        """Return `cosine_boundary_1` and so on, from the input up; NaN while a predictor says zero."""
+        if self._function is None:
+            self._function = tf.function(self._cosines, jit_compile=False, autograph=False)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=[seed, -4_000_000 - epoch])
+        chosen = order[: self.batch_size].numpy()
+        # Negative: no training step has this randomness.
+        number = tf.constant([seed, -4_000_000 - epoch], tf.int64)
+        with state_undone(self.estimator):
+            found = self._function(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), number)
+        return {f"cosine_boundary_{place}": float(value) for place, value in enumerate(found, 1)}
+
+    def _cosines(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        pairs = self.estimator.boundary_gradients(x, y, seed)
+        return [cosine([exact], [synthetic]) for exact, synthetic in pairs]
 
 
 def cosine(first: list[tf.Tensor], second: list[tf.Tensor]) -> tf.Tensor:

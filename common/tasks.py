@@ -62,10 +62,14 @@ class Task(tf.Module):
         Returns:
             (batch, outputs) float32 logits or predictions.
         """
+        self.seed_dropout(seed)
+        return tf.cast(self.network(x, training=self.training_mode), tf.float32)
+
+    def seed_dropout(self, seed: tf.Tensor) -> None:
+        """Set every layer's random state from the seed, as `outputs` does: for whoever runs the layers one by one."""
         for index, generator in enumerate(self._seed_generators):
             state = tf.random.fold_in(tf.cast(seed, tf.int32), index)
             generator.state.assign(tf.bitcast(state, tf.uint32))
-        return tf.cast(self.network(x, training=self.training_mode), tf.float32)
 
     def predictions(self, x: tf.Tensor) -> tf.Tensor:
         """Run the network as evaluation does, without dropout: (batch, ...) to (batch, outputs) float32."""

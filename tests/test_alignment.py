@@ -12,6 +12,7 @@ from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.logit_evolution import LogitEvolution
 from common.estimators.logit_gradient import Likelihood, SmoothedAccuracy
 from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient
+from common.estimators.synthetic_gradients import SyntheticGradients
 
 
 def _linear_task():
@@ -200,6 +201,41 @@ def test_impossible_alignments_are_named(sizes, words):
 def test_an_alignment_of_more_than_there_is_is_named():
     with pytest.raises(ValueError, match="batch_size must be at most the 8 training examples, got 9"):
         _align(Backpropagation(), _linear_task(), _ones_and_zeros(), batch_size=9)
+
+
+def _boundaries(mixing, steps):
+    """Two boundaries, after some steps of training on batches that the alignment does not see."""
+    rng = np.random.default_rng(0)
+    split = Split(rng.normal(size=(64, 5)).astype(np.float32), rng.integers(0, 3, 64).astype(np.int32))
+    task = tasks.classification(models.build("mlp", (5,), 3, seed=0, hidden=(8, 8)))
+    estimator = SyntheticGradients(mixing=mixing, optimizer=keras.optimizers.Adam(0.01))
+    estimator.build(task)
+    estimate = tf.function(estimator.estimate)
+    for step in range(steps):
+        estimate(tf.constant(split.x[:32]), tf.constant(split.y[:32]), tf.constant([0, step], tf.int64))
+    return alignment.BoundaryAlignment(estimator, 32), task, split, estimator
+
+
+def test_boundary_alignment_grows_as_predictors_learn_and_teaches_them_nothing():
+    measure, task, split, estimator = _boundaries(1.0, 100)
+    before = [weight.numpy() for predictor in estimator._predictors for weight in predictor.network.weights]
+    measured = measure(task, split, 0, 1)
+    assert list(measured) == ["cosine_boundary_1", "cosine_boundary_2"]
+    assert all(0.5 < value < 1 for value in measured.values())
+    assert measured == measure(task, split, 0, 1) != measure(task, split, 0, 2)
+    after = [weight.numpy() for predictor in estimator._predictors for weight in predictor.network.weights]
+    for a, b in zip(after, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_boundary_alignment_of_untrained_predictors_is_undefined():
+    measure, task, split, _ = _boundaries(0.0, 0)
+    assert all(math.isnan(value) for value in measure(task, split, 0, 1).values())
+
+
+def test_an_impossible_boundary_alignment_is_named():
+    with pytest.raises(ValueError, match="batch_size must be ≥ 1, got 0"):
+        alignment.BoundaryAlignment(SyntheticGradients(), 0)
 
 
 def _constant_logits(margin):

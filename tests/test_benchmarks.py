@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from benchmarks import baseline, curvature, evolution_logits, evolution_weights, optimizers
+from benchmarks import (
+    baseline,
+    curvature,
+    evolution_logits,
+    evolution_weights,
+    optimizers,
+    synthetic_gradients,
+)
 from benchmarks.timing import Timing, median_ratio, race
 
 
@@ -29,6 +36,14 @@ def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()
     run()
+
+
+def test_synthetic_gradients_train_an_epoch_and_their_chains_are_shorter(monkeypatch):
+    monkeypatch.setattr(synthetic_gradients, "HIDDEN", (4, 4))
+    for make in (synthetic_gradients.backpropagation, synthetic_gradients.synthetic):
+        make(baseline.images(256))()
+    for layers, exact, decoupled, exact_wait, decoupled_wait in synthetic_gradients.chains():
+        assert (exact, decoupled, exact_wait, decoupled_wait) == (2 * layers, layers + 1, 2 * layers - 1, 2)
 
 
 @pytest.mark.parametrize("make", [one for pair in optimizers.PAIRS.values() for one in pair])

@@ -13,7 +13,10 @@ from common.data import Split
         ("lenet5", None, 61_706),
         ("leaky_convnet", None, 86_282),
         ("tiny_convnet", None, 6_670),
+        ("normalised_convnet_3", None, 18_570),
+        ("normalised_convnet_4", None, 34_762),
         ("mlp", (100,), 79_510),
+        ("normalised_mlp", (100, 100), 90_410),
     ],
 )
 def test_parameter_counts_on_mnist(name, hidden, parameters):
@@ -25,7 +28,7 @@ def test_parameter_counts_on_mnist(name, hidden, parameters):
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_outputs_are_logits(name):
     """A softmax would make them positive and of sum one."""
-    network = models.build(name, (28, 28, 1), 10, seed=0, hidden=(8,) if name == "mlp" else None)
+    network = models.build(name, (28, 28, 1), 10, seed=0, hidden=(8,) if name in models.OF_HIDDEN_LAYERS else None)
     logits = np.asarray(network(np.random.default_rng(0).random((16, 28, 28, 1), dtype=np.float32)))
     assert logits.min() < 0
     assert not np.allclose(logits.sum(1), 1)
@@ -90,7 +93,7 @@ def test_loading_a_missing_network_names_the_file(tmp_path):
         ({"precision": "bfloat16"}, r"precision must be .* got 'bfloat16'; did you mean 'mixed_bfloat16'"),
         ({"input_shape": (13,)}, r"takes images \(height, width, channels\), got input shape \(13,\)"),
         ({"name": "mlp"}, "hidden gives the layer sizes of 'mlp'"),
-        ({"hidden": (4,)}, "hidden gives the layer sizes of 'mlp' and of nothing else"),
+        ({"hidden": (4,)}, "hidden gives the layer sizes of 'mlp' and 'normalised_mlp' and of nothing else"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

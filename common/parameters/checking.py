@@ -15,9 +15,17 @@ from common.parameters.fields import Parameters
 from common.parameters.low_rank_hessian import LowRankHessian
 from common.parameters.noisy_gradients import NoisyGradients
 from common.parameters.optimizers_from_scratch import OptimizersFromScratch
+from common.parameters.synthetic_gradients import SyntheticGradients
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
-EXPERIMENTS = (BaselineSGD, NoisyGradients, OptimizersFromScratch, EvolutionStrategies, LowRankHessian)
+EXPERIMENTS = (
+    BaselineSGD,
+    NoisyGradients,
+    OptimizersFromScratch,
+    EvolutionStrategies,
+    LowRankHessian,
+    SyntheticGradients,
+)
 NOTEBOOKS: dict[str, type[Parameters]] = {model.notebook: model for model in EXPERIMENTS}
 
 

@@ -16,4 +16,5 @@ EXPERIMENTS = {
     "03_optimizers_from_scratch": "common.plotting.optimizers",
     "04_evolution_strategies": "common.plotting.evolution_strategies",
     "05_low_rank_hessian": "common.plotting.low_rank_hessian",
+    "06_synthetic_gradients": "common.plotting.synthetic_gradients",
 }

@@ -1,8 +1,10 @@
 """Every gradient estimator, by name: one line more and all the shared tests run over it."""
 
+import keras
 import numpy as np
 
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.last_module import LastModuleOnly
 from common.estimators.layerwise_evolution import LayerwiseEvolution
 from common.estimators.logit_evolution import LogitEvolution
 from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
@@ -14,6 +16,8 @@ from common.estimators.parameter_evolution import ParameterEvolution
 from common.estimators.public_subspace import PublicSubspace
 from common.estimators.saddle_free_newton import SaddleFreeNewton
 from common.estimators.sign_sketch import SignSketch
+from common.estimators.synthetic_gradients import SyntheticGradients
+from common.estimators.weight_regression import WeightRegression
 
 
 def _over_the_air():
@@ -42,5 +46,8 @@ ESTIMATORS = {
     "evolution of a layer at a time": lambda: LayerwiseEvolution((16, 16, 16), 0.02, chunk=8),
     "saddle-free Newton": lambda: SaddleFreeNewton(Backpropagation(), 4, 1.0, hessian_batch=8, refresh_every=2),
     "Newton by conjugate gradients": lambda: NewtonCG(Backpropagation(), 3, 1.0, hessian_batch=8),
+    "synthetic gradients": lambda: SyntheticGradients(boundaries=["pool_1"], optimizer=keras.optimizers.Adam(0.005)),
+    "last module only": lambda: LastModuleOnly(["pool_1"]),
+    "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }

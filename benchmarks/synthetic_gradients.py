@@ -1,0 +1,41 @@
+"""One epoch of a 4×256 network at batch 256: modules with linear predictors that see the label, and backpropagation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from common import models, tasks, training
+from common.data import Split
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.critical_path import critical_path, longest_wait
+from common.estimators.estimator import GradientEstimator
+from common.estimators.synthetic_gradients import SyntheticGradients
+
+BATCH = 256
+HIDDEN = (256,) * 4
+DEPTHS = (3, 4, 5, 6, 10, 20)
+
+
+def backpropagation(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch on exact gradients."""
+    return _loop(data, Backpropagation())
+
+
+def synthetic(data: Split) -> Callable[[], object]:
+    """Return a function that trains one epoch on synthetic gradients, and the predictors with it."""
+    return _loop(data, SyntheticGradients())
+
+
+def chains() -> list[tuple[int, int, int, int, int]]:
+    """Tabulate (layers, longest chain of products: exact, with linear predictors, longest wait: the same two)."""
+    return [
+        (layers, *(count(layers, hidden) for count in (critical_path, longest_wait) for hidden in (None, 0)))
+        for layers in DEPTHS
+    ]
+
+
+def _loop(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
+    task = tasks.classification(models.build("normalised_mlp", (28, 28, 1), 10, seed=0, hidden=HIDDEN))
+    return training.one_epoch(task, estimator, keras.optimizers.Adam(0.001), data, batch_size=BATCH, seed=0)

@@ -1,0 +1,120 @@
+"""Models that predict the gradient of the loss with respect to a layer's activations, from these activations.
+
+ĝ(h) = P_{d+1} φ(P_d ... φ(P_1 h)) with d hidden layers, φ(z) = max(0, batch norm(z)), or, conditioned on the label, the
+same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors and 5×5 convolutions for
+feature maps; the label is a one-hot vector beside the activations, in maps one constant channel a class. P_{d+1} starts
+at zero, so that an untrained predictor moves nothing. It is trained on
+
+    (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
+
+where t_i is the gradient of example i's own loss, B times its share of the mean loss: so targets have the same
+scale for every batch size.
+
+Batch norm sees the statistics of the batch at hand, always: a predictor is used in training only. Keras keeps up its
+moving averages, and nobody uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from common.models import hash_seed
+
+FILTER = 5  # pixels, the side of the convolutions' kernels
+
+
+class Prediction(NamedTuple):
+    """What a predictor says of one batch.
+
+    Attributes:
+        gradient: (batch, *shape) float32, of each example's own loss.
+        tape: from which the predictor's gradients are taken once.
+    """
+
+    gradient: tf.Tensor
+    tape: tf.GradientTape
+
+
+class GradientPredictor(tf.Module):
+    """A predictor of one boundary with the optimizer that trains it.
+
+    Args:
+        shape: of one example's activations, (features,) or (height, width, channels).
+        classes: C ≥ 2, number of labels it is conditioned on; 0: it does not see the label.
+        hidden_layers: d ≥ 0.
+        width: units (or channels) of each.
+        optimizer: whose copy, with a state of its own, trains this predictor.
+        seed: decides the hidden layers' initial weights.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        hidden_layers: int,
+        width: int,
+        optimizer: keras.optimizers.Optimizer,
+        seed: int,
+    ):
+        super().__init__()
+        self._classes = classes
+        body = _body(len(shape) == 3, shape[-1], hidden_layers, width, seed)
+        self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + classes)), *body])
+        self.optimizer = type(optimizer).from_config(optimizer.get_config())
+        self.optimizer.build(self.network.trainable_variables)
+
+    def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
+        """Predict from (batch, *shape) activations and, where it is conditioned, (batch,) labels."""
+        h = self._with_labels(tf.stop_gradient(h), y)
+        with tf.GradientTape() as tape:
+            gradient = self.network(h, training=True)
+        return Prediction(gradient, tape)
+
+    def learn(self, prediction: Prediction, target: tf.Tensor) -> None:
+        """Take one step towards the target, (batch, *shape), through which nothing is differentiated."""
+        error = prediction.gradient - tf.stop_gradient(target)
+        weights = self.network.trainable_variables
+        scale = 2.0 / tf.cast(tf.shape(error)[0], tf.float32)
+        gradients = prediction.tape.gradient(prediction.gradient, weights, output_gradients=scale * error)
+        self.optimizer.apply(gradients, weights)
+
+    @property
+    def products(self) -> float:
+        """Multiplications of matrix products for one example, forward and backward."""
+        kernels = [layer for layer in self.network.layers if hasattr(layer, "kernel")]
+        counts = [_applications(layer) * _size(layer.kernel.shape) for layer in kernels]
+        return 3.0 * sum(counts) - counts[0]  # nobody asks for the gradient at its input
+
+    def _with_labels(self, h: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        if not self._classes:
+            return h
+        labels = tf.one_hot(tf.cast(y, tf.int32), self._classes)
+        if h.shape.rank == 4:
+            labels = tf.tile(labels[:, None, None, :], [1, *h.shape[1:3], 1])
+        return tf.concat([h, labels], -1)
+
+
+def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, seed: int) -> list[layers.Layer]:
+    body: list[layers.Layer] = []
+    for number in range(hidden_layers):
+        start = keras.initializers.GlorotUniform(seed=hash_seed(seed, number))
+        body += [_linear(convolutional, width, start, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+    return [*body, _linear(convolutional, outputs, "zeros", use_bias=True)]
+
+
+def _linear(convolutional: bool, outputs: int, start: keras.Initializer | str, use_bias: bool) -> layers.Layer:
+    how = {"kernel_initializer": start, "use_bias": use_bias, "dtype": "float32"}
+    return layers.Conv2D(outputs, FILTER, padding="same", **how) if convolutional else layers.Dense(outputs, **how)
+
+
+def _applications(layer: layers.Layer) -> int:
+    return _size(layer.output.shape[1:-1])
+
+
+def _size(shape: Sequence[int]) -> int:
+    return int(tf.TensorShape(shape).num_elements())

@@ -1,0 +1,68 @@
+"""An optimizer that leaves alone what has no gradient: for modules that do not update at every step."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="common.optimizers")
+class Resting(keras.optimizers.Optimizer):
+    """Another optimizer, one copy for each variable, of which only those with a gradient act.
+
+    A variable whose gradient is exactly zero rests: neither it nor its state (moments, and the count of updates that
+    corrects their bias) changes, where momentum and Adam would move it on. The learning rate is that of the common
+    step, so that a schedule means the same for variables that rest often and for others. Where no gradient is exactly
+    zero, it does what the other optimizer does.
+
+    Args:
+        inner: any Keras optimizer that treats each variable by itself.
+
+    Raises:
+        ValueError: `inner` clips by the norm of all gradients, or averages or accumulates over steps.
+    """
+
+    def __init__(self, inner: keras.optimizers.Optimizer, **options: Any):
+        # A copy: Keras writes into what it deserializes.
+        inner = keras.optimizers.deserialize(copy.deepcopy(inner)) if isinstance(inner, dict) else inner
+        for name in ("global_clipnorm", "use_ema", "gradient_accumulation_steps"):
+            if getattr(inner, name, None):
+                raise ValueError(f"inner must treat each variable and each step by itself, got {name} set")
+        config = inner.get_config()
+        rate = config["learning_rate"]
+        rate = keras.optimizers.schedules.deserialize(copy.deepcopy(rate)) if isinstance(rate, dict) else rate
+        super().__init__(learning_rate=rate, **options)
+        # Keras counts its optimizers (adam, adam_1, ...): their names would make a resumed run another one.
+        self._inner_config = {key: value for key, value in config.items() if key != "name"}
+        self._serialized = keras.optimizers.serialize(inner) | {"config": self._inner_config}
+        self._make = type(inner).from_config
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Create one copy, with its state, for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._copies = [self._make(self._inner_config | {"learning_rate": self._rate}) for _ in variables]
+        for own, variable in zip(self._copies, variables, strict=True):
+            own.build([variable])
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Apply a variable's own copy, unless the gradient is zero."""
+        own = self._copies[self._get_variable_index(variable)]
+
+        def act() -> tf.Tensor:
+            own.apply([gradient], [variable])
+            return tf.constant(True)
+
+        gradient = tf.convert_to_tensor(gradient)
+        tf.cond(tf.reduce_any(gradient != 0.0), act, lambda: tf.constant(False))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the other optimizer as plain data."""
+        return {"name": self.name, "inner": copy.deepcopy(self._serialized)}
+
+    def _rate(self) -> tf.Tensor:
+        return tf.convert_to_tensor(self.learning_rate)

@@ -1,0 +1,31 @@
+"""Checks that several estimators with state share."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common import models, tasks, training
+from common.data import Dataset, Split
+
+
+def assert_resumes_bit_identically(make, folder, wrap=lambda optimizer: optimizer):
+    """Train two epochs at once, and one and then the other with everything made anew; compare all state."""
+    whole = _train(make, wrap, None, [2])
+    resumed = _train(make, wrap, folder, [1, 2])
+    assert len(whole) == len(resumed) > 20
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _train(make, wrap, folder, ends):
+    rng = np.random.default_rng(0)
+    split = Split(rng.random((40, 6), dtype=np.float32), rng.integers(0, 4, 40).astype(np.int32))
+    dataset = Dataset("noise", "classification", split, Split(split.x[:0], split.y[:0]), split, 4, "abc", "made here")
+    for epochs in ends:
+        task = tasks.classification(models.build("mlp", (6,), 4, seed=0, hidden=(5,)))
+        estimator, optimizer = make(), wrap(keras.optimizers.Adam(0.01))
+        how = {"epochs": epochs, "batch_size": 20, "seed": 0, "checkpoint_dir": folder}
+        assert training.train(task, estimator, optimizer, dataset, **how).status == "finished"
+    parts = [*tf.train.TrackableView(estimator).descendants(), *tf.train.TrackableView(optimizer).descendants()]
+    state = [part for part in parts if isinstance(part, tf.Variable | keras.Variable)]
+    return [tf.convert_to_tensor(part).numpy() for part in state]

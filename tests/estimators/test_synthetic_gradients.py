@@ -1,0 +1,329 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from estimator_checks import assert_resumes_bit_identically
+
+from common import models, tasks, training
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.gradient_predictors import GradientPredictor, Prediction
+from common.estimators.last_module import LastModuleOnly
+from common.estimators.noisy import ConstantNoise, NoisyGradient
+from common.estimators.synthetic_gradients import SyntheticGradients
+from common.optimizers.resting import Resting
+
+SEED = tf.constant([0, 0], tf.int64)
+
+
+def _task(name="mlp", shape=(6,), hidden=(7, 8, 9), classes=4, **options):
+    return tasks.classification(models.build(name, shape, classes, seed=0, hidden=hidden, **options))
+
+
+def _convnet():
+    return _task("mnist_convnet", (10, 10, 1), None)
+
+
+def _batch(task, examples=12, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(examples, *task.network.input_shape[1:])).astype(np.float32)
+    return tf.constant(x), tf.constant(rng.integers(0, task.network.output_shape[-1], examples), tf.int32)
+
+
+def _built(task, **options):
+    estimator = SyntheticGradients(**options)
+    estimator.build(task)
+    return estimator
+
+
+def _exact(task, x, y, seed=SEED):
+    exact = Backpropagation()
+    exact.build(task)
+    return exact.estimate(x, y, seed)
+
+
+def _assert_equal_gradients(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+class _Oracle(GradientPredictor):
+    """Says the exact gradient: it runs the modules above for itself."""
+
+    def __init__(self, task, above):
+        tf.Module.__init__(self)
+        self._task, self._above = task, above
+
+    def predict(self, h, y):
+        with tf.GradientTape() as tape:
+            tape.watch(h)
+            outputs = h
+            for module in self._above:
+                for layer in module.layers:
+                    outputs = layer(outputs, training=True)
+            loss = self._task.loss(y, outputs)
+        return Prediction(h.shape[0] * tape.gradient(loss, h), tape)
+
+    def learn(self, prediction, target):
+        np.testing.assert_allclose(prediction.gradient, target, atol=1e-5)
+
+
+def test_with_an_oracle_every_module_has_its_exact_gradient():
+    task = _task()
+    estimator = _built(task)
+    estimator._predictors = [_Oracle(task, estimator._modules[number + 1 :]) for number in range(3)]
+    x, y = _batch(task)
+    found, expected = estimator.estimate(x, y, SEED), _exact(task, x, y)
+    _assert_equal_gradients(found.gradients, expected.gradients)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [_task, _convnet])
+def test_all_true_gradient_is_backpropagation(make):
+    task = make()
+    estimator = _built(task, mixing=1.0)
+    for step in range(2):
+        x, y = _batch(task, seed=step)
+        seed = tf.constant([0, step], tf.int64)  # the convnet's dropout mask is the same, too
+        _assert_equal_gradients(estimator.estimate(x, y, seed).gradients, _exact(task, x, y, seed).gradients)
+
+
+def test_mixing_weighs_returns_as_td_lambda_does():
+    """u_1 = (1-λ) ĝ_1 + λ J_2ᵀ u_2, u_2 = (1-λ) ĝ_2 + λ J_3ᵀ(∂L/∂h_3), with constants for ĝ."""
+    task = _task(hidden=(5, 6))
+    estimator = _built(task, mixing=0.3)
+    for predictor, value in zip(estimator._predictors, (0.7, -0.4), strict=True):
+        predictor.network.layers[-1].bias.assign(tf.fill([predictor.network.output_shape[-1]], value))
+    x, y = _batch(task)
+    found = estimator.estimate(x, y, SEED).gradients
+    modules, h = estimator._modules, [x]
+    with tf.GradientTape(persistent=True) as tape:
+        for module in modules:
+            h.append(module.layers[-1](module.layers[0](h[-1]) if len(module.layers) == 2 else h[-1]))
+        loss = task.loss(y, h[3])
+    true = [tape.gradient(loss, h[number]) for number in (1, 2)]
+    u2 = 0.7 * tf.fill(h[2].shape, -0.4 / 12) + 0.3 * true[1]
+    u1 = 0.7 * tf.fill(h[1].shape, 0.7 / 12) + 0.3 * tape.gradient(h[2], h[1], output_gradients=u2)
+    expected = tape.gradient(h[1], modules[0].weights, output_gradients=u1)
+    expected += tape.gradient(h[2], modules[1].weights, output_gradients=u2)
+    _assert_equal_gradients(found[:4], expected)
+
+
+@pytest.mark.parametrize("make", [_task, _convnet])
+def test_untrained_predictors_move_the_last_module_alone(make):
+    task = make()
+    x, y = _batch(task)
+    found = _built(task).estimate(x, y, SEED).gradients
+    assert all(np.all(part == 0) for part in found[:-2])
+    _assert_equal_gradients(found[-2:], _exact(task, x, y).gradients[-2:])
+
+
+def test_training_a_predictor_leaves_this_step_s_gradients_unchanged():
+    """With rate zero and with a rate that changes the predictors a lot, the same estimate."""
+    found = []
+    for rate in (0.0, 10.0):
+        task = _task()
+        estimator = _built(task, mixing=0.5, hidden_layers=1, width=5, optimizer=keras.optimizers.SGD(rate))
+        x, y = _batch(task)
+        found.append(estimator.estimate(x, y, SEED).gradients)
+        moved = np.abs(estimator._predictors[0].network.layers[-1].bias.numpy()).max()
+        assert (moved > 0) == (rate > 0)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_predictor_learns_from_what_the_module_above_gives_below():
+    """The first step of gradient descent, by hand: b ← 2 η mean_i t_i and W ← 2 η mean_i h_i t_iᵀ."""
+    task = _task(hidden=(5,))
+    estimator = _built(task, labels=False, hidden_layers=0, optimizer=keras.optimizers.SGD(0.1))
+    x, y = _batch(task)
+    estimator.estimate(x, y, SEED)
+    h = tf.nn.relu(x @ task.weights[0] + task.weights[1])
+    errors = tf.nn.softmax(h @ task.weights[2] + task.weights[3]) - tf.one_hot(y, 4)
+    target = errors @ tf.transpose(tf.convert_to_tensor(task.weights[2]))
+    kernel, bias = estimator._predictors[0].network.get_weights()
+    np.testing.assert_allclose(bias, 0.2 * np.mean(target, 0), atol=1e-6)
+    np.testing.assert_allclose(kernel, 0.2 * np.transpose(h) @ target.numpy() / 12, atol=1e-6)
+
+
+def test_a_linear_predictor_of_a_linear_network_finds_the_analytic_gradient():
+    """Targets linear in the activations: t = 2 (W h + b - A h) W, exactly what a linear predictor can say."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(3, use_bias=False), keras.layers.Dense(1)]
+    task = tasks.regression(keras.Sequential([keras.Input((3,)), *layers]))
+    estimator = _built(task, labels=False, hidden_layers=0, optimizer=keras.optimizers.Adam(0.03))
+    estimate = tf.function(estimator.estimate)
+    wanted = np.array([[0.5], [-1.0], [0.3]], np.float32)
+    for step in range(600):
+        x = tf.random.stateless_normal([64, 3], [step, 0])
+        estimate(x, layers[0](x) @ wanted, SEED)
+    kernel, bias = (weight.numpy() for weight in layers[1].weights)
+    found, offset = estimator._predictors[0].network.get_weights()
+    np.testing.assert_allclose(found, 2 * (kernel - wanted) @ kernel.T, atol=2e-3)
+    np.testing.assert_allclose(offset, 2 * bias * kernel[:, 0], atol=2e-3)
+
+
+@pytest.mark.parametrize(("step", "trains"), [(0, True), (1, False), (2, False), (3, True)])
+def test_predictors_are_trained_every_k_th_step_only(step, trains):
+    task = _task()
+    estimator = _built(task, synth_step=3)
+    tf.function(estimator.estimate)(*_batch(task), tf.constant([0, step], tf.int64))
+    assert [int(predictor.optimizer.iterations) for predictor in estimator._predictors] == [int(trains)] * 3
+
+
+def test_each_module_updates_with_its_probability_and_by_itself():
+    task = _task(hidden=(5, 5))
+    estimator = _built(task, update_probability=0.3, hidden_layers=1, width=4)
+    for predictor in estimator._predictors:
+        predictor.network.layers[-1].bias.assign(tf.ones([5]))
+    estimate = tf.function(estimator.estimate)
+    x, y = _batch(task)
+    acted = []
+    for step in range(200):
+        gradients = estimate(x, y, tf.constant([0, step], tf.int64)).gradients
+        acted.append([bool(np.any(gradients[2 * module])) for module in range(3)])
+    shares = np.mean(acted, 0)
+    np.testing.assert_allclose(shares, 0.3, atol=4 * np.sqrt(0.21 / 200))
+    assert abs(np.corrcoef(np.transpose(acted))[0, 1]) < 0.3
+    # A predictor is trained where the module above it has run, and nowhere else.
+    trained = [int(predictor.optimizer.iterations) for predictor in estimator._predictors]
+    assert trained == list(np.sum(acted, 0)[1:])
+
+
+def test_a_resting_module_keeps_its_weights_under_adam(tmp_path):
+    task = _task(hidden=(5, 5))
+    estimator = _built(task, update_probability=0.5)
+    step = tf.function(training.one_step(task, estimator, Resting(keras.optimizers.Adam(0.01))))
+    x, y = _batch(task)
+    moved = []
+    for number in range(20):
+        before = [weight.numpy() for weight in task.weights]
+        step(x, y, tf.constant([0, number], tf.int64))
+        moved.append([not np.array_equal(a, b) for a, b in zip(before, task.weights, strict=True)])
+    draws = [np.any(one) for one in np.transpose(moved)]
+    assert all(draws)
+    for kernel, bias in ((0, 1), (2, 3), (4, 5)):
+        assert [one[kernel] for one in moved] == [one[bias] for one in moved]
+        assert 2 < np.sum(moved, 0)[kernel] < 18
+
+
+def test_predictors_see_the_label_or_do_not():
+    task = _task()
+    for labels in (True, False):
+        estimator = _built(task, labels=labels, hidden_layers=0)
+        predictor = estimator._predictors[0]
+        kernel = predictor.network.layers[-1].kernel
+        kernel.assign(tf.random.stateless_normal(kernel.shape, [0, 0]))
+        h = tf.ones([2, 7])
+        first, second = predictor.predict(h, tf.constant([0, 1])).gradient
+        assert np.allclose(first, second) != labels
+        assert kernel.shape[0] == 7 + 4 * labels
+
+
+def test_predictors_of_maps_are_convolutions_with_a_constant_channel_a_class():
+    task = _convnet()
+    estimator = _built(task, hidden_layers=1, width=3)
+    hidden, last = estimator._predictors[0].network.layers[0], estimator._predictors[0].network.layers[-1]
+    assert hidden.kernel.shape == (5, 5, 32 + 4, 3)
+    assert last.kernel.shape == (5, 5, 3, 32)
+    assert estimator._predictors[0].predict(tf.zeros([2, 4, 4, 32]), tf.constant([1, 2])).gradient.shape == (
+        2,
+        4,
+        4,
+        32,
+    )
+
+
+def test_a_resumed_run_is_bit_identical(tmp_path):
+    """With a hidden layer and its batch norm, a schedule, and modules and predictors that rest."""
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 100))
+    options = {"hidden_layers": 1, "width": 4, "synth_step": 2, "update_probability": 0.5, "optimizer": optimizer}
+    assert_resumes_bit_identically(lambda: SyntheticGradients(**options), tmp_path, Resting)
+
+
+def test_works_under_noise():
+    task = _task()
+    x, y = _batch(task)
+    inner = SyntheticGradients(mixing=0.5)
+    noisy = NoisyGradient(inner, ConstantNoise(1e-3))
+    noisy.build(task)
+    found = noisy.estimate(x, y, SEED).gradients
+    clean = _built(task, mixing=0.5).estimate(x, y, SEED).gradients
+    spread = np.std(np.concatenate([np.ravel(a - b) for a, b in zip(found, clean, strict=True)]))
+    assert spread == pytest.approx(1e-3, rel=0.2)
+    assert int(inner._predictors[0].optimizer.iterations) == 1
+
+
+def test_batch_norm_in_the_network():
+    layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Dense(4)]
+    task = tasks.classification(keras.Sequential([keras.Input((6,)), *layers]))
+    x, y = _batch(task)
+    found = _built(task, mixing=1.0).estimate(x, y, SEED).gradients
+    assert float(layers[1].moving_mean[0]) != 0
+    _assert_equal_gradients(found, _exact(task, x, y).gradients)
+
+
+def test_boundary_gradients_compare_and_train_nothing():
+    task = _task()
+    estimator = _built(task)
+    x, y = _batch(task)
+    found = estimator.boundary_gradients(x, y, SEED)
+    assert [tuple(part.shape) for part, _ in found] == [(12, 7), (12, 8), (12, 9)]
+    with tf.GradientTape() as tape:
+        h = tf.nn.relu(x @ task.weights[0] + task.weights[1])
+        tape.watch(h)
+        later = tf.nn.relu(h @ task.weights[2] + task.weights[3])
+        later = tf.nn.relu(later @ task.weights[4] + task.weights[5])
+        loss = task.loss(y, later @ task.weights[6] + task.weights[7])
+    np.testing.assert_allclose(found[0][0], tape.gradient(loss, h), atol=1e-7)
+    assert all(np.all(synthetic == 0) for _, synthetic in found)
+    assert int(estimator._predictors[0].optimizer.iterations) == 0
+
+
+def test_cost_counts_the_predictors_products():
+    linear = _built(_task(hidden=(8, 8)), labels=False, hidden_layers=0)
+    network = 6 * 8 + 8 * 8 + 8 * 4
+    assert linear.cost == pytest.approx(1 + 2 * 2 * 64 / (3 * network))
+    deep = _built(_task(hidden=(8, 8)), hidden_layers=1, width=5)
+    one = 2 * (8 + 4) * 5 + 3 * 5 * 8
+    assert deep.cost == pytest.approx(1 + 2 * one / (3 * network))
+
+
+def test_no_backpropagation_is_the_last_module_s_gradient():
+    task = _convnet()
+    x, y = _batch(task)
+    estimator = LastModuleOnly()
+    estimator.build(task)
+    found, expected = estimator.estimate(x, y, SEED).gradients, _exact(task, x, y).gradients
+    assert all(np.all(part == 0) for part in found[:-2])
+    _assert_equal_gradients(found[-2:], expected[-2:])
+    assert 1 / 3 < estimator.cost < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mixing": 1.5}, r"mixing must be in \[0, 1\], got 1.5"),
+        ({"hidden_layers": 3}, "hidden_layers must be 0, 1 or 2, got 3"),
+        ({"width": 0}, "width must be ≥ 1, got 0"),
+        ({"synth_step": 0}, "synth_step must be ≥ 1, got 0"),
+        ({"update_probability": 0.0}, r"update_probability must be in \(0, 1\], got 0.0"),
+        ({"update_probability": 0.5, "mixing": 0.1}, "mixing must be 0 where update_probability is below 1"),
+    ],
+)
+def test_impossible_settings_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        SyntheticGradients(**options)
+
+
+def test_labels_where_there_are_none_are_refused():
+    task = tasks.regression(models.build("mlp", (3,), 1, seed=0, hidden=(4,)))
+    with pytest.raises(
+        ValueError, match="labels=True needs a task with class labels, got one whose metric is 'mean_sq"
+    ):
+        _built(task)
+
+
+def test_a_boundary_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="got 'densee_1'; did you mean 'dense_1'"):
+        _built(_task(), boundaries=["densee_1"])

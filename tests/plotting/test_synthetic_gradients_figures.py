@@ -1,0 +1,161 @@
+import math
+
+import numpy as np
+import pytest
+from conftest import origin
+from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed
+
+from common import results
+from common.plotting import redrawing, style, synthetic_gradients
+from common.plotting.learning_curves import NothingToDraw
+
+FIGURES = synthetic_gradients.FIGURES
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    """The frames of two complete seeds."""
+    return [fake_seed(0), fake_seed(1)]
+
+
+@pytest.fixture
+def frame(seeds):
+    return results.combine(seeds)
+
+
+def lines(axes):
+    """The lines of a panel by their name in the legend, error bars' among them."""
+    handles, labels = axes.get_legend_handles_labels()
+    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
+
+
+def final_errors(frame, value="test_metric"):
+    """Mean over the seeds of each setting's last error, per cent."""
+    rows = results.last_rows(frame)
+    return 100 * (1 - rows.groupby("setting")[value].mean())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_within_its_page_and_has_a_caption(frame, name):
+    frame.attrs["missing"] = ["seed2.parquet"]
+    figure = FIGURES[name](frame)
+    assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
+    assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
+    assert "MNIST" in figure.caption or name == "06_synthetic_critical_path"
+    figure._repr_png_()
+
+
+def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
+    results.write(seeds[0], tmp_path / "results" / EXPERIMENT / "seed0.parquet", origin(0))
+    folders = tmp_path / "results", tmp_path / "figures"
+    redrawing.redraw(EXPERIMENT, *folders, figures=FIGURES, tabulate=synthetic_gradients.TABLES)
+    wrote = {f"{name}{ending}" for name in FIGURES for ending in (".pdf", ".png", ".txt")}
+    wrote |= {f"{name}.tex" for name in synthetic_gradients.TABLES}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
+
+
+def test_the_source_s_losses_have_a_line_a_method(frame):
+    found = lines(synthetic_gradients.source_loss(frame).axes[0])
+    assert list(found) == list(SOURCE)
+    assert found["cDNI"].get_xdata()[-1] == 5 * 215
+
+
+def test_gradients_are_drawn_actual_synthetic_and_apart(frame):
+    figure = synthetic_gradients.weight_gradients(frame)
+    actual, synthetic, difference = (axes.images[0].get_array() for axes in figure.axes[:3])
+    assert actual.shape == (4, 6)
+    np.testing.assert_allclose(actual, np.random.default_rng(0).normal(size=(4, 6)))
+    np.testing.assert_allclose(synthetic, actual / 2)
+    np.testing.assert_allclose(difference, actual / 2)
+    assert {axes.images[0].get_clim() for axes in figure.axes[:3]} == {(-np.abs(actual).max(), np.abs(actual).max())}
+
+
+def test_digits_are_shown_with_their_labels_and_what_they_are_taken_for(frame):
+    figure = synthetic_gradients.digits(frame)
+    assert [axes.get_title() for axes in figure.axes] == ["is 7", "is 6"]
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["\n".join("7777")] * 2
+    assert figure.axes[0].texts[1].get_text() == "\n".join(SOURCE)
+
+
+def test_test_errors_by_depth_and_family(frame):
+    expected = final_errors(frame)
+    for axes, (family, counts) in zip(synthetic_gradients.depths(frame).axes, LAYERS.items(), strict=True):
+        assert list(lines(axes)) == list(METHODS)
+        for method, line in lines(axes).items():
+            assert line.get_xdata() == pytest.approx(counts)
+            names = [f"{layers} layers, {family}, {method}" for layers in counts]
+            assert line.get_ydata() == pytest.approx(expected[names].to_numpy())
+
+
+@pytest.mark.parametrize(("make", "family"), [("curves", "fully connected"), ("convolutional_curves", "convolutional")])
+def test_curves_have_a_panel_a_depth(frame, make, family):
+    panels = getattr(synthetic_gradients, make)(frame).axes
+    assert [axes.get_title() for axes in panels] == [f"{layers} layers" for layers in LAYERS[family]]
+    expected = final_errors(frame, "validation_metric")
+    for layers, axes in zip(LAYERS[family], panels, strict=True):
+        assert list(lines(axes)) == list(METHODS)
+        wanted = expected[f"{layers} layers, {family}, cDNI"]
+        assert lines(axes)["cDNI"].get_ydata()[-1] == pytest.approx(wanted)
+
+
+def test_cosines_of_the_deepest_network_have_a_line_a_boundary(frame):
+    left, right = synthetic_gradients.cosines(frame).axes
+    assert (left.get_title(), right.get_title()) == ("DNI", "cDNI")
+    assert list(lines(left)) == [f"boundary {it}" for it in range(1, 6)]
+    assert lines(right)["boundary 5"].get_ydata()[-1] == pytest.approx(0.35)
+
+
+def test_unlocked_against_epochs_and_against_the_probability(frame):
+    left, right = synthetic_gradients.unlocked(frame).axes
+    assert list(lines(left)) == [f"p = {it:g}" for it in sorted(PROBABILITIES)]
+    expected = final_errors(frame)
+    wanted = [expected[f"updating with p = {it:g}"] for it in sorted(PROBABILITIES)]
+    assert lines(right)["cDNI"].get_ydata() == pytest.approx(wanted)
+
+
+def test_the_counts_are_drawn_once_whatever_the_seeds(frame):
+    chain, wait = synthetic_gradients.critical_path(frame).axes
+    assert lines(chain)["backpropagation"].get_xydata()[-1] == pytest.approx([20, 40])
+    assert lines(chain)["linear predictors"].get_xydata()[0] == pytest.approx([3, 4])
+    assert len(lines(wait)["linear predictors"].get_xdata()) == 18
+
+
+def test_table_has_every_run(frame):
+    table = synthetic_gradients.table(frame)
+    runs = frame[frame["budget"].isin(synthetic_gradients.BUDGETS)]
+    assert list(table["Setting"]) == list(runs.drop_duplicates("order").sort_values("order")["setting"])
+    row = table[table["Setting"] == "4 layers, fully connected, cDNI"].iloc[0]
+    values = 100 * (1 - results.last_rows(runs).query("setting == @row.Setting")["test_metric"])
+    assert row["Test error (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
+    assert (row["Seeds"], row["Diverged"], row["Updates"]) == (2, 0, "1075 ± 0")
+
+
+def test_diverged_runs_are_counted_and_in_no_mean(seeds):
+    frame = results.combine([seeds[0], fake_seed(1, diverge=("source: backprop", "6 layers, fully connected, DNI"))])
+    for make in (synthetic_gradients.source_loss, synthetic_gradients.curves, synthetic_gradients.depths):
+        assert "1 diverged run (cross) is in no mean" in make(frame).caption
+    assert synthetic_gradients.table(frame)["Diverged"].sum() == 2
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_the_results_lack_is_left_out_and_named(seeds, name):
+    with pytest.raises(NothingToDraw, match="the results hold no"):
+        FIGURES[name](seeds[0].assign(budget="another"))
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "06_synthetic_critical_path"])
+def test_mixed_data_sets_are_refused(seeds, name):
+    mixed = results.combine([seeds[0], seeds[1].assign(dataset="digits", seed=0)])
+    with pytest.raises(ValueError, match=r"several values of dataset \(mnist, digits\)"):
+        FIGURES[name](mixed)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_of_which_every_run_diverged_are_drawn_or_left_out(frame, name):
+    measures = [it for it in frame if it.endswith(("_metric", "_loss")) or it.startswith("cosine_")]
+    measures += ["actual", "synthetic"]
+    lost = frame.assign(status="diverged", diverged_step=1, **dict.fromkeys(measures, math.nan))
+    try:
+        FIGURES[name](lost)._repr_png_()
+    except NothingToDraw:
+        assert name in ("06_synthetic_source_weights", "06_synthetic_source_boundary", "06_synthetic_cosines")
