@@ -159,11 +159,6 @@ class DirectionSource:
         """How many entries the factors of one direction have, over all kernels and biases."""
         return sum(sum(self._widths(shape)) for shape in shapes)
 
-    def products(self, shape: KernelShape) -> int:
-        """How many multiplications the response of one direction to one input takes."""
-        kernel_parts = self._widths(shape)[:-1] if shape.biased else self._widths(shape)
-        return sum(kernel_parts)
-
     def codes(self, shape: KernelShape, pairs: int, seed: tf.Tensor) -> list[tf.Tensor]:
         """Draw which rows: for each factor (pairs, rows) int32, in whose row k nothing depends on `pairs`.
 

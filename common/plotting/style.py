@@ -40,9 +40,9 @@ GRAY = "#777777"
 LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
 DASHED = LINE_STYLES[1]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# The order in which groups get their colors: well apart for the first few.
 # A single value of the material that this project reproduces.
 SOURCE_LOOK = {"marker": "D", "markersize": 6, "markerfacecolor": "none", "color": GRAY, "linestyle": "none"}
+# The order in which groups get their colors: well apart for the first few.
 _COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
 
 RC = {

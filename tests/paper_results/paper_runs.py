@@ -26,3 +26,22 @@ def readme_section(title: str) -> str:
 def shown(section: str) -> list[str]:
     """Every "a ± b" of a section of README."""
     return re.findall(r"\d+\.\d+ ± \d+\.\d+", readme_section(section))
+
+
+def accuracy(frame: pd.DataFrame, setting: str) -> pd.Series:
+    """The summary over the seeds of a setting's last rows, none of which diverged."""
+    rows = results.summarize(frame, ["setting"]).set_index("setting").loc[setting]
+    assert rows["diverged"] == 0
+    return rows
+
+
+def assert_readme_rows(section: str, groups: str, tables: list[pd.DataFrame]) -> None:
+    """README's rows of these groups, "full|sweep", show each setting as the tables do, and nothing else has a "±"."""
+    columns = ["Validation accuracy (%)", "Test accuracy (%)"]
+    known = {row["Setting"]: list(row[columns]) for table in tables for _, row in table.iterrows()}
+    lines = readme_section(section).splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if re.match(rf"\| ({groups}) \|", line)]
+    assert len(rows) >= 8
+    for _, _, setting, *values in rows:
+        assert values == known[setting], setting
+    assert len(shown(section)) == sum("±" in value for row in rows for value in row)
