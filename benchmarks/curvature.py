@@ -15,7 +15,6 @@ from common.curvature.operators import HessianOperator
 from common.data import Split
 from common.draws import standard_normal
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.damping import TiedDamping
 from common.estimators.estimator import GradientEstimator
 from common.estimators.saddle_free_newton import SaddleFreeNewton
 
@@ -76,7 +75,7 @@ def plain_epoch(data: Split) -> Callable[[], object]:
 
 def newton_epoch(data: Split) -> Callable[[], object]:
     """Return a function that trains one epoch of saddle-free Newton with its default settings."""
-    return _epoch(data, SaddleFreeNewton(Backpropagation(), damping=TiedDamping(1.0)))
+    return _epoch(data, SaddleFreeNewton(Backpropagation()))
 
 
 def _epoch(data: Split, estimator: GradientEstimator) -> Callable[[], object]:

@@ -36,6 +36,10 @@ class Eigenpairs(NamedTuple):
     values: tf.Tensor
     vectors: tf.Tensor
 
+    def product(self, columns: tf.Tensor) -> tf.Tensor:
+        """Return U Λ Uᵀ X for the columns of X, (P, k)."""
+        return tf.matmul(self.vectors, self.values[:, None] * tf.matmul(self.vectors, columns, transpose_a=True))
+
 
 class Iterated(NamedTuple):
     """What `subspace_iteration` found, and the columns, (P, k) float32, from which to go on."""

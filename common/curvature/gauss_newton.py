@@ -48,9 +48,18 @@ def gauss_newton_factor(task: Task, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor 
 
 
 def gauss_newton_eigenpairs(
-    task: Task, x: tf.Tensor, y: tf.Tensor, rank: int, seed: tf.Tensor | None = None
+    task: Task,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    rank: int,
+    seed: tf.Tensor | None = None,
+    *,
+    weight: float | tf.Tensor = 1.0,
+    plus: Eigenpairs | None = None,
 ) -> Eigenpairs:
     """Return the largest eigenvalues of the Gauss-Newton matrix and their eigenvectors, exactly; see the module.
+
+    With `plus`, those of weight · G + U Λ Uᵀ, such as a running average's: the rows of √Λ Uᵀ join those of √weight F.
 
     Args:
         task: network and loss, convex in the outputs.
@@ -58,6 +67,8 @@ def gauss_newton_eigenpairs(
         y: (b,) labels or (b, 1) targets.
         rank: how many, 1 to b·c. Beyond the matrix' rank, value and vector are zero.
         seed: (2,) int64, decides the dropout mask; None: zeros.
+        weight: of G, > 0.
+        plus: U and Λ ≥ 0.
 
     Raises:
         ValueError: a rank out of range.
@@ -65,6 +76,9 @@ def gauss_newton_eigenpairs(
     factor = gauss_newton_factor(task, x, y, seed)
     most = min(factor.shape)
     require(1 <= rank <= most, "rank", f"from 1 to {most}, all that {x.shape[0]} examples can tell", rank)
+    factor *= tf.sqrt(tf.cast(weight, tf.float32))
+    if plus is not None:
+        factor = tf.concat([factor, tf.transpose(plus.vectors * tf.sqrt(plus.values))], 0)
     values, vectors = symmetric_eigh(tf.matmul(factor, factor, transpose_b=True))
     values, vectors = values[:rank], vectors[:, :rank]
     # What is left of rounding has no direction: dividing by its root would make one up.

@@ -11,9 +11,17 @@ span U, the step is gradient descent's at rate α/γ.
 The eigenpairs are computed anew every few steps, from another minibatch. They start from random vectors and then from
 what the last time left (see `common.curvature.eigensolvers`), so that a refresh is one pass over r + 4 columns.
 
-Deviations from the paper: warm starts, and eigenpairs kept for several steps; it computes them anew at each step from
-fresh random vectors. The damping may follow |λ_r|. L2 regularisation is not the damping: it adds λw to the gradient
-and λ to every eigenvalue, and is off by default.
+A few examples tell little: most of them are soon classified with certainty and have no curvature. So the eigenpairs are
+those of a running average, of which rank r is kept (averaging Hessians: arXiv 2204.09266),
+
+    A ← β U Λ Uᵀ + (1 - β) H        β = min(averaging, n / (n + 1)) at the n-th refresh after the first: a mean at first
+
+and refreshes come often while curvature changes fast: it grows fiftyfold and falls again within the first hundred
+steps. At step t they are t / 8 steps apart, not less than `first_interval` and not more than `refresh_every`.
+
+Deviations from the paper: warm starts, the average, and eigenpairs kept for several steps; it computes them anew at
+each step from fresh random vectors. The damping may follow |λ_r|. L2 regularisation is not the damping: it adds λw to
+the gradient and λ to every eigenvalue, and is off by default.
 """
 
 from __future__ import annotations
@@ -34,7 +42,7 @@ from common.curvature.eigensolvers import (
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import PRODUCT_COST, HessianOperator
 from common.draws import standard_normal
-from common.estimators.damping import Damping, as_damping
+from common.estimators.damping import Damping, TiedDamping, as_damping
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.line_search import ArmijoLineSearch
 from common.flat import flat, unflat
@@ -42,6 +50,8 @@ from common.tasks import Task
 
 CURVATURE_STREAM = 4_000_004  # folded into the seed: apart from dropout, noise and channels
 CURVATURES = ("hessian", "gauss_newton")
+DAMPING = TiedDamping(floor=0.4)
+INTERVAL_SHARE = 8  # intervals grow with the step, to this part of it
 BACKWARD_COST = 2 / 3  # of a gradient: two of its three products with the weights of a layer
 
 
@@ -49,15 +59,19 @@ class SaddleFreeNewton(GradientEstimator):
     """Another estimator's gradient, divided by the absolute curvature where that is known and by γ elsewhere.
 
     Its state: `eigenvectors` (P, r) and `eigenvalues` (r,), the basis (P, r + oversampling) from which the next refresh
-    starts, and `age`, the steps since the last one.
+    starts, `age`, the steps since the last one, and how many `steps` and `refreshes` there were.
 
     Args:
         inner: any estimator.
         rank: r, from 1 to P; for "gauss_newton" at most hessian_batch × outputs.
-        damping: γ > 0, or a `Damping` such as `TiedDamping(floor=1.0)`: max(|λ_r|, 1).
+        damping: γ > 0, or a `Damping` such as `TiedDamping(floor=0.4)`: max(|λ_r|, 0.4).
         hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, which they do not exceed.
-        refresh_every: steps, ≥ 1, for which eigenpairs are kept. An epoch's smaller last batch puts a refresh off.
+        refresh_every: steps, ≥ 1, for which eigenpairs are kept, in the end. An epoch's smaller last batch puts a
+            refresh off.
         curvature: "hessian", indefinite, by products; or "gauss_newton", semidefinite, exactly, without a start.
+        averaging: β, from 0 to below 1: how much of the running average stays at a refresh; 0: each minibatch's own
+            eigenpairs.
+        first_interval: steps, ≥ 1, for which eigenpairs are kept at first, if refresh_every is larger.
         oversampling: columns beyond r, ≥ 0; "hessian" only, like the next four.
         power_iterations: passes beyond two that start from random vectors, ≥ 0.
         warm_start: start from the last basis; else from random vectors at each refresh, with two passes or more.
@@ -76,12 +90,14 @@ class SaddleFreeNewton(GradientEstimator):
     def __init__(
         self,
         inner: GradientEstimator,
-        rank: int = 20,
-        damping: Damping | float = 1.0,
-        hessian_batch: int = 64,
+        rank: int = 10,
+        damping: Damping | float = DAMPING,
+        hessian_batch: int = 16,
         refresh_every: int = 50,
         curvature: str = "hessian",
         *,
+        averaging: float = 0.9,
+        first_interval: int = 10,
         oversampling: int = OVERSAMPLING,
         power_iterations: int = 1,
         warm_start: bool = True,
@@ -94,6 +110,8 @@ class SaddleFreeNewton(GradientEstimator):
         require(rank >= 1, "rank", "≥ 1", rank)
         require(hessian_batch >= 1, "hessian_batch", "≥ 1", hessian_batch)
         require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
+        require(first_interval >= 1, "first_interval", "≥ 1", first_interval)
+        require(0 <= averaging < 1, "averaging", "from 0 to below 1", averaging)
         require(curvature in CURVATURES, "curvature", f"one of {list(CURVATURES)}", curvature)
         require(power_iterations >= 0, "power_iterations", "≥ 0", power_iterations)
         require(0 <= l2 < math.inf, "l2", "≥ 0 and finite", l2)
@@ -103,6 +121,7 @@ class SaddleFreeNewton(GradientEstimator):
         require(divisor, "sub_batches", allowed, sub_batches)
         self.inner, self.rank, self.damping = inner, rank, as_damping(damping)
         self.hessian_batch, self.refresh_every, self.curvature = hessian_batch, refresh_every, curvature
+        self.averaging, self.first_interval = averaging, first_interval
         self.oversampling, self.power_iterations, self.warm_start = oversampling, power_iterations, warm_start
         self.fresh_vectors, self.sub_batches, self.l2, self.line_search = fresh_vectors, sub_batches, l2, line_search
         self._batch: int | None = None
@@ -118,7 +137,7 @@ class SaddleFreeNewton(GradientEstimator):
         self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
         self.eigenvectors = tf.Variable(tf.zeros([size, self.rank]), trainable=False)
         self.basis = tf.Variable(tf.zeros([size, columns]), trainable=False)
-        self.age = tf.Variable(-1, dtype=tf.int64, trainable=False)  # none yet
+        self.age, self.steps, self.refreshes = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(3))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate, refresh if it is time, then divide; see `GradientEstimator.estimate` for shapes."""
@@ -144,28 +163,41 @@ class SaddleFreeNewton(GradientEstimator):
 
     def _refresh_if_due(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> None:
         if self._batch is not None and x.shape[0] < self._batch:  # an epoch's last: a second graph of all this costs
-            self.age.assign_add(1)
+            self._count_step()
             return
         self._batch = x.shape[0]
         allowed = f"at most the minibatch's {self._batch:,} examples"
         require(self.hessian_batch <= self._batch, "hessian_batch", allowed, self.hessian_batch)
         batch = x[: self.hessian_batch], y[: self.hessian_batch]
-        due = (self.age < 0) | (self.age >= self.refresh_every)
+        interval = tf.minimum(tf.maximum(self.steps // INTERVAL_SHARE, self.first_interval), self.refresh_every)
+        due = (self.refreshes == 0) | (self.age >= interval)
         tf.cond(due, lambda: self._refresh(*batch, seed), lambda: tf.constant(False))
+        self._count_step()
+
+    def _count_step(self) -> None:
         self.age.assign_add(1)
+        self.steps.assign_add(1)
 
     def _refresh(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        before = tf.cast(self.refreshes, tf.float32)
+        old = tf.minimum(self.averaging, before / (before + 1.0))
+        kept = Eigenpairs(old * self.eigenvalues, self.eigenvectors)
         if self.curvature == "gauss_newton":
-            found = gauss_newton_eigenpairs(self.task, x, y, self.rank, seed)
+            found = gauss_newton_eigenpairs(self.task, x, y, self.rank, seed, weight=1.0 - old, plus=kept)
         else:
             operator = HessianOperator(self.task, x, y, seed)
-            warm = tf.constant(self.warm_start) & (self.age >= 0)
+            warm = tf.constant(self.warm_start) & (self.refreshes > 0)
             start = tf.cond(warm, lambda: tf.identity(self.basis), lambda: self._random_vectors(seed))
             passes = tf.where(warm, 1, 2 + self.power_iterations)
-            found, following = subspace_iteration(operator.block, start, passes, self.rank)
+
+            def average(columns: tf.Tensor) -> tf.Tensor:
+                return (1.0 - old) * operator.block(columns) + kept.product(columns)
+
+            found, following = subspace_iteration(average, start, passes, self.rank)
             self.basis.assign(following)
         self._keep(self._told_from_noise(found, x, y, seed))
         self.age.assign(0)
+        self.refreshes.assign_add(1)
         return tf.constant(True)
 
     def _random_vectors(self, seed: tf.Tensor) -> tf.Tensor:
@@ -191,7 +223,7 @@ class SaddleFreeNewton(GradientEstimator):
         """That of the wrapped estimator, and every product of a refresh; halvings of a line search are not known.
 
         What a batch is, is known once `estimate` was called; before, the second part is left out. What the first
-        refresh costs more than the others is `initial_cost`.
+        refreshes cost more than the others is `initial_cost`.
         """
         passes = 1 if self.warm_start else 2 + self.power_iterations
         search = 1 / 3 if self.line_search else 0.0
@@ -199,10 +231,21 @@ class SaddleFreeNewton(GradientEstimator):
 
     @property
     def initial_cost(self) -> float:
-        """Minibatch gradients, once a run: the passes of the first refresh that a warm start saves."""
-        if not self.warm_start or self.curvature == "gauss_newton":
-            return self.inner.initial_cost
-        return self.inner.initial_cost + self._refresh_cost(2 + self.power_iterations) - self._refresh_cost(1)
+        """Minibatch gradients, once a run: refreshes that come early, and passes that a warm start saves later."""
+        passes = 1 if self.warm_start else 2 + self.power_iterations
+        early = self._early_refreshes() * self._refresh_cost(passes)
+        if self.warm_start and self.curvature == "hessian":
+            early += self._refresh_cost(2 + self.power_iterations) - self._refresh_cost(1)
+        return self.inner.initial_cost + early
+
+    def _early_refreshes(self) -> float:
+        """How many more there are than steps / refresh_every, until intervals have grown to that."""
+        count = age = 0
+        for step in range(INTERVAL_SHARE * self.refresh_every):
+            if step == 0 or age >= min(max(step // INTERVAL_SHARE, self.first_interval), self.refresh_every):
+                count, age = count + 1, 0
+            age += 1
+        return count - INTERVAL_SHARE
 
     def _refresh_cost(self, passes: int) -> float:
         share = self.hessian_batch / self._batch if self._batch else 0.0

@@ -46,16 +46,20 @@ class LowRankHessian(Parameters):
     adam_learning_rate: Positive
     rmsprop_learning_rate: Positive
     momentum: Fraction
+    rate_decay: Annotated[Positive, Field(le=1)]
     rank: Count
     damping_floor: Positive
+    averaging: Fraction
     hessian_batch: Count
     refresh_every: Count
+    first_interval: Count
     cg_iterations: Count
     cg_damping: Positive
     cg_hessian_batch: Count
     source_damping: Positive
     source_rank: Count
     source_learning_rate: Positive
+    source_hessian_batch: Count
     ranks: Counts
     hessian_batches: Counts
     refreshes: Counts
@@ -72,7 +76,7 @@ class LowRankHessian(Parameters):
         for name in ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples"):
             require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
         fits = f"at most batch_size, {self.batch_size}"
-        for name in ("hessian_batch", "cg_hessian_batch"):
+        for name in ("hessian_batch", "cg_hessian_batch", "source_hessian_batch"):
             require_parameter(getattr(self, name) <= self.batch_size, name, getattr(self, name), fits)
         require_parameter(max(self.hessian_batches) <= self.batch_size, "hessian_batches", self.hessian_batches, fits)
         fits = f"at least batch_size, {self.batch_size}"

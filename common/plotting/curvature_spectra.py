@@ -21,7 +21,7 @@ def networks(frame: pd.DataFrame) -> pd.DataFrame:
     runs = select(frame, part="methods")
     if runs.empty:
         raise NothingToDraw("the results hold no run of a network")
-    return subject.prepared(runs)
+    return subject.prepared(runs, sizes_by="budget")
 
 
 def spectrum(frame: pd.DataFrame) -> style.PaperFigure:

@@ -13,17 +13,20 @@ DATASETS = {
 }
 
 
-def prepared(frame: pd.DataFrame, *, several_networks: bool = False) -> pd.DataFrame:
+def prepared(frame: pd.DataFrame, *, several_networks: bool = False, sizes_by: str = "") -> pd.DataFrame:
     """Add the errors to a frame, see `with_errors`, which must be of one subject.
 
     Args:
         frame: a tidy frame.
         several_networks: whether networks are what the figure compares.
+        sizes_by: the column of groups that may have training splits of other sizes; empty: one size for all.
 
     Raises:
         ValueError: when it mixes data sets, networks, precisions or sizes of the training split.
     """
-    require_single(frame, ["dataset", *([] if several_networks else ["network"]), "precision", "train_examples"])
+    require_single(frame, ["dataset", *([] if several_networks else ["network"]), "precision"])
+    for _, rows in frame.groupby(sizes_by, dropna=False) if sizes_by else [("", frame)]:
+        require_single(rows, ["train_examples"])
     return with_errors(frame)
 
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from newton_cases import PARAMETERS, batch, flat, saddle_batch, saddle_task, seed, small_task, split_dataset
+from newton_cases import PARAMETERS, batch, data, flat, saddle_batch, saddle_task, seed, small_task, split_dataset
 
 from common import training
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
-from common.curvature.operators import HessianOperator
+from common.curvature.operators import GaussNewtonOperator, HessianOperator
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.damping import ConstantDamping, TiedDamping
 from common.estimators.line_search import ArmijoLineSearch
@@ -158,7 +158,7 @@ def test_a_smaller_last_batch_puts_a_refresh_off():
 def test_warm_starts_converge_and_fresh_vectors_do_not():
     """The weights stand still and so does the minibatch: what one pass more at each step makes of the eigenpairs."""
     x, y = batch()
-    estimator = _built(_newton(power_iterations=0, oversampling=2))
+    estimator = _built(_newton(power_iterations=0, oversampling=2, averaging=0.0))
     matrix = HessianOperator(estimator.task, x[:16], y[:16]).block(tf.eye(PARAMETERS)).numpy()
 
     def errors(estimator):
@@ -170,16 +170,52 @@ def test_warm_starts_converge_and_fresh_vectors_do_not():
         return found
 
     warm = errors(estimator)
-    fresh = errors(_built(_newton(power_iterations=0, oversampling=2, warm_start=False)))
+    fresh = errors(_built(_newton(power_iterations=0, oversampling=2, averaging=0.0, warm_start=False)))
     assert warm[-1] < 0.1 * warm[0]
     assert np.mean(fresh[6:]) > 3 * warm[-1]
 
 
 def test_the_same_vectors_at_each_refresh_are_a_cause_that_can_be_switched_on():
-    options = {"warm_start": False, "oversampling": 0, "power_iterations": 0}
+    options = {"warm_start": False, "oversampling": 0, "power_iterations": 0, "averaging": 0.0}
     stuck, fresh = (_eigenvectors(_built(_newton(fresh_vectors=it, **options)), 2) for it in (False, True))
     np.testing.assert_array_equal(stuck[0], stuck[1])
     assert np.abs(fresh[0] - fresh[1]).max() > 1e-3
+
+
+def _average_of(matrices, kept):
+    """A ← β U Λ Uᵀ + (1 - β) H, all of U kept."""
+    average = matrices[0]
+    for count, matrix in enumerate(matrices[1:], 1):
+        old = min(kept, count / (count + 1))
+        average = old * average + (1 - old) * matrix
+    return average
+
+
+@pytest.mark.parametrize("averaging", [0.5, 0.9])
+@pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
+def test_curvature_is_a_running_average_over_minibatches(curvature, averaging):
+    """With all eigenpairs kept there is nothing to approximate, and with these weights the first three are a mean."""
+    rank = PARAMETERS if curvature == "hessian" else 48
+    estimator = _built(_newton(rank=rank, curvature=curvature, averaging=averaging, oversampling=0, hessian_batch=16))
+    matrices = []
+    for number in range(3):
+        x, y = (tf.constant(part) for part in data(24, number))
+        kind = HessianOperator if curvature == "hessian" else GaussNewtonOperator
+        matrices.append(kind(estimator.task, x[:16], y[:16]).block(tf.eye(PARAMETERS)).numpy())
+        estimator.estimate(x, y, seed(0, number))
+    vectors, values = _state(estimator)
+    expected = _average_of(matrices, averaging)
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_refreshes_come_often_at_first():
+    """Every other step until an eighth of the steps is more, then up to four steps apart."""
+    found = _eigenvectors(_built(_newton(refresh_every=4, first_interval=2)), 48)
+    changed = [step for step, (a, b) in enumerate(pairwise(found), 1) if np.abs(a - b).max() > 1e-7]
+    assert changed[:4] == [2, 4, 6, 8]
+    assert set(np.diff([it for it in changed if it <= 24])) == {2}
+    assert set(np.diff([it for it in changed if it > 32])) == {4}
+    assert 3 in np.diff(changed)
 
 
 def test_sub_batches_drop_what_they_do_not_agree_on():
@@ -223,6 +259,10 @@ def test_cost_counts_every_product():
     one_pass = 16 / 24 * (1 + 2 * 6)
     assert estimator.cost == pytest.approx(1 + one_pass / 5)
     assert estimator.initial_cost == pytest.approx(2 * one_pass)
+    often = _built(_newton(oversampling=2, refresh_every=5, first_interval=1))
+    often.estimate(*batch(24), seed())
+    early = len([*range(16), 17, 19, 21, 23, 26, 29, 33, 37]) - 8  # in forty steps, where five apart are eight
+    assert often.initial_cost == pytest.approx((2 + early) * one_pass)
     fresh = _built(_newton(oversampling=2, refresh_every=5, warm_start=False, sub_batches=4))
     fresh.estimate(*batch(24), seed())
     assert fresh.cost == pytest.approx(1 + (3 * one_pass + 16 / 24 * 2 * 4) / 5)
@@ -244,6 +284,7 @@ def test_settings_are_plain_data_and_tell_every_difference():
                  _newton(damping=TiedDamping(0.5, 2.0)), _newton(hessian_batch=8), _newton(refresh_every=2),
                  _newton(curvature="gauss_newton"), _newton(oversampling=1), _newton(power_iterations=0),
                  _newton(warm_start=False), _newton(fresh_vectors=False), _newton(sub_batches=2), _newton(l2=0.1),
+                 _newton(averaging=0.5), _newton(first_interval=5),
                  _newton(line_search=ArmijoLineSearch()), _newton(line_search=ArmijoLineSearch(0.1))]  # fmt: skip
     texts = [json.dumps(estimator.settings) for estimator in different]
     assert len(set(texts)) == len(texts)
@@ -259,6 +300,9 @@ def test_settings_are_plain_data_and_tell_every_difference():
         ({"hessian_batch": 0}, "hessian_batch must be ≥ 1, got 0"),
         ({"hessian_batch": 25}, "hessian_batch must be at most the minibatch's 24 examples, got 25"),
         ({"refresh_every": 0}, "refresh_every must be ≥ 1, got 0"),
+        ({"first_interval": 0}, "first_interval must be ≥ 1, got 0"),
+        ({"averaging": 1.0}, "averaging must be from 0 to below 1, got 1.0"),
+        ({"averaging": -0.1}, "averaging must be from 0 to below 1, got -0.1"),
         ({"curvature": "fisher"}, "curvature must be one of ['hessian', 'gauss_newton'], got 'fisher'"),
         ({"oversampling": -1}, "oversampling must be ≥ 0, got -1"),
         ({"power_iterations": -1}, "power_iterations must be ≥ 0, got -1"),
