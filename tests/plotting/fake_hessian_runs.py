@@ -47,7 +47,8 @@ def fake_run(name, seed, *, diverge=None):
     else:
         records[-1] |= {"test_loss": error, "test_metric": 1 - 0.9 * error}
     label = SUBJECT | setting | {"budget": budget, "setting": name, "order": order, "part": "methods"}
-    return _frame(records, name, seed, label | {"train_examples": 55_000, "metric": "accuracy"}, diverge)
+    label |= {"train_examples": 55_000 if budget == "full" else 27_500, "metric": "accuracy"}
+    return _frame(records, name, seed, label, diverge)
 
 
 def fake_walk(name, seed):
