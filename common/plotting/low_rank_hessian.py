@@ -25,8 +25,21 @@ from common.plotting.learning_curves import (
 )
 from common.plotting.saddle_paths import saddle
 
-__all__ = ["FIGURES", "TABLES", "causes", "curves", "eigenpairs", "first_time", "saddle", "spectrum", "sweeps", "table"]
+__all__ = [
+    "FIGURES",
+    "TABLES",
+    "causes",
+    "curves",
+    "eigenpairs",
+    "first_time",
+    "milestones",
+    "saddle",
+    "spectrum",
+    "sweeps",
+    "table",
+]
 
+TARGET = 0.985  # the test accuracy to which seconds are compared
 SWEPT = {"rank": "Rank", "hessian_batch": "Hessian batch (examples)", "refresh_every": "Steps between refreshes"}
 
 
@@ -144,6 +157,22 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return made
 
 
+def milestones(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate test accuracy after epochs 1, 2, 3 and the longest run's last, and seconds to `TARGET`, by method."""
+    runs = select(networks(frame), budget="full")
+    if "curve_test_metric" not in runs:
+        raise NothingToDraw("the results hold no curve of test accuracy")
+    made = runs[["order", "setting"]].drop_duplicates().sort_values("order")["setting"].to_frame("Setting")
+    for epoch in sorted({1, 2, 3, int(runs["epoch"].max())}):
+        at = runs[runs["epoch"] == epoch].groupby("setting")["curve_test_metric"].agg(["mean", "std"])
+        shown = {name: tables.mean_and_spread(100 * row["mean"], 100 * row["std"], 2) for name, row in at.iterrows()}
+        made[f"Epoch {epoch}"] = [shown.get(name, "-") for name in made["Setting"]]
+    reached = first_time(runs, TARGET)
+    header = f"Seconds to {100 * TARGET:g} %"
+    made[header] = [f"{reached[name]:.0f}" if name in reached else "-" for name in made["Setting"]]
+    return made.reset_index(drop=True)
+
+
 def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
     """Return the seconds of training after which each setting's mean test accuracy is first seen to be this high.
 
@@ -169,7 +198,7 @@ FIGURES = {
     "05_hessian_eigenpairs": eigenpairs,
     "05_hessian_saddle": saddle,
 }
-TABLES = {"05_hessian_table": table}
+TABLES = {"05_hessian_table": table, "05_hessian_milestones": milestones}
 
 
 def _by_setting(runs: pd.DataFrame) -> list[Series]:

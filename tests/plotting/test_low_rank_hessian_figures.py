@@ -66,7 +66,8 @@ def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
     folders = [tmp_path / "results", tmp_path / "figures"]
     done = subprocess.run([sys.executable, "-c", code, *folders], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[] 0"
-    wrote = {f"{name}{ending}" for name in NAMES for ending in (".pdf", ".png", ".txt")} | {"05_hessian_table.tex"}
+    wrote = {f"{name}{ending}" for name in NAMES for ending in (".pdf", ".png", ".txt")}
+    wrote |= {f"{name}.tex" for name in low_rank_hessian.TABLES}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
 
 
@@ -129,6 +130,16 @@ def test_table_has_every_setting(frame):
     values = 100 * last(frame, "Adam", "test_metric")
     assert table.iloc[2]["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert table.iloc[0]["Epochs"] == 4
+
+
+def test_milestones_are_the_test_curve_s(frame):
+    table = low_rank_hessian.milestones(frame).set_index("Setting")
+    assert list(table.index) == list(METHODS)
+    assert list(table.columns) == ["Epoch 1", "Epoch 2", "Epoch 3", "Epoch 4", "Seconds to 98.5 %"]
+    rows = frame[(frame["setting"] == "Adam") & (frame["epoch"] == 3)]
+    values = 100 * rows["curve_test_metric"]
+    assert table.loc["Adam", "Epoch 3"] == f"{values.mean():.2f} ± {values.std():.2f}"
+    assert table.loc["saddle-free Newton", "Seconds to 98.5 %"] == "80"
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_mean_curve(frame):
