@@ -56,7 +56,7 @@ class TiedDamping:
         """Return γ; a zero stands for no eigenpair, such as one that was dropped."""
         known = tf.abs(values)
         smallest = self.ratio * tf.reduce_min(tf.where(known > 0.0, known, known[0]))
-        return tf.where(smallest < self.floor, self.floor, smallest)
+        return tf.where(smallest < self.floor, float(self.floor), smallest)
 
 
 def as_damping(damping: Damping | float) -> Damping:

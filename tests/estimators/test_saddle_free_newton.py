@@ -119,6 +119,7 @@ def test_tied_damping_follows_the_smallest_eigenvalue_down_to_its_floor():
     assert float(TiedDamping(1.0, ratio=0.1).of(values)) == 1.0
     assert float(TiedDamping(1.0).of(tf.constant([9.0, 0.0, 3.0]))) == 3.0  # a dropped direction has no eigenvalue
     assert float(TiedDamping(1.0).of(tf.zeros([3]))) == 1.0
+    assert float(TiedDamping(1).of(tf.zeros([3]))) == 1.0  # as papermill hands it over
     assert math.isnan(TiedDamping(1.0).of(tf.fill([2], math.nan)))
     assert ConstantDamping(0.3).of(values) == 0.3
 
