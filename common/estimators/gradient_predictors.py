@@ -1,9 +1,11 @@
 """Models that predict the gradient of the loss with respect to a layer's activations, from these activations.
 
 ĝ(h) = P_{d+1} φ(P_d ... φ(P_1 h)) with d hidden layers, φ(z) = max(0, batch norm(z)), or, conditioned on the label, the
-same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors and 5×5 convolutions for
-feature maps; the label is a one-hot vector beside the activations, in maps one constant channel a class. P_{d+1} starts
-at zero, so that an untrained predictor moves nothing. It is trained on
+same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors and 3×3 convolutions
+for feature maps. The label is a one-hot vector beside the activations; for maps, each class has a map of its own, which
+is added to what the convolutions say: what a class wants depends on the place (the paper gives its convolutions a
+constant channel a class instead). P_{d+1} and the classes' maps start at zero, so that an untrained predictor moves
+nothing. It is trained on
 
     (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
 
@@ -25,7 +27,7 @@ from keras import layers
 
 from common.models import hash_seed
 
-FILTER = 5  # pixels, the side of the convolutions' kernels
+FILTER = 3  # pixels, the side of the convolutions' kernels
 
 
 class Prediction(NamedTuple):
@@ -62,41 +64,48 @@ class GradientPredictor(tf.Module):
         seed: int,
     ):
         super().__init__()
-        self._classes = classes
-        body = _body(len(shape) == 3, shape[-1], hidden_layers, width, seed)
-        self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + classes)), *body])
+        self._classes, self._of_maps = classes, len(shape) == 3
+        body = _body(self._of_maps, shape[-1], hidden_layers, width, seed)
+        beside = 0 if self._of_maps else classes
+        self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])
+        self.class_maps = None
+        if self._of_maps and classes:
+            maps = layers.Dense(_size(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
+            self.class_maps = keras.Sequential([keras.Input((classes,)), maps, layers.Reshape(tuple(shape))])
         self.optimizer = type(optimizer).from_config(optimizer.get_config())
-        self.optimizer.build(self.network.trainable_variables)
+        self.optimizer.build(self._weights)
 
     def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
         """Predict from (batch, *shape) activations and, where it is conditioned, (batch,) labels."""
-        h = self._with_labels(tf.stop_gradient(h), y)
+        h = tf.stop_gradient(h)
+        labels = tf.one_hot(tf.cast(y, tf.int32), self._classes) if self._classes else None
         with tf.GradientTape() as tape:
-            gradient = self.network(h, training=True)
+            if labels is None or self.class_maps:
+                gradient = self.network(h, training=True)
+            else:
+                gradient = self.network(tf.concat([h, labels], -1), training=True)
+            if self.class_maps:
+                gradient += self.class_maps(labels)
         return Prediction(gradient, tape)
 
     def learn(self, prediction: Prediction, target: tf.Tensor) -> None:
         """Take one step towards the target, (batch, *shape), through which nothing is differentiated."""
         error = prediction.gradient - tf.stop_gradient(target)
-        weights = self.network.trainable_variables
+        weights = self._weights
         scale = 2.0 / tf.cast(tf.shape(error)[0], tf.float32)
         gradients = prediction.tape.gradient(prediction.gradient, weights, output_gradients=scale * error)
         self.optimizer.apply(gradients, weights)
 
     @property
     def products(self) -> float:
-        """Multiplications of matrix products for one example, forward and backward."""
+        """Multiplications of matrix products for one example, forward and backward; a class's map is looked up."""
         kernels = [layer for layer in self.network.layers if hasattr(layer, "kernel")]
         counts = [_applications(layer) * _size(layer.kernel.shape) for layer in kernels]
         return 3.0 * sum(counts) - counts[0]  # nobody asks for the gradient at its input
 
-    def _with_labels(self, h: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        if not self._classes:
-            return h
-        labels = tf.one_hot(tf.cast(y, tf.int32), self._classes)
-        if h.shape.rank == 4:
-            labels = tf.tile(labels[:, None, None, :], [1, *h.shape[1:3], 1])
-        return tf.concat([h, labels], -1)
+    @property
+    def _weights(self) -> list[keras.Variable]:
+        return self.network.trainable_variables + (self.class_maps.trainable_variables if self.class_maps else [])
 
 
 def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, seed: int) -> list[layers.Layer]:

@@ -38,6 +38,7 @@ class SyntheticGradients(Parameters):
     source_record_every: Count
     learning_rate: Positive
     source_predictor_rate: Positive
+    corrected_predictor_rate: Positive
     synth_step: Count
     sample_digits: Count
     layers: Depths

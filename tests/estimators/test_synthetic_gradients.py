@@ -6,7 +6,7 @@ from estimator_checks import assert_resumes_bit_identically
 
 from common import models, tasks, training
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.gradient_predictors import GradientPredictor, Prediction
+from common.estimators.gradient_predictors import FILTER, GradientPredictor, Prediction
 from common.estimators.last_module import LastModuleOnly
 from common.estimators.noisy import ConstantNoise, NoisyGradient
 from common.estimators.synthetic_gradients import SyntheticGradients
@@ -220,18 +220,28 @@ def test_predictors_see_the_label_or_do_not():
         assert kernel.shape[0] == 7 + 4 * labels
 
 
-def test_predictors_of_maps_are_convolutions_with_a_constant_channel_a_class():
-    task = _convnet()
-    estimator = _built(task, hidden_layers=1, width=3)
-    hidden, last = estimator._predictors[0].network.layers[0], estimator._predictors[0].network.layers[-1]
-    assert hidden.kernel.shape == (5, 5, 32 + 4, 3)
-    assert last.kernel.shape == (5, 5, 3, 32)
-    assert estimator._predictors[0].predict(tf.zeros([2, 4, 4, 32]), tf.constant([1, 2])).gradient.shape == (
-        2,
-        4,
-        4,
-        32,
-    )
+def test_predictors_of_maps_are_convolutions_and_a_map_a_class():
+    estimator = _built(_convnet(), hidden_layers=1, width=3)
+    predictor = estimator._predictors[0]
+    hidden, last = predictor.network.layers[0], predictor.network.layers[-1]
+    assert hidden.kernel.shape == (FILTER, FILTER, 32, 3)
+    assert last.kernel.shape == (FILTER, FILTER, 3, 32)
+    rng = np.random.default_rng(0)
+    h, maps = rng.normal(size=(2, 4, 4, 32)).astype(np.float32), rng.normal(size=(4, 4, 4, 32)).astype(np.float32)
+    predictor.class_maps.layers[0].kernel.assign(maps.reshape([4, -1]))
+    np.testing.assert_allclose(predictor.predict(h, tf.constant([1, 2])).gradient, maps[1:3])
+    blind = _built(_convnet(), labels=False, hidden_layers=0)._predictors[0]
+    assert blind.class_maps is None
+    assert blind.predict(h, tf.constant([1, 2])).gradient.shape == h.shape
+
+
+def test_the_maps_of_classes_are_learned():
+    estimator = _built(_convnet(), hidden_layers=0, optimizer=keras.optimizers.SGD(0.1))
+    predictor, target = estimator._predictors[0], tf.ones([2, 4, 4, 32])
+    predictor.learn(predictor.predict(tf.zeros([2, 4, 4, 32]), tf.constant([1, 1])), target)
+    maps = predictor.class_maps.layers[0].kernel.numpy()
+    np.testing.assert_allclose(maps[1], 0.2, rtol=1e-5)  # 2 × 0.1 × the error, which is the target
+    assert not maps[[0, 2, 3]].any()
 
 
 def test_a_resumed_run_is_bit_identical(tmp_path):

@@ -11,6 +11,7 @@ SYNTHETIC = {
     "source_record_every": 20,
     "learning_rate": 0.02,
     "source_predictor_rate": 0.0001,
+    "corrected_predictor_rate": 0.01,
     "synth_step": 1,
     "sample_digits": 8,
     "layers": [3, 4, 5, 6],
