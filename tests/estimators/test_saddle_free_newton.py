@@ -21,7 +21,7 @@ from common.estimators.saddle_free_newton import SaddleFreeNewton
 
 
 def _newton(inner=None, **options):
-    options = {"rank": 4, "damping": 0.5, "hessian_batch": 16, "refresh_every": 1} | options
+    options = {"rank": 4, "damping": 0.5, "hessian_batch": 16, "refresh_every": 1, "first_interval": 100} | options
     return SaddleFreeNewton(inner or Backpropagation(), **options)
 
 
