@@ -82,7 +82,9 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     plain = series_by_setting(select(full, **PLAIN), "full: ")
     sweep = sigma_sweep(frame)
     by_sigma = [Series("at the end of the run", sweep[sweep["sigma"] > 0], style.group_style(0))]
-    if not plain or frame["signal_to_noise"].isna().all() or by_sigma[0].frame.empty:
+    # Zero is where a run diverged, and has no place on an axis of powers of ten.
+    drawable = [(one.frame["signal_to_noise"] > 0).any() for one in (*plain, *by_sigma)]
+    if not plain or not all(drawable):
         raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
     both = series_by_setting(full, "full: ")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, 3)
