@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.arguments import require
-from common.curvature.eigensolvers import OVERSAMPLING, subspace_iteration, subspace_overlap
+from common.curvature.eigensolvers import OVERSAMPLING, columns_for, subspace_iteration, subspace_overlap
 from common.curvature.operators import HessianOperator
 from common.curvature.spectra import spectral_density
 from common.data import Split
@@ -85,7 +85,7 @@ def eigenvector_overlaps(
         found = subspace_iteration(HessianOperator(task, *few).block, columns, passes, rank)
         return found.eigenpairs.vectors, found.following
 
-    columns = min(rank + OVERSAMPLING, task.parameter_count)
+    columns = columns_for(rank, OVERSAMPLING, task.parameter_count)
     # Negative: no training step has this randomness.
     draws = standard_normal([task.parameter_count, columns], tf.constant([seed, -4_000_000], tf.int64))
     first, following = look(draws, tf.constant(6))

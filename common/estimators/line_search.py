@@ -16,6 +16,8 @@ import tensorflow as tf
 from common.arguments import require
 from common.tasks import Task
 
+LINE_SEARCH_COST = 1 / 3  # of a gradient: a forward pass; halvings are not known beforehand
+
 
 @dataclass(frozen=True)
 class ArmijoLineSearch:
@@ -33,22 +35,22 @@ class ArmijoLineSearch:
         require(0 < self.decrease < 1, "decrease", "between 0 and 1", self.decrease)
         require(self.halvings >= 1, "halvings", "≥ 1", self.halvings)
 
-    def step(
+    def shortened(
         self,
+        direction: Sequence[tf.Tensor],
         task: Task,
         batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
         loss: tf.Tensor,
         gradients: Sequence[tf.Tensor],
-        direction: Sequence[tf.Tensor],
-    ) -> tf.Tensor:
-        """Return t, a scalar float32; the weights are moved for it, and put back.
+    ) -> list[tf.Tensor]:
+        """Return t p; the weights are moved to find t, and put back.
 
         Args:
+            direction: p, one tensor for each of the task's weights; it points uphill.
             task: network and loss.
             batch: (x, y, seed) of the estimate; the seed keeps the dropout mask.
             loss: L(w), scalar.
             gradients: g, one tensor for each of the task's weights.
-            direction: p, likewise; it points uphill.
         """
         slope = tf.add_n([tf.reduce_sum(g * p) for g, p in zip(gradients, direction, strict=True)])
         before = [tf.identity(weight) for weight in task.weights]
@@ -75,4 +77,5 @@ class ArmijoLineSearch:
         )
         for weight, value in zip(task.weights, before, strict=True):
             weight.assign(value)
-        return tf.where(enough(length, there), length, 0.0)
+        length = tf.where(enough(length, there), length, 0.0)
+        return [length * part for part in direction]

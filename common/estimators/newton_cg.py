@@ -19,7 +19,7 @@ import tensorflow as tf
 from common.arguments import require
 from common.curvature.operators import PRODUCT_COST, HessianOperator
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.line_search import ArmijoLineSearch
+from common.estimators.line_search import LINE_SEARCH_COST, ArmijoLineSearch
 from common.flat import flat, unflat
 from common.tasks import Task
 
@@ -72,8 +72,8 @@ class NewtonCG(GradientEstimator):
         solution = conjugate_gradients(product, flat(estimate.gradients), self.iterations)
         direction = unflat(solution, estimate.gradients)
         if self.line_search:
-            length = self.line_search.step(self.task, (x, y, seed), estimate.loss, estimate.gradients, direction)
-            direction = [length * part for part in direction]
+            batch = x, y, seed
+            direction = self.line_search.shortened(direction, self.task, batch, estimate.loss, estimate.gradients)
         return estimate._replace(gradients=direction)
 
     @property
@@ -84,7 +84,7 @@ class NewtonCG(GradientEstimator):
         """
         share = self.hessian_batch / self._batch if self._batch else 0.0
         products = share * (1 + PRODUCT_COST * self.iterations)
-        return self.inner.cost + products + (1 / 3 if self.line_search else 0.0)
+        return self.inner.cost + products + (LINE_SEARCH_COST if self.line_search else 0.0)
 
 
 def conjugate_gradients(

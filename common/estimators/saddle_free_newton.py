@@ -30,7 +30,7 @@ import math
 
 import tensorflow as tf
 
-from common.arguments import require
+from common.arguments import require, require_one_of
 from common.curvature.eigensolvers import (
     OVERSAMPLING,
     Eigenpairs,
@@ -44,7 +44,7 @@ from common.curvature.operators import PRODUCT_COST, HessianOperator
 from common.draws import standard_normal
 from common.estimators.damping import Damping, TiedDamping, as_damping
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.line_search import ArmijoLineSearch
+from common.estimators.line_search import LINE_SEARCH_COST, ArmijoLineSearch
 from common.flat import flat, unflat
 from common.tasks import Task
 
@@ -59,7 +59,7 @@ class SaddleFreeNewton(GradientEstimator):
     """Another estimator's gradient, divided by the absolute curvature where that is known and by γ elsewhere.
 
     Its state: `eigenvectors` (P, r) and `eigenvalues` (r,), the basis (P, r + oversampling) from which the next refresh
-    starts, `age`, the steps since the last one, and how many `steps` and `refreshes` there were.
+    starts, `age`, the steps since the last one, and how many `refreshes` there were.
 
     Args:
         inner: any estimator.
@@ -112,7 +112,7 @@ class SaddleFreeNewton(GradientEstimator):
         require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
         require(first_interval >= 1, "first_interval", "≥ 1", first_interval)
         require(0 <= averaging < 1, "averaging", "from 0 to below 1", averaging)
-        require(curvature in CURVATURES, "curvature", f"one of {list(CURVATURES)}", curvature)
+        require_one_of("curvature", curvature, CURVATURES)
         require(power_iterations >= 0, "power_iterations", "≥ 0", power_iterations)
         require(0 <= l2 < math.inf, "l2", "≥ 0 and finite", l2)
         divisor = sub_batches == 0 or (sub_batches >= 2 and hessian_batch % sub_batches == 0)
@@ -137,7 +137,7 @@ class SaddleFreeNewton(GradientEstimator):
         self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
         self.eigenvectors = tf.Variable(tf.zeros([size, self.rank]), trainable=False)
         self.basis = tf.Variable(tf.zeros([size, columns]), trainable=False)
-        self.age, self.steps, self.refreshes = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(3))
+        self.age, self.refreshes = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate, refresh if it is time, then divide; see `GradientEstimator.estimate` for shapes."""
@@ -148,8 +148,7 @@ class SaddleFreeNewton(GradientEstimator):
             gradients = [part + self.l2 * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
         direction = unflat(self.divided(flat(gradients)), gradients)
         if self.line_search:
-            length = self.line_search.step(self.task, (x, y, seed), estimate.loss, gradients, direction)
-            direction = [length * part for part in direction]
+            direction = self.line_search.shortened(direction, self.task, (x, y, seed), estimate.loss, gradients)
         return estimate._replace(gradients=direction)
 
     def divided(self, gradient: tf.Tensor) -> tf.Tensor:
@@ -163,20 +162,16 @@ class SaddleFreeNewton(GradientEstimator):
 
     def _refresh_if_due(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> None:
         if self._batch is not None and x.shape[0] < self._batch:  # an epoch's last: a second graph of all this costs
-            self._count_step()
+            self.age.assign_add(1)
             return
         self._batch = x.shape[0]
         allowed = f"at most the minibatch's {self._batch:,} examples"
         require(self.hessian_batch <= self._batch, "hessian_batch", allowed, self.hessian_batch)
         batch = x[: self.hessian_batch], y[: self.hessian_batch]
-        interval = tf.minimum(tf.maximum(self.steps // INTERVAL_SHARE, self.first_interval), self.refresh_every)
+        interval = tf.minimum(tf.maximum(seed[1] // INTERVAL_SHARE, self.first_interval), self.refresh_every)
         due = (self.refreshes == 0) | (self.age >= interval)
         tf.cond(due, lambda: self._refresh(*batch, seed), lambda: tf.constant(False))
-        self._count_step()
-
-    def _count_step(self) -> None:
         self.age.assign_add(1)
-        self.steps.assign_add(1)
 
     def _refresh(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         before = tf.cast(self.refreshes, tf.float32)
@@ -226,7 +221,7 @@ class SaddleFreeNewton(GradientEstimator):
         refreshes cost more than the others is `initial_cost`.
         """
         passes = 1 if self.warm_start else 2 + self.power_iterations
-        search = 1 / 3 if self.line_search else 0.0
+        search = LINE_SEARCH_COST if self.line_search else 0.0
         return self.inner.cost + self._refresh_cost(passes) / self.refresh_every + search
 
     @property

@@ -96,10 +96,10 @@ def training_examples(dataset: str, validation: int | None) -> tuple[int, str]:
     return training, f"at most the {training:,} training examples of {dataset!r}"
 
 
-def require_at_most(parameters: Parameters, names: Sequence[str], training: int, fits: str) -> None:
-    """Refuse numbers above that of the training examples; both as `training_examples` returns them."""
+def require_at_most(parameters: Parameters, names: Sequence[str], limit: int, fits: str) -> None:
+    """Refuse numbers above a limit, such as that of the training examples; `fits` says it in words."""
     for name in names:
-        require_parameter(getattr(parameters, name) <= training, name, getattr(parameters, name), fits)
+        require_parameter(getattr(parameters, name) <= limit, name, getattr(parameters, name), fits)
 
 
 def require_hidden_for_mlp(parameters: Parameters) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -11,12 +11,16 @@ from common.parameters.fields import (
     Counts,
     CountsOrEmpty,
     Fraction,
+    Images,
+    Network,
     Parameters,
     Positive,
     Positives,
     Seed,
     Whole,
+    require_at_most,
     require_each_once,
+    require_hidden_for_mlp,
     require_parameter,
     training_examples,
 )
@@ -27,9 +31,9 @@ class LowRankHessian(Parameters):
 
     notebook = "05_low_rank_hessian"
 
-    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    dataset: Images
     validation: Annotated[Whole, Field(ge=1)] | None
-    network: Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet", "mlp"]
+    network: Network
     hidden: CountsOrEmpty
     batch_size: Count
     epochs: Count
@@ -74,15 +78,13 @@ class LowRankHessian(Parameters):
     @model_validator(mode="after")
     def _sizes(self) -> LowRankHessian:
         training, fits = training_examples(self.dataset, self.validation)
-        for name in ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples"):
-            require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
+        limited = ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples")
+        require_at_most(self, limited, training, fits)
         fits = f"at most batch_size, {self.batch_size}"
-        for name in ("hessian_batch", "cg_hessian_batch", "source_hessian_batch"):
-            require_parameter(getattr(self, name) <= self.batch_size, name, getattr(self, name), fits)
+        require_at_most(self, ("hessian_batch", "cg_hessian_batch", "source_hessian_batch"), self.batch_size, fits)
         require_parameter(max(self.hessian_batches) <= self.batch_size, "hessian_batches", self.hessian_batches, fits)
         fits = f"at least batch_size, {self.batch_size}"
         require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
-        wanted = "the hidden layers' units for mlp, and empty for every other network"
-        require_parameter(bool(self.hidden) == (self.network == "mlp"), "hidden", self.hidden, wanted)
+        require_hidden_for_mlp(self)
         require_each_once(self, ("trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps"))
         return self

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from common.parameters.fields import (
     Count,
     Counts,
+    Images,
     Parameters,
     Positive,
     Real,
     Whole,
     as_list,
+    require_at_most,
     require_each_once,
     require_parameter,
     training_examples,
@@ -30,7 +32,7 @@ class SyntheticGradients(Parameters):
 
     notebook = "06_synthetic_gradients"
 
-    dataset: Literal["digits", "mnist", "fashion_mnist"]
+    dataset: Images
     validation: Annotated[Whole, Field(ge=1)] | None
     source_hidden: Counts
     source_batch_size: Count
@@ -63,8 +65,8 @@ class SyntheticGradients(Parameters):
     @model_validator(mode="after")
     def _sizes(self) -> SyntheticGradients:
         training, fits = training_examples(self.dataset, self.validation)
-        for name in ("source_batch_size", "batch_size", "dni_batch_size", "alignment_examples"):
-            require_parameter(getattr(self, name) <= training, name, getattr(self, name), fits)
+        limited = ("source_batch_size", "batch_size", "dni_batch_size", "alignment_examples")
+        require_at_most(self, limited, training, fits)
         whole = f"a multiple of source_record_every, {self.source_record_every}"
         require_parameter(self.source_steps % self.source_record_every == 0, "source_steps", self.source_steps, whole)
         require_each_once(self, ("layers", "convolutional_layers", "update_probabilities"))
