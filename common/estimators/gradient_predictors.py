@@ -64,12 +64,12 @@ class GradientPredictor(tf.Module):
         seed: int,
     ):
         super().__init__()
-        self._classes, self._of_maps = classes, len(shape) == 3
-        body = _body(self._of_maps, shape[-1], hidden_layers, width, seed)
-        beside = 0 if self._of_maps else classes
+        self._classes, of_maps = classes, len(shape) == 3
+        body = _body(of_maps, shape[-1], hidden_layers, width, seed)
+        beside = 0 if of_maps else classes
         self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])
         self.class_maps = None
-        if self._of_maps and classes:
+        if of_maps and classes:
             maps = layers.Dense(_size(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
             self.class_maps = keras.Sequential([keras.Input((classes,)), maps, layers.Reshape(tuple(shape))])
         self.optimizer = type(optimizer).from_config(optimizer.get_config())
@@ -80,12 +80,10 @@ class GradientPredictor(tf.Module):
         h = tf.stop_gradient(h)
         labels = tf.one_hot(tf.cast(y, tf.int32), self._classes) if self._classes else None
         with tf.GradientTape() as tape:
-            if labels is None or self.class_maps:
-                gradient = self.network(h, training=True)
-            else:
-                gradient = self.network(tf.concat([h, labels], -1), training=True)
             if self.class_maps:
-                gradient += self.class_maps(labels)
+                gradient = self.network(h, training=True) + self.class_maps(labels)
+            else:
+                gradient = self.network(h if labels is None else tf.concat([h, labels], -1), training=True)
         return Prediction(gradient, tape)
 
     def learn(self, prediction: Prediction, target: tf.Tensor) -> None:

@@ -20,6 +20,7 @@ from common.plotting.learning_curves import (
     draw_final,
     error_name,
     select,
+    series_by_setting,
     set_error_axis,
     spread_note,
 )
@@ -59,7 +60,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
     """
     runs = select(networks(frame), budget="full")
-    series = _by_setting(runs)
+    series = series_by_setting(runs, "")
     if not series:
         raise NothingToDraw("the results hold no comparison of methods")
     part = subject.part(runs)
@@ -108,7 +109,7 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         f"{int(results.last_rows(runs)['epoch'].max())} epochs of {int(runs['train_examples'].iloc[0]):,} examples: "
         "the recipe, and with what the source did instead, one by one and together."
     )
-    style.annotate(drawn, spread_note(_by_setting(runs)), caption, frame)
+    style.annotate(drawn, spread_note(series_by_setting(runs, "")), caption, frame)
     return drawn
 
 
@@ -144,13 +145,11 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate every setting: learning rate, epochs, accuracies and what it cost."""
     runs = networks(frame)
     values = {
-        "validation_metric": tables.Value("Validation accuracy (%)", scale=100, digits=2),
-        "test_metric": tables.Value("Test accuracy (%)", scale=100, digits=2),
+        **tables.ACCURACIES,
         "cost": tables.Value("Gradients", digits=0),
         "seconds": tables.Value("Seconds", digits=0),
     }
-    keys = {"order": "order", "budget": "Runs", "setting": "Setting"}
-    made = tables.final_table(runs, keys, values).drop(columns="order")
+    made = tables.setting_table(runs, {"budget": "Runs", "setting": "Setting"}, values)
     first = results.last_rows(runs).groupby("order")[["learning_rate", "epoch"]].first()
     made.insert(2, "Rate", [f"{rate:.3g}" for rate in first["learning_rate"]])
     made.insert(3, "Epochs", first["epoch"].to_numpy())
@@ -199,11 +198,6 @@ FIGURES = {
     "05_hessian_saddle": saddle,
 }
 TABLES = {"05_hessian_table": table, "05_hessian_milestones": milestones}
-
-
-def _by_setting(runs: pd.DataFrame) -> list[Series]:
-    groups = runs.groupby(["order", "setting"], sort=True)
-    return [Series(setting, rows, style.group_style(i)) for i, ((_, setting), rows) in enumerate(groups)]
 
 
 def _say_diverged(axes: Axes, place: int, text: str, *, alone: bool) -> None:

@@ -18,7 +18,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
+from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
 from common.atomic import replacing
 
@@ -189,8 +189,20 @@ def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -
             text = textwrap.fill(warning, int(width * 0.7))
             # A single panel may begin far to the right, behind long labels, but it ends where the page does.
             side = "left" if len(drawn.axes) > 1 else "right"
-            drawn.axes[0].set_title(text, loc=side, pad=10, color=VERMILION, fontweight="bold")
+            titled = drawn.axes[0].get_title() != ""  # the warning stands above it, and leaves it in line with others
+            how = {"loc": side, "pad": None if titled else 10, "color": VERMILION, "fontweight": "bold"}
+            drawn.axes[0].set_title(text + "\n" * titled, **how)
+        _settle_ticks(drawn)
     drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
+
+
+def _settle_ticks(drawn: PaperFigure) -> None:
+    """Keep the ticks that suit the panels' final size: the layout would make room for those of another size."""
+    drawn.draw_without_rendering()
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_locator(), AutoLocator):
+                axis.set_major_locator(FixedLocator(axis.get_majorticklocs()))
 
 
 def incomplete(frame: pd.DataFrame) -> str:

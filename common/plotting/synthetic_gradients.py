@@ -107,8 +107,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         "cost": tables.Value("Cost (minibatch gradients)", digits=0),
         "seconds": tables.Value("Seconds", digits=0),
     }
-    keys = {"order": "order", "budget": "Budget", "setting": "Setting", "network": "Network", "batch_size": "Batch"}
-    return tables.final_table(rows, keys, values).drop(columns="order")
+    keys = {"budget": "Budget", "setting": "Setting", "network": "Network", "batch_size": "Batch"}
+    return tables.setting_table(rows, keys, values)
 
 
 FIGURES = {

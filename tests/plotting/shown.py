@@ -6,6 +6,14 @@ def texts(figure):
     return " ".join(text.get_text() for text in found).replace("\n", " ")
 
 
+def assert_within_its_page(figure):
+    assert figure._repr_png_().startswith(b"\x89PNG")  # lays it out
+    box, page = figure.get_tightbbox(), figure.bbox_inches
+    assert min(box.x0, box.y0) >= -0.01
+    assert box.x1 <= page.x1 + 0.01
+    assert box.y1 <= page.y1 + 0.01
+
+
 def lines(axes):
     """The lines of a panel by their name in the legend, error bars' among them."""
     handles, labels = axes.get_legend_handles_labels()

@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from conftest import EXPERIMENT, fake_run, fake_seed, origin
+from shown import assert_within_its_page, texts
 
 from common import results
 from common.plotting import __main__ as command
@@ -23,10 +24,6 @@ def redraw(results_folder, figures_folder, expected, name):
     return redrawing.redraw(
         EXPERIMENT, results_folder, figures_folder, expected, figures=one, tabulate=baseline_sgd.TABLES
     )
-
-
-def texts(figure):
-    return " ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
 
 
 def test_import_is_light_and_without_tensorflow():
@@ -88,12 +85,7 @@ def test_every_figure_shows_itself_and_says_its_seeds(frame, name):
 def test_nothing_leaves_the_figure(frame, name):
     frame.attrs["missing"] = ["seed2.parquet"]
     figure = baseline_sgd.FIGURES[name](frame)
-    figure._repr_png_()  # lays it out
-    box, page = figure.get_tightbbox(), figure.bbox_inches
-    assert box.x0 >= -0.01
-    assert box.y0 >= -0.01
-    assert box.x1 <= page.x1 + 0.01
-    assert box.y1 <= page.y1 + 0.01
+    assert_within_its_page(figure)
 
 
 def test_incomplete_set_says_so_on_the_figure(folder):

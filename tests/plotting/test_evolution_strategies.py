@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import origin
 from fake_evolution_runs import EXPERIMENT, PLAN, POPULATIONS, SAMPLE_COUNTS, fake_seed
-from shown import lines
+from shown import assert_within_its_page, lines
 
 from common import results
 from common.plotting import evolution_logits, evolution_strategies, redrawing, style
@@ -37,7 +37,7 @@ def test_every_figure_is_drawn_within_its_page_and_says_its_subject(frame, name)
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
     assert "MNIST (lenet5)" in figure.caption
     assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
-    figure._repr_png_()
+    assert_within_its_page(figure)
 
 
 def test_stored_results_are_redrawn_as_files(seeds, tmp_path):

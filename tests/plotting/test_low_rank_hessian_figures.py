@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import origin
 from fake_hessian_runs import CAUSES, EXPERIMENT, MEASURED, METHODS, PLAN, fake_run, fake_seed, fake_walk
+from shown import assert_within_its_page, lines, texts
 
 from common import results
 from common.plotting import low_rank_hessian, style
@@ -27,16 +28,6 @@ def frame(seeds):
     return frame
 
 
-def texts(figure):
-    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
-    return " ".join(text.get_text() for text in found).replace("\n", " ")
-
-
-def lines(axes):
-    handles, labels = axes.get_legend_handles_labels()
-    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
-
-
 def last(frame, setting, column):
     rows = results.last_rows(frame)
     return rows.loc[(rows["setting"] == setting) & (rows["part"] == "methods"), column].astype(float)
@@ -46,11 +37,7 @@ def last(frame, setting, column):
 def test_every_figure_is_drawn_within_its_page(frame, name):
     frame.attrs["missing"] = ["seed2.parquet"]
     figure = low_rank_hessian.FIGURES[name](frame)
-    assert figure._repr_png_().startswith(b"\x89PNG")
-    box, page = figure.get_tightbbox(), figure.bbox_inches
-    assert min(box.x0, box.y0) >= -0.01
-    assert box.x1 <= page.x1 + 0.01
-    assert box.y1 <= page.y1 + 0.01
+    assert_within_its_page(figure)
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
     assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
 

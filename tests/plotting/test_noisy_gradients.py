@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import origin
 from fake_noisy_runs import EXPERIMENT, PLAN, fake_run, fake_seed
-from shown import lines, texts
+from shown import assert_within_its_page, lines, texts
 
 from common import results
 from common.plotting import noisy_gradients, redrawing, style
@@ -49,11 +49,7 @@ def without(frame, word):
 def test_every_figure_is_drawn_within_its_page_and_says_its_seeds(frame, name):
     frame.attrs["missing"] = ["seed2.parquet"]
     figure = noisy_gradients.FIGURES[name](frame)
-    assert figure._repr_png_().startswith(b"\x89PNG")
-    box, page = figure.get_tightbbox(), figure.bbox_inches
-    assert min(box.x0, box.y0) >= -0.01
-    assert box.x1 <= page.x1 + 0.01
-    assert box.y1 <= page.y1 + 0.01
+    assert_within_its_page(figure)
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
     for told in (texts(figure), figure.caption):
         assert "Mean ± 1 standard deviation over 2 seeds." in told

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import origin
 from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed
+from shown import assert_within_its_page, lines
 
 from common import results
 from common.plotting import redrawing, style, synthetic_gradients
@@ -23,12 +24,6 @@ def frame(seeds):
     return results.combine(seeds)
 
 
-def lines(axes):
-    """The lines of a panel by their name in the legend, error bars' among them."""
-    handles, labels = axes.get_legend_handles_labels()
-    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
-
-
 def final_errors(frame, value="test_metric"):
     """Mean over the seeds of each setting's last error, per cent."""
     rows = results.last_rows(frame)
@@ -42,7 +37,7 @@ def test_every_figure_is_drawn_within_its_page_and_has_a_caption(frame, name):
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
     assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
     assert "MNIST" in figure.caption or name == "06_synthetic_critical_path"
-    figure._repr_png_()
+    assert_within_its_page(figure)
 
 
 def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
