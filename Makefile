@@ -20,6 +20,9 @@ NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(
 RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) $(if $(PROFILE),--profile "$(PROFILE)")
 
+# As many processes as cores, but each needs over a gigabyte. A file, or a notebook, stays in one of them.
+SIDE_BY_SIDE = -n $(or $(CORES),auto) --maxprocesses 4 --dist
+
 help:  ## list these commands
 	@echo "Commands (the first one also installs what is needed into .venv):"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -32,8 +35,9 @@ test: $(INSTALLED)  ## lint, layering contract, all tests, stored notebook outpu
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports
-	$(VENV_PYTHON) -m pytest tests
-	$(VENV_PYTHON) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=ci/nbval.cfg notebooks
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadfile tests
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 \
+		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks

@@ -146,7 +146,7 @@ def _curvature(arguments: argparse.Namespace) -> None:
     comparisons.append((FACTOR, TEN_GRADIENTS, curvature.FACTOR_AT_MOST))
     _report("leaky_convnet, rank 40", race(subjects, arguments.rounds), comparisons, arguments.rounds)
     makers = {MOMENTUM_EPOCH: curvature.plain_epoch, NEWTON_EPOCH: curvature.newton_epoch}
-    _race(NEWTON, makers, arguments.part, curvature.BATCH, arguments.rounds)
+    _race(NEWTON, makers, arguments.examples, curvature.BATCH, arguments.rounds)  # its first steps cost the most
 
 
 def _synthetic(arguments: argparse.Namespace) -> None:

@@ -52,6 +52,7 @@ def eigenvector_overlaps(
     split: Split,
     *,
     batch_size: int,
+    before: int,
     at_steps: Sequence[int],
     examples: int,
     rank: int,
@@ -68,14 +69,17 @@ def eigenvector_overlaps(
         optimizer: any Keras optimizer.
         split: the training split.
         batch_size: examples a step.
-        at_steps: after how many steps to compare, rising, ≥ 1.
+        before: steps ≥ 0 that are trained before the beginning.
+        at_steps: after how many more steps to compare, rising, ≥ 1.
         examples: the first training examples, of which the Hessian is.
         rank: eigenvectors compared.
         seed: decides the order of the examples and the random start.
 
     Returns:
-        For each number of steps, the mean squared cosine between the two subspaces, `subspace_overlap`.
+        For each number of steps, the mean squared cosine between the two subspaces, `subspace_overlap`; for 0, that
+        with the eigenpairs of the same weights iterated on as much: below 1 where they have not converged.
     """
+    require(before >= 0, "before", "≥ 0", before)
     estimator.build(task)
     step = tf.function(one_step(task, estimator, optimizer), jit_compile=False, autograph=False)
     few = tf.constant(split.x[:examples]), tf.constant(split.y[:examples])
@@ -88,13 +92,14 @@ def eigenvector_overlaps(
     columns = columns_for(rank, OVERSAMPLING, task.parameter_count)
     # Negative: no training step has this randomness.
     draws = standard_normal([task.parameter_count, columns], tf.constant([seed, -4_000_000], tf.int64))
-    first, following = look(draws, tf.constant(6))
     order = np.random.default_rng(seed).permutation(len(split))
     overlaps = {}
-    for number in range(max(at_steps)):
+    for number in range(before + max(at_steps) + 1):
+        if number == before:
+            first, following = look(draws, tf.constant(12))
+        if number == before or number - before in at_steps:
+            vectors, following = look(following, tf.constant(3))
+            overlaps[number - before] = float(subspace_overlap(first, vectors))
         chosen = np.take(order, range(number * batch_size, (number + 1) * batch_size), mode="wrap")
         step(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), tf.constant([seed, number], tf.int64))
-        if number + 1 in at_steps:
-            vectors, following = look(following, tf.constant(3))
-            overlaps[number + 1] = float(subspace_overlap(first, vectors))
     return overlaps

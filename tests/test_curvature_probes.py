@@ -38,13 +38,21 @@ def test_without_examples_there_is_no_spectrum():
         SpectrumProbe(0, 3)
 
 
-def _overlaps(split, rate):
-    how = {"batch_size": 8, "at_steps": [1, 4], "examples": 24, "rank": 2, "seed": 0}
+def _overlaps(split, rate, before=0):
+    how = {"batch_size": 8, "before": before, "at_steps": [1, 4], "examples": 24, "rank": 2, "seed": 0}
     return eigenvector_overlaps(_task(), Backpropagation(), keras.optimizers.SGD(rate), split, **how)
 
 
 def test_eigenvectors_stay_where_the_weights_stay_and_turn_where_they_move(split):
     still, moved = _overlaps(split, 0.0), _overlaps(split, 1.0)
-    assert list(still) == [1, 4]
-    assert still[4] > 0.999
+    assert list(still) == [0, 1, 4]
+    assert min(still.values()) > 0.999
+    assert moved[0] == still[0]
     assert moved[4] < 0.99
+
+
+def test_the_comparison_begins_after_the_steps_before_it(split):
+    later, moved = _overlaps(split, 1.0, before=3), _overlaps(split, 1.0)
+    assert list(later) == [0, 1, 4]
+    assert later[0] > 0.999
+    assert abs(later[1] - moved[1]) > 1e-6

@@ -31,7 +31,10 @@ Block = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues, (r,) float32, |λ| falling, and orthonormal eigenvectors, the columns of (P, r) float32."""
+    """Eigenvalues, (r,) float32, |λ| falling, and orthonormal eigenvectors, the columns of (P, r) float32.
+
+    An eigenvalue of zero stands for a pair that was dropped.
+    """
 
     values: tf.Tensor
     vectors: tf.Tensor
@@ -99,7 +102,9 @@ def randomized_eigenpairs(
 def adaptive_eigenpairs(
     operator: CurvatureOperator, tolerance: float, seed: tf.Tensor, *, block: int = 8, max_rank: int = 128
 ) -> Eigenpairs:
-    """Return all eigenpairs with |λ| > tolerance · |λ_1|, by growing the basis a block at a time; not traceable.
+    """Return eigenpairs with |λ| > tolerance · |λ_1|: all, or max_rank; not traceable.
+
+    The basis grows a block at a time.
 
     After arXiv 0909.4061, section 4.4: each block of random columns goes through the operator (twice, which makes the
     stop reliable), and what the basis knows already is projected out. It stops with the first basis that has a value
@@ -110,25 +115,31 @@ def adaptive_eigenpairs(
         tolerance: relative to the largest |λ|, between 0 and 1.
         seed: (2,) int64, decides the test vectors.
         block: columns a step, ≥ 1.
-        max_rank: at most so many columns, ≥ block.
+        max_rank: at most so many columns, ≥ 1.
+
+    Returns:
+        Their eigenpairs; one that is NaN where a product is not finite.
 
     Raises:
         ValueError: a value out of range.
     """
     require(0 < tolerance < 1, "tolerance", "between 0 and 1", tolerance)
-    require(1 <= block <= max_rank, "block", f"from 1 to max_rank, {max_rank}", block)
+    require(block >= 1, "block", "≥ 1", block)
+    require(max_rank >= 1, "max_rank", "≥ 1", max_rank)
+    limit = min(max_rank, operator.size)
     multiply = tf.function(operator.block, autograph=False)
     basis = products = tf.zeros([operator.size, 0])
     values, vectors = tf.zeros([0]), tf.zeros([0, 0])
-    while basis.shape[1] + block <= min(max_rank, operator.size):
-        draws = standard_normal([operator.size, block], tf.random.fold_in(seed, basis.shape[1]))
+    while basis.shape[1] < limit:
+        shape = [operator.size, min(block, limit - basis.shape[1])]
+        draws = standard_normal(shape, tf.random.fold_in(seed, basis.shape[1]))
         once = _without(basis, multiply(orthonormal(draws)))
         new = _without(basis, multiply(once))
         basis, products = tf.concat([basis, new], 1), tf.concat([products, multiply(new)], 1)
         values, vectors = symmetric_eigh(tf.matmul(basis, products, transpose_a=True))
-        if abs(values[-1]) <= tolerance * abs(values[0]):
+        if not abs(values[-1]) > tolerance * abs(values[0]):
             break
-    kept = int(tf.reduce_sum(tf.cast(tf.abs(values) > tolerance * tf.abs(values[0]), tf.int32)))
+    kept = max(1, int(tf.reduce_sum(tf.cast(tf.abs(values) > tolerance * tf.abs(values[0]), tf.int32))))
     return Eigenpairs(values[:kept], tf.matmul(basis, vectors[:, :kept]))
 
 

@@ -95,7 +95,7 @@ def _lanczos(multiply, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.nd
         for _ in range(2):
             product -= basis[: step + 1].T @ (basis[: step + 1] @ product)
         length = np.linalg.norm(product)
-        if step + 1 == steps or not length >= 1e-6 * max(np.abs(diagonal)):
+        if step + 1 == steps or not length > 1e-6 * max(np.abs(diagonal)):
             break
         below.append(length)
         basis[step + 1] = product / length

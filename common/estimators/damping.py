@@ -16,7 +16,7 @@ from common.arguments import require
 
 
 class Damping(Protocol):
-    """Gives γ > 0 for eigenvalues, (r,) float32, |λ| falling: a float, or a scalar float32."""
+    """Gives γ > 0 for eigenvalues, (r,) float32, of which zeros stand for none: a float, or a scalar float32."""
 
     def of(self, values: tf.Tensor) -> tf.Tensor | float:
         """Return γ."""
@@ -55,7 +55,7 @@ class TiedDamping:
     def of(self, values: tf.Tensor) -> tf.Tensor:
         """Return γ; a zero stands for no eigenpair, such as one that was dropped."""
         known = tf.abs(values)
-        smallest = self.ratio * tf.reduce_min(tf.where(known > 0.0, known, known[0]))
+        smallest = self.ratio * tf.reduce_min(tf.where(known == 0.0, tf.reduce_max(known), known))
         return tf.where(smallest < self.floor, float(self.floor), smallest)
 
 

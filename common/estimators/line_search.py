@@ -49,7 +49,7 @@ class ArmijoLineSearch:
             direction: p, one tensor for each of the task's weights; it points uphill.
             task: network and loss.
             batch: (x, y, seed) of the estimate; the seed keeps the dropout mask.
-            loss: L(w), scalar.
+            loss: L(w) on the batch, scalar.
             gradients: g, one tensor for each of the task's weights.
         """
         slope = tf.add_n([tf.reduce_sum(g * p) for g, p in zip(gradients, direction, strict=True)])

@@ -60,6 +60,7 @@ class NewtonCG(GradientEstimator):
         """Build the wrapped estimator."""
         super().build(task)
         self.inner.build(task)
+        self._batch = None
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate, then divide; see `GradientEstimator.estimate` for shapes."""

@@ -21,7 +21,7 @@ steps. At step t they are t / 8 steps apart, not less than `first_interval` and 
 
 Deviations from the paper: warm starts, the average, and eigenpairs kept for several steps; it computes them anew at
 each step from fresh random vectors. The damping may follow |λ_r|. L2 regularisation is not the damping: it adds λw to
-the gradient and λ to every eigenvalue, and is off by default.
+the gradient and λ to every eigenvalue, of those that are not known too, and is off by default.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class SaddleFreeNewton(GradientEstimator):
         inner: any estimator.
         rank: r, from 1 to P; for "gauss_newton" at most hessian_batch × outputs.
         damping: γ > 0, or a `Damping` such as `TiedDamping(floor=0.4)`: max(|λ_r|, 0.4).
-        hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, which they do not exceed.
+        hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, which they (with sub_batches,
+            twice as many) do not exceed.
         refresh_every: steps, ≥ 1, for which eigenpairs are kept, in the end. An epoch's smaller last batch puts a
             refresh off.
         curvature: "hessian", indefinite, by products; or "gauss_newton", semidefinite, exactly, without a start.
@@ -77,14 +78,15 @@ class SaddleFreeNewton(GradientEstimator):
         warm_start: start from the last basis; else from random vectors at each refresh, with two passes or more.
         fresh_vectors: draw random vectors from the step's seed; else the same ones at each refresh, as a common bug
             does.
-        sub_batches: ≥ 2: drop the eigenpairs whose Rayleigh quotients over so many parts of the curvature's examples
-            are within two standard errors of zero, at the price of one more pass; 0: keep all.
+        sub_batches: ≥ 2: drop the eigenpairs whose Rayleigh quotients over so many parts of as many further examples
+            of the minibatch are within two standard errors of zero, at the price of one more pass; 0: keep all.
         l2: λ ≥ 0, of λ‖w‖²/2, which the loss that is reported does not contain.
-        line_search: how far to go, by the loss of the minibatch; None: as far as the optimizer's learning rate says.
+        line_search: how far to go, by the loss of the minibatch, which is without the L2 term: not with l2; None: as
+            far as the optimizer's learning rate says.
 
     Raises:
-        ValueError: a value out of range; by `build`, a rank above P; by `estimate`, a minibatch smaller than the first
-            that is too small for hessian_batch.
+        ValueError: a value out of range; by `build`, a rank above P; by `estimate`, a minibatch too small for
+            hessian_batch (an epoch's smaller last one excepted).
     """
 
     def __init__(
@@ -119,6 +121,8 @@ class SaddleFreeNewton(GradientEstimator):
         divisor &= sub_batches == 0 or curvature == "hessian"
         allowed = f"0, or a divisor of hessian_batch, {hessian_batch}, from 2 up, with curvature 'hessian'"
         require(divisor, "sub_batches", allowed, sub_batches)
+        searched = "0 with a line search, whose loss is without the L2 term"
+        require(l2 == 0 or line_search is None, "l2", searched, l2)
         self.inner, self.rank, self.damping = inner, rank, as_damping(damping)
         self.hessian_batch, self.refresh_every, self.curvature = hessian_batch, refresh_every, curvature
         self.averaging, self.first_interval = averaging, first_interval
@@ -130,6 +134,7 @@ class SaddleFreeNewton(GradientEstimator):
         """Build the wrapped estimator and the eigenpairs, which are zero until the first step computes them."""
         super().build(task)
         self.inner.build(task)
+        self._batch = None
         size = task.parameter_count
         columns = columns_for(self.rank, self.oversampling, size)
         if self.curvature == "gauss_newton":
@@ -153,9 +158,9 @@ class SaddleFreeNewton(GradientEstimator):
 
     def divided(self, gradient: tf.Tensor) -> tf.Tensor:
         """Return [U|Λ|Uᵀ + γI]⁻¹ g for a vector, (P,), with the eigenpairs of the last refresh."""
-        curvature = tf.abs(self.eigenvalues)
-        # λ of the L2 term adds to each eigenvalue, hence to the diagonal that is inverted.
-        diagonal = self.damping.of(self.eigenvalues) + self.l2
+        diagonal = self.damping.of(self.eigenvalues) + self.l2  # of what is not known
+        # λ of the L2 term adds to each eigenvalue before its sign is dropped: |λ_i + λ| + γ where it is known.
+        curvature = tf.abs(self.eigenvalues + self.l2) - self.l2
         along = tf.linalg.matvec(self.eigenvectors, gradient, transpose_a=True)
         known = tf.linalg.matvec(self.eigenvectors, along * curvature / (curvature + diagonal))
         return (gradient - known) / diagonal
@@ -166,21 +171,24 @@ class SaddleFreeNewton(GradientEstimator):
             return
         self._batch = x.shape[0]
         allowed = f"at most the minibatch's {self._batch:,} examples"
-        require(self.hessian_batch <= self._batch, "hessian_batch", allowed, self.hessian_batch)
-        batch = x[: self.hessian_batch], y[: self.hessian_batch]
+        if self.sub_batches:
+            allowed = f"with sub_batches, at most half the minibatch's {self._batch:,} examples"
+        needed = self.hessian_batch * (2 if self.sub_batches else 1)
+        require(needed <= self._batch, "hessian_batch", allowed, self.hessian_batch)
         interval = tf.minimum(tf.maximum(seed[1] // INTERVAL_SHARE, self.first_interval), self.refresh_every)
         due = (self.refreshes == 0) | (self.age >= interval)
-        tf.cond(due, lambda: self._refresh(*batch, seed), lambda: tf.constant(False))
+        tf.cond(due, lambda: self._refresh(x, y, seed), lambda: tf.constant(False))
         self.age.assign_add(1)
 
     def _refresh(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         before = tf.cast(self.refreshes, tf.float32)
         old = tf.minimum(self.averaging, before / (before + 1.0))
         kept = Eigenpairs(old * self.eigenvalues, self.eigenvectors)
+        few = x[: self.hessian_batch], y[: self.hessian_batch]
         if self.curvature == "gauss_newton":
-            found = gauss_newton_eigenpairs(self.task, x, y, self.rank, seed, weight=1.0 - old, plus=kept)
+            found = gauss_newton_eigenpairs(self.task, *few, self.rank, seed, weight=1.0 - old, plus=kept)
         else:
-            operator = HessianOperator(self.task, x, y, seed)
+            operator = HessianOperator(self.task, *few, seed)
             warm = tf.constant(self.warm_start) & (self.refreshes > 0)
             start = tf.cond(warm, lambda: tf.identity(self.basis), lambda: self._random_vectors(seed))
             passes = tf.where(warm, 1, 2 + self.power_iterations)
@@ -200,11 +208,12 @@ class SaddleFreeNewton(GradientEstimator):
         return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, CURVATURE_STREAM))
 
     def _told_from_noise(self, found: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
-        """Set to zero what the sub-batches do not agree on."""
+        """Set to zero what sub-batches do not agree on: of other examples, whose noise the eigenpairs do not follow."""
         if not self.sub_batches:
             return found
         size = self.hessian_batch // self.sub_batches
-        parts = [slice(number * size, (number + 1) * size) for number in range(self.sub_batches)]
+        starts = [self.hessian_batch + number * size for number in range(self.sub_batches)]
+        parts = [slice(start, start + size) for start in starts]
         quotients = rayleigh_quotients([HessianOperator(self.task, x[it], y[it], seed) for it in parts], found.vectors)
         keep = tf.cast(distinguishable(quotients), tf.float32)
         return Eigenpairs(tf.where(tf.math.is_finite(found.values), keep * found.values, found.values), found.vectors)
@@ -218,7 +227,8 @@ class SaddleFreeNewton(GradientEstimator):
         """That of the wrapped estimator, and every product of a refresh; halvings of a line search are not known.
 
         What a batch is, is known once `estimate` was called; before, the second part is left out. What the first
-        refreshes cost more than the others is `initial_cost`.
+        refreshes cost more than the others is `initial_cost`, all of it from the first step on: of a run of fewer
+        than 8 refresh_every steps it says too much.
         """
         passes = 1 if self.warm_start else 2 + self.power_iterations
         search = LINE_SEARCH_COST if self.line_search else 0.0
@@ -243,10 +253,12 @@ class SaddleFreeNewton(GradientEstimator):
         return count - INTERVAL_SHARE
 
     def _refresh_cost(self, passes: int) -> float:
-        share = self.hessian_batch / self._batch if self._batch else 0.0
+        if self._batch is None:
+            return 0.0
         if self.curvature == "gauss_newton":
             outputs = self.task.network.output_shape[-1]
             products = 1 / 3 + BACKWARD_COST * outputs  # a forward pass, and backward passes; no products
         else:
-            products = passes * (1 + PRODUCT_COST * self.basis.shape[1]) if self._batch else 0.0
-        return share * (products + bool(self.sub_batches) * PRODUCT_COST * self.rank)
+            products = passes * (1 + PRODUCT_COST * self.basis.shape[1])
+        products += bool(self.sub_batches) * (1 + PRODUCT_COST * self.rank)
+        return products * self.hessian_batch / self._batch

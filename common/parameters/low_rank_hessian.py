@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from common.data import SPECIFICATIONS
 from common.parameters.fields import (
     Count,
     Counts,
@@ -86,5 +87,10 @@ class LowRankHessian(Parameters):
         fits = f"at least batch_size, {self.batch_size}"
         require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
         require_hidden_for_mlp(self)
+        most = self.hessian_batch * SPECIFICATIONS[self.dataset].classes
+        wanted = f"at most {most}: the Gauss-Newton matrix of hessian_batch examples has no higher rank"
+        require_parameter(self.rank <= most, "rank", self.rank, wanted)
+        wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
+        require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
         require_each_once(self, ("trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps"))
         return self

@@ -50,6 +50,20 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
     return drawn
 
 
+def spectra(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the Hessian's largest eigenvalues, those around the number of classes, and its negative part."""
+    classes, rows = measured(frame, "classes") or 10, []
+    for epoch, nodes, weights in _looks(frame):
+        falling = np.sort(nodes)[::-1]
+        row = {"Epoch": f"{epoch}", "Largest": f"{falling[0]:.3g}"}
+        for place in (classes - 1, classes, 2 * classes):  # from 1: outliers are expected to be one fewer than classes
+            row[f"No. {place}"] = f"{falling[place - 1]:.3g}" if place <= len(falling) else "-"
+        mass = weights * np.abs(nodes)
+        negative = 100 * mass[nodes < 0].sum() / mass.sum()
+        rows.append(row | {"Most negative": f"{falling[-1]:.3g}", "Negative share of Σ|λ| (%)": f"{negative:.1f}"})
+    return pd.DataFrame(rows)
+
+
 def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw how fast the eigenvalues fall with the rank, and how long the eigenvectors stay valid."""
     looks, run, overlaps = _looks(frame), networks(frame), _overlaps(frame)
@@ -58,13 +72,18 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
         size = np.sort(np.abs(nodes))[::-1]
         look = style.group_style(index) | {"markevery": max(1, len(size) // 6), "markersize": 3}
         left.plot(np.arange(1, len(size) + 1), size, label="start" if epoch == 0 else f"after epoch {epoch}", **look)
+    classes = measured(frame, "classes")
+    if classes:
+        left.axvline(classes - 1, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="classes - 1")
     left.set_yscale("log")
     style.power_ticks(left.yaxis)
     left.set_xlabel("Rank")
     left.set_ylabel("|eigenvalue| (Lanczos)")
     for index, (name, values) in enumerate(overlaps.items()):
-        steps = sorted(values)
-        right.plot(steps, [values[step] for step in steps], label=name, markersize=3, **style.group_style(index))
+        steps, look = sorted(step for step in values if step), style.group_style(index)
+        right.plot(steps, [values[step] for step in steps], label=name, markersize=3, **look)
+        if 0 in values:
+            right.axhline(values[0], color=look["color"], linewidth=0.8, linestyle=style.DASHED)
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
     if overlaps:
@@ -77,7 +96,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     caption = (
         f"Left: Ritz values of the Hessian on {subject.name(run)} by magnitude; the first are eigenvalues, the last "
         f"are not converged. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step and "
-        "some steps later, both of the same examples."
+        "some steps later, both of the same examples; dashed: at the same step, computed twice."
     )
     style.annotate(drawn, _note(frame), caption, frame)
     return drawn

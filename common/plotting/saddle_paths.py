@@ -38,8 +38,8 @@ def saddle(frame: pd.DataFrame) -> style.PaperFigure:
     caption = (
         f"The saddle of u²/2 + (μ/4)(1 - v²)², μ = {mu:g}: curvatures 1 and -{mu:g}. Left: the paths of {steps} steps "
         f"on the surface, a marker every {_marked(runs[runs['order'] == runs['order'].min()])}. Right: the loss along "
-        "them; dashed: at the saddle. Newton by conjugate gradients stops at negative curvature, and leaps where it is "
-        "hardly positive."
+        "them, from 1e-9 up; dashed: at the saddle. Newton by conjugate gradients takes the gradient itself where the "
+        "curvature along it is negative."
     )
     number = runs["setting"].nunique()
     style.annotate(drawn, f"{number} runs, no randomness but that of the test vectors.", caption, frame)

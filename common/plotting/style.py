@@ -36,14 +36,14 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = COLORS = (
     "#D55E00",
     "#CC79A7",
 )
-GRAY = "#777777"
+GRAY, BROWN = "#777777", "#8C564B"
 LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
 DASHED = LINE_STYLES[1]
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 # A single value of the material that this project reproduces.
 SOURCE_LOOK = {"marker": "D", "markersize": 6, "markerfacecolor": "none", "color": GRAY, "linestyle": "none"}
 # The order in which groups get their colors: well apart for the first few.
-_COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
+_COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, BROWN)
 
 RC = {
     "font.family": "sans-serif",
@@ -124,7 +124,7 @@ def figure(width: float, height: float, columns: int = 1, **options: Any) -> tup
 
 
 def group_style(index: int) -> dict[str, Any]:
-    """Return color, line style and marker of the group with this number, all three distinct."""
+    """Return color, line style and marker of the group with this number: up to eight differ in color and marker."""
     return {
         "color": _COLOR_ORDER[index % len(_COLOR_ORDER)],
         "linestyle": LINE_STYLES[index % len(LINE_STYLES)],

@@ -164,6 +164,18 @@ def test_adaptive_rank_grows_block_by_block_until_all_is_told():
     found = adaptive_eigenpairs(operator, 0.1, _seed(), block=4)
     np.testing.assert_allclose(found.values, np.linspace(10, 5, 10), rtol=1e-3)
     assert adaptive_eigenpairs(operator, 0.1, _seed(), block=4, max_rank=8).values.shape[0] == 8
+    assert adaptive_eigenpairs(operator, 0.1, _seed(), block=4, max_rank=9).values.shape[0] == 9
+
+
+def test_adaptive_rank_of_a_matrix_smaller_than_a_block():
+    found = adaptive_eigenpairs(Known([3.0, -2.0, 1.0]), 0.5, _seed(), block=8)
+    np.testing.assert_allclose(found.values, [3, -2], atol=1e-5)
+
+
+def test_adaptive_rank_of_what_is_not_finite_is_nan():
+    operator = Known([3.0, -2.0, 1.0])
+    operator.matrix *= np.nan
+    assert np.isnan(adaptive_eigenpairs(operator, 0.5, _seed()).values).all()
 
 
 def test_adaptive_rank_of_a_rank_deficient_matrix():
@@ -233,8 +245,8 @@ def test_wrong_arguments_are_named(wrong, words):
     [
         (lambda: adaptive_eigenpairs(Known([1.0]), 1.5, _seed()), "tolerance must be between 0 and 1, got 1.5"),
         (
-            lambda: adaptive_eigenpairs(Known([1.0]), 0.5, _seed(), block=9, max_rank=8),
-            "block must be from 1 to max_rank, 8, got 9",
+            lambda: adaptive_eigenpairs(Known([1.0]), 0.5, _seed(), block=0),
+            "block must be ≥ 1, got 0",
         ),
         (lambda: distinguishable(tf.zeros([1, 2])), "the number of sub-batches must be ≥ 2, got 1"),
         (lambda: distinguishable(tf.zeros([2, 2]), -1.0), "standard_errors must be ≥ 0, got -1.0"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_networks import flat_weights, hessian64, small_batch, small_task
 
 from common.curvature.operators import HessianOperator
@@ -46,6 +47,13 @@ def test_a_seed_decides_the_probes(known):
     first, again, other = (spectral_density(operator, steps=3, probes=1, seed=seed).nodes for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-6
+
+
+def test_the_spectrum_of_zero_is_zero(known, monkeypatch):
+    operator, _ = known
+    monkeypatch.setattr(HessianOperator, "vector", lambda self, vector: tf.zeros_like(vector))
+    found = spectral_density(operator, steps=4, probes=1, seed=0)
+    assert found.nodes.tolist() == [0.0]
 
 
 def test_weights_that_are_not_finite_give_nan_and_no_error():

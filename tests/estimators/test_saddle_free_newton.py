@@ -110,7 +110,19 @@ def test_damping_and_l2_are_two_things():
     damped, regularised = _built(_newton(damping=0.75), task), _built(_newton(damping=0.5, l2=0.25), task)
     np.testing.assert_allclose(flat(damped.estimate(*batch(), seed())[2]), _dense(damped, gradient, 0.75), atol=1e-5)
     found = flat(regularised.estimate(*batch(), seed()).gradients)
-    np.testing.assert_allclose(found, _dense(regularised, gradient + 0.25 * weights, 0.75), atol=1e-5)
+    vectors, values = _state(regularised)
+    known, inverse = vectors @ np.diag(np.abs(values + 0.25) + 0.5) @ vectors.T, np.eye(PARAMETERS) / 0.75
+    inverse += np.linalg.pinv(known) - vectors @ vectors.T / 0.75
+    np.testing.assert_allclose(found, inverse @ (gradient + 0.25 * weights), atol=1e-5)
+
+
+def test_l2_brings_negative_curvature_nearer_to_zero():
+    """By hand, with λ = 0.25 and γ = 0.5: 1/(|-2 + 0.25| + 0.5) along the eigenvector, 1/(0.25 + 0.5) across it."""
+    estimator = _built(_newton(rank=1, damping=0.5, l2=0.25))
+    estimator.eigenvalues.assign([-2.0])
+    estimator.eigenvectors.assign(np.eye(PARAMETERS, 1, dtype=np.float32))
+    found = estimator.divided(tf.ones([PARAMETERS])).numpy()
+    np.testing.assert_allclose(found[:2], [1 / 2.25, 1 / 0.75], rtol=1e-6)
 
 
 def test_tied_damping_follows_the_smallest_eigenvalue_down_to_its_floor():
@@ -118,6 +130,7 @@ def test_tied_damping_follows_the_smallest_eigenvalue_down_to_its_floor():
     assert float(TiedDamping(1.0).of(values)) == 2.0
     assert float(TiedDamping(1.0, ratio=0.1).of(values)) == 1.0
     assert float(TiedDamping(1.0).of(tf.constant([9.0, 0.0, 3.0]))) == 3.0  # a dropped direction has no eigenvalue
+    assert float(TiedDamping(1.0).of(tf.constant([0.0, 5.0, 2.0]))) == 2.0
     assert float(TiedDamping(1.0).of(tf.zeros([3]))) == 1.0
     assert float(TiedDamping(1).of(tf.zeros([3]))) == 1.0  # as papermill hands it over
     assert math.isnan(TiedDamping(1.0).of(tf.fill([2], math.nan)))
@@ -221,10 +234,31 @@ def test_refreshes_come_often_at_first():
 
 def test_sub_batches_drop_what_they_do_not_agree_on():
     estimator = _built(_newton(rank=30, hessian_batch=24, sub_batches=6, oversampling=0))
-    estimator.estimate(*batch(), seed())
+    estimator.estimate(*batch(48), seed())
     values = _state(estimator)[1]
     assert 0 < np.sum(values == 0) < 30
     assert values[0] != 0
+
+
+def test_sub_batches_are_of_other_examples_than_the_eigenpairs(monkeypatch):
+    seen, (x, y) = [], batch(24)
+
+    def look(self, task, few, labels, *rest):
+        seen.append(few.numpy())
+        make(self, task, few, labels, *rest)
+
+    make = HessianOperator.__init__
+    monkeypatch.setattr(HessianOperator, "__init__", look)
+    _built(_newton(hessian_batch=8, sub_batches=2)).estimate(x, y, seed())
+    for found, part in zip(seen, (x[:8], x[8:12], x[12:16]), strict=True):
+        np.testing.assert_array_equal(found, part)
+
+
+def test_built_again_it_knows_nothing_of_the_batches_before():
+    estimator = _built(_newton())
+    estimator.estimate(*batch(24), seed())
+    _built(estimator).estimate(*batch(16), seed())
+    assert np.abs(_state(estimator)[1]).max() > 0.1
 
 
 def _train(epochs=2, folder=None, **options):
@@ -265,11 +299,12 @@ def test_cost_counts_every_product():
     early = len([*range(16), 17, 19, 21, 23, 26, 29, 33, 37]) - 8  # in forty steps, where five apart are eight
     assert often.initial_cost == pytest.approx((2 + early) * one_pass)
     fresh = _built(_newton(oversampling=2, refresh_every=5, warm_start=False, sub_batches=4))
-    fresh.estimate(*batch(24), seed())
-    assert fresh.cost == pytest.approx(1 + (3 * one_pass + 16 / 24 * 2 * 4) / 5)
+    fresh.estimate(*batch(32), seed())
+    assert fresh.cost == pytest.approx(1 + 16 / 32 * (3 * (1 + 2 * 6) + 1 + 2 * 4) / 5)
     assert fresh.initial_cost == 0
-    exact = _built(_newton(curvature="gauss_newton"))
-    exact.estimate(*batch(24), seed())
+    exact = _newton(curvature="gauss_newton")
+    assert exact.cost == 1.0  # nor is the network
+    _built(exact).estimate(*batch(24), seed())
     assert exact.cost == pytest.approx(1 + 16 / 24 * (1 / 3 + 3 * 2 / 3))
 
 
@@ -308,6 +343,14 @@ def test_settings_are_plain_data_and_tell_every_difference():
         ({"oversampling": -1}, "oversampling must be ≥ 0, got -1"),
         ({"power_iterations": -1}, "power_iterations must be ≥ 0, got -1"),
         ({"l2": -0.1}, "l2 must be ≥ 0 and finite, got -0.1"),
+        (
+            {"l2": 0.1, "line_search": ArmijoLineSearch()},
+            "l2 must be 0 with a line search, whose loss is without the L2 term, got 0.1",
+        ),
+        (
+            {"sub_batches": 2},
+            "hessian_batch must be with sub_batches, at most half the minibatch's 24 examples, got 16",
+        ),
         (
             {"sub_batches": 3},
             "sub_batches must be 0, or a divisor of hessian_batch, 16, from 2 up, with curvature 'hessian', got 3",

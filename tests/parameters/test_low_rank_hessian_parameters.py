@@ -67,6 +67,11 @@ HESSIAN = {
         ({"sweep_examples": 100}, "'sweep_examples' must be at least batch_size, 128, got 100"),
         ({"spectrum_examples": 60_000}, "'spectrum_examples' must be at most the 55,000 training examples"),
         ({"trial_factors": [1, 1]}, "'trial_factors' must be each value once, got [1.0, 1.0]"),
+        (
+            {"rank": 11, "hessian_batch": 1},
+            "'rank' must be at most 10: the Gauss-Newton matrix of hessian_batch examples",
+        ),
+        ({"trial_seed": 0}, "'trial_seed' must be none of the seeds [0], whose results it must not choose, got 0"),
         ({"ranks": [5, 5]}, "'ranks' must be each value once, got [5, 5]"),
         ({"hidden": [32]}, "'hidden' must be the hidden layers' units for mlp"),
         ({"validation": 0}, "'validation' must be greater than or equal to 1, got 0"),

@@ -85,8 +85,11 @@ def test_causes_that_diverged_say_so(seeds):
 
 def test_sweeps_vary_one_thing_each(frame):
     panels = low_rank_hessian.sweeps(frame).axes
-    found = [lines(axes)["saddle-free Newton"].get_xdata().tolist() for axes in panels]
+    names = ["saddle-free Newton", "saddle-free Newton", "constant"]
+    found = [lines(axes)[name].get_xdata().tolist() for axes, name in zip(panels, names, strict=True)]
     assert found == [[5, 20], [16, 64], [50, 200]]
+    growing = lines(panels[2])["growing"].get_ydata()[0]
+    assert growing == pytest.approx(100 * (1 - last(frame, "the recipe", "validation_metric")).mean())
 
 
 def test_spectra_at_start_middle_and_end(frame):
@@ -100,7 +103,17 @@ def test_spectra_at_start_middle_and_end(frame):
 def test_eigenvalues_fall_and_overlaps_are_read_back_from_json(frame):
     left, right = low_rank_hessian.eigenpairs(frame).axes
     assert lines(left)["start"].get_ydata() == pytest.approx([40, 12, 2, 1.5, 1])
-    assert lines(right)["after training"].get_xydata() == pytest.approx(np.array([[1, 1.0], [50, 0.95]]))
+    assert lines(right)["after an epoch"].get_xydata() == pytest.approx(np.array([[1, 0.97], [50, 0.95]]))
+    assert lines(left)["classes - 1"].get_xdata()[0] == 1
+
+
+def test_spectra_are_tabulated_beside_the_number_of_classes(frame):
+    """By hand: nodes -1.5, -1, 2, 12, 40 at the start, shares 1e-1 to 1e-5."""
+    row = low_rank_hessian.spectra(frame).iloc[0]
+    assert [row[name] for name in ("Epoch", "Largest", "No. 1", "No. 2", "No. 4")] == ["0", "40", "40", "12", "-1"]
+    assert row["Most negative"] == "-1.5"
+    mass = [0.15, 0.01, 0.002, 0.0012, 0.0004]
+    assert float(row["Negative share of Σ|λ| (%)"]) == pytest.approx(100 * 0.16 / sum(mass), abs=0.06)
 
 
 def test_paths_at_the_saddle(frame):
@@ -127,6 +140,21 @@ def test_milestones_are_the_test_curve_s(frame):
     values = 100 * rows["curve_test_metric"]
     assert table.loc["Adam", "Epoch 3"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert table.loc["saddle-free Newton", "Seconds to 98.5 %"] == "80"
+
+
+def test_milestones_leave_out_what_diverged_and_ask_for_the_notebook_s_accuracy(seeds):
+    lost = results.combine([seeds[0], fake_seed(1, diverge=("Adam",))])
+    lost.attrs["measurements"] = [MEASURED | {"target_accuracy": 0.99}]
+    table = low_rank_hessian.milestones(lost).set_index("Setting")
+    rows = seeds[0][(seeds[0]["setting"] == "Adam") & (seeds[0]["epoch"] == 1)]
+    assert table.loc["Adam", "Epoch 1"] == f"{100 * rows['curve_test_metric'].iloc[0]:.2f}"
+    assert "Seconds to 99 %" in table
+
+
+def test_rates_were_chosen_where_there_were_trials(frame):
+    assert "was chosen on validation data" in low_rank_hessian.curves(frame).caption
+    frame.attrs["measurements"] = [MEASURED | {"trials": {}}]
+    assert "was chosen" not in low_rank_hessian.curves(frame).caption
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_mean_curve(frame):
