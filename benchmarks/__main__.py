@@ -154,7 +154,7 @@ def _synthetic(arguments: argparse.Namespace) -> None:
 
     makers = {EXACT_MLP: synthetic.backpropagation, SYNTHETIC: synthetic.synthetic}
     _race(SYNTHETIC_EPOCH, makers, arguments.examples, synthetic.BATCH, arguments.rounds)
-    print("\ndependent products: longest chain of a step, longest wait of a layer (linear predictors)")
+    print("\ndependent products: longest chain to an update, longest wait of a layer (linear predictors)")
     print(f"{'layers':>8} {'backpropagation':>22} {'synthetic gradients':>22}")
     for layers, exact, decoupled, exact_wait, decoupled_wait in synthetic.chains():
         print(f"{layers:8} {f'{exact}, {exact_wait}':>22} {f'{decoupled}, {decoupled_wait}':>22}")

@@ -213,7 +213,7 @@ def _run(history, epoch_function, dataset, epochs, record_every, seed, callback_
             history.status = "stopped"
         if history.status == "running" and epoch < epochs:
             checkpoint.save()
-    if history.status == "running" and not _is_finite(task.weights):
+    if history.status == "running" and not is_finite(task.weights):
         # The last update overflowed, and no step came after it to notice.
         history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
     if history.status != "diverged":
@@ -232,7 +232,8 @@ def _evaluated(evaluation: Evaluation, callback_list: keras.callbacks.CallbackLi
     return loss, metric
 
 
-def _is_finite(tensors: Iterable[tf.Tensor]) -> bool:
+def is_finite(tensors: Iterable[tf.Tensor]) -> bool:
+    """Say whether no value is infinite or not a number."""
     return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
 
 

@@ -204,11 +204,12 @@ def test_an_alignment_of_more_than_there_is_is_named():
 
 
 def _boundaries(mixing, steps):
-    """Two boundaries, after some steps of training on batches that the alignment does not see."""
+    """Two boundaries of a network with batch norm, after some steps of training on half of the examples."""
     rng = np.random.default_rng(0)
     split = Split(rng.normal(size=(64, 5)).astype(np.float32), rng.integers(0, 3, 64).astype(np.int32))
-    task = tasks.classification(models.build("mlp", (5,), 3, seed=0, hidden=(8, 8)))
-    estimator = SyntheticGradients(mixing=mixing, optimizer=keras.optimizers.Adam(0.01))
+    task = tasks.classification(models.build("normalised_mlp", (5,), 3, seed=0, hidden=(8, 8)))
+    how = {"hidden_layers": 1, "width": 16, "optimizer": keras.optimizers.Adam(0.01)}
+    estimator = SyntheticGradients(mixing=mixing, **how)
     estimator.build(task)
     estimate = tf.function(estimator.estimate)
     for step in range(steps):
@@ -218,12 +219,13 @@ def _boundaries(mixing, steps):
 
 def test_boundary_alignment_grows_as_predictors_learn_and_teaches_them_nothing():
     measure, task, split, estimator = _boundaries(1.0, 100)
-    before = [weight.numpy() for predictor in estimator._predictors for weight in predictor.network.weights]
+    everything = [task.network, *(predictor.network for predictor in estimator._predictors)]
+    before = [variable.numpy() for network in everything for variable in network.variables]
     measured = measure(task, split, 0, 1)
     assert list(measured) == ["cosine_boundary_1", "cosine_boundary_2"]
     assert all(0.5 < value < 1 for value in measured.values())
     assert measured == measure(task, split, 0, 1) != measure(task, split, 0, 2)
-    after = [weight.numpy() for predictor in estimator._predictors for weight in predictor.network.weights]
+    after = [variable.numpy() for network in everything for variable in network.variables]
     for a, b in zip(after, before, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -9,8 +9,8 @@ nothing. It is trained on
 
     (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
 
-where t_i is the gradient of example i's own loss, B times its share of the mean loss: so targets have the same
-scale for every batch size.
+where t_i is B times example i's part of the gradient of the mean loss, so that targets have the same scale for every
+batch size: the gradient of the example's own loss where no batch norm above the boundary ties it to the others.
 
 Batch norm sees the statistics of the batch at hand, always: a predictor is used in training only. Keras keeps up its
 moving averages, and nobody uses them.
@@ -18,6 +18,7 @@ moving averages, and nobody uses them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from common.estimators.network_modules import layer_products
+from common.estimators.own_optimizers import copy_of
 from common.models import hash_seed
 
 FILTER = 3  # pixels, the side of the convolutions' kernels
@@ -34,7 +37,7 @@ class Prediction(NamedTuple):
     """What a predictor says of one batch.
 
     Attributes:
-        gradient: (batch, *shape) float32, of each example's own loss.
+        gradient: (batch, *shape) float32, B times each example's part of the gradient of the mean loss.
         tape: from which the predictor's gradients are taken once.
     """
 
@@ -70,9 +73,9 @@ class GradientPredictor(tf.Module):
         self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])
         self.class_maps = None
         if of_maps and classes:
-            maps = layers.Dense(_size(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
+            maps = layers.Dense(math.prod(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
             self.class_maps = keras.Sequential([keras.Input((classes,)), maps, layers.Reshape(tuple(shape))])
-        self.optimizer = type(optimizer).from_config(optimizer.get_config())
+        self.optimizer = copy_of(optimizer)
         self.optimizer.build(self._weights)
 
     def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
@@ -96,10 +99,10 @@ class GradientPredictor(tf.Module):
 
     @property
     def products(self) -> float:
-        """Multiplications of matrix products for one example, forward and backward; a class's map is looked up."""
-        kernels = [layer for layer in self.network.layers if hasattr(layer, "kernel")]
-        counts = [_applications(layer) * _size(layer.kernel.shape) for layer in kernels]
-        return 3.0 * sum(counts) - counts[0]  # nobody asks for the gradient at its input
+        """Multiplications of matrix products for one example, forward and backward."""
+        counts = [count for count in map(layer_products, self.network.layers) if count]
+        maps = 2 * sum(map(layer_products, self.class_maps.layers)) if self.class_maps else 0
+        return 3.0 * sum(counts) - counts[0] + maps  # nobody asks for the gradient at its input
 
     @property
     def _weights(self) -> list[keras.Variable]:
@@ -117,11 +120,3 @@ def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, see
 def _linear(convolutional: bool, outputs: int, start: keras.Initializer | str, use_bias: bool) -> layers.Layer:
     how = {"kernel_initializer": start, "use_bias": use_bias, "dtype": "float32"}
     return layers.Conv2D(outputs, FILTER, padding="same", **how) if convolutional else layers.Dense(outputs, **how)
-
-
-def _applications(layer: layers.Layer) -> int:
-    return _size(layer.output.shape[1:-1])
-
-
-def _size(shape: Sequence[int]) -> int:
-    return int(tf.TensorShape(shape).num_elements())

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.network_modules import split
+from common.estimators.network_modules import as_boundaries, gradient_products, split
 from common.tasks import Task
 
 
@@ -22,12 +22,12 @@ class LastModuleOnly(GradientEstimator):
         boundaries: names of the layers behind which the network is cut, see `network_modules.split`.
 
     Raises:
-        ValueError: by `build`, what `split` refuses.
+        ValueError: a text for the names; by `build`, what `split` refuses.
     """
 
     def __init__(self, boundaries: Sequence[str] | None = None):
         super().__init__()
-        self.boundaries = None if boundaries is None else tuple(boundaries)
+        self.boundaries = as_boundaries(boundaries)
 
     def build(self, task: Task) -> None:
         """Cut the network."""
@@ -48,6 +48,6 @@ class LastModuleOnly(GradientEstimator):
     @property
     def cost(self) -> float:
         """In minibatch gradients: a forward pass, and the last module's backward pass."""
-        last, all_products = self._modules[-1], sum(module.products for module in self._modules)
+        last, ahead = self._modules[-1], sum(module.products for module in self._modules)
         backward = 2 * last.products - last.first_products
-        return (all_products + backward) / (3.0 * all_products)
+        return (ahead + backward) / gradient_products(self._modules)

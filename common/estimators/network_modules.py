@@ -49,12 +49,12 @@ class NetworkModule:
     @property
     def products(self) -> int:
         """Multiplications of the forward pass's matrix products, for one example."""
-        return sum(_products(layer) for layer in self.layers)
+        return sum(layer_products(layer) for layer in self.layers)
 
     @property
     def first_products(self) -> int:
         """Those of its first layer that has any."""
-        return next((count for count in map(_products, self.layers) if count), 0)
+        return next((count for count in map(layer_products, self.layers) if count), 0)
 
     def forward(self, entering: tf.Tensor) -> ForwardPass:
         """Run the module on activations that are cut off from whatever made them; float32 in and out."""
@@ -86,20 +86,51 @@ class ForwardPass:
             The gradients of the module's weights, and the one at its input, or None.
         """
         sources = [*self._module.weights, *([self._entering] if below else [])]
-        # A frozen or unused weight has the gradient zero.
+        # A weight that the output does not depend on has the gradient zero.
         found = self._tape.gradient(
             self.leaving, sources, output_gradients=gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         return (found[:-1], found[-1]) if below else (found, None)
 
 
-def split(task: Task, boundaries: Sequence[str] | None) -> list[NetworkModule]:
+def forward(
+    task: Task, modules: Sequence[NetworkModule], x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor
+) -> tuple[list[ForwardPass], tf.Tensor, tf.Tensor]:
+    """Run all modules; also return the loss and its gradient at the last one's output."""
+    task.seed_dropout(seed)
+    passes: list[ForwardPass] = []
+    for module in modules:
+        passes.append(module.forward(passes[-1].leaving if passes else x))
+    outputs = passes[-1].leaving
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        loss = task.loss(y, outputs)
+    return passes, loss, tape.gradient(loss, outputs)
+
+
+def gradient_products(modules: Sequence[NetworkModule]) -> int:
+    """Multiplications of one example's backpropagation: three for each forward, but for the gradient at the input."""
+    return 3 * sum(module.products for module in modules) - modules[0].first_products
+
+
+def as_boundaries(boundaries: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Take names of layers; a single text, whose letters would be taken for names, is refused.
+
+    Raises:
+        ValueError: a text.
+    """
+    require(not isinstance(boundaries, str), "boundaries", "a list of names of layers", boundaries)
+    return None if boundaries is None else tuple(boundaries)
+
+
+def split(task: Task, boundaries: Sequence[str] | None, *, one_is_enough: bool = False) -> list[NetworkModule]:
     """Cut a task's network into modules.
 
     Args:
         task: with a sequential network.
         boundaries: names of the layers behind which it is cut; None: before every layer with a kernel but the first,
             and before the Flatten and Dropout layers that lead to it.
+        one_is_enough: take a network without a boundary as the only module.
 
     Returns:
         The modules from input to output.
@@ -113,7 +144,7 @@ def split(task: Task, boundaries: Sequence[str] | None) -> list[NetworkModule]:
         raise ValueError(f"the network must be a keras.Sequential to be cut into modules, got {type(network).__name__}")
     names = [layer.name for layer in network.layers]
     cuts = _block_cuts(network.layers) if boundaries is None else _named_cuts(names, boundaries)
-    require(len(cuts) > 0, "boundaries", "at least one (a network of one block has none)", boundaries)
+    require(len(cuts) > 0 or one_is_enough, "boundaries", "at least one (a network of one block has none)", boundaries)
     edges = [0, *cuts, len(names)]
     modules = [NetworkModule(network.layers[a:b], task.training_mode) for a, b in itertools.pairwise(edges)]
     for module in modules:
@@ -145,8 +176,8 @@ def _named_cuts(names: Sequence[str], boundaries: Sequence[str]) -> list[int]:
     return sorted(names.index(name) + 1 for name in boundaries)
 
 
-def _products(layer: keras.Layer) -> int:
-    """Multiplications of a layer's matrix product for one example: its kernel, as often as it is applied."""
+def layer_products(layer: keras.Layer) -> int:
+    """Return the multiplications of a layer's matrix product for one example: its kernel, as often as it is applied."""
     if not hasattr(layer, "kernel"):
         return 0
     return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])

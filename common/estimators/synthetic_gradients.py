@@ -9,12 +9,12 @@ for its weight gradients (∂f_i/∂θ_i)ᵀ u_i, and gives t_{i-1} to the bound
 predictor's squared error. With λ = 0 no module's update depends on a module above it, and all targets but the topmost
 are themselves made of synthetic gradients (bootstrapped). Unrolled, u_i weighs with (1 - λ) λ^k the synthetic gradient
 of k boundaries higher, backpropagated, and with λ^(M - i) the exact one, as TD(λ) weighs returns; λ = 1 is
-backpropagation.
+backpropagation. It is the BP(λ) of the source's "unified view of synthetic gradients".
 
 Source: arXiv 1608.05343, sections 2 and 3.1 (decoupled neural interfaces; its random update schedule is
-`update_probability`). Deviations from it: the predictors' targets are scaled to one example's own loss; all modules
-update at the end of a step, from one set of weights, as everything in this project's loop does; a module that rests
-does not train the predictor below it either.
+`update_probability`). Deviations from it: the predictors' targets are those of one example, B times its part of the
+gradient of the mean loss; all modules update at the end of a step, from one set of weights, as everything in this
+project's loop does; a module that rests does not train the predictor below it either.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ import tensorflow as tf
 from common.arguments import require
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.gradient_predictors import GradientPredictor, Prediction
-from common.estimators.network_modules import ForwardPass, split
+from common.estimators.network_modules import ForwardPass, as_boundaries, forward, gradient_products, split
+from common.estimators.own_optimizers import described
+from common.models import hash_seed
 from common.tasks import Task
 
 SCHEDULE_STREAM = 7_000_003  # folded into the seed: apart from dropout, noise and channels
+PREDICTORS = 10_000  # first index of their seeds: apart from the network's layers
 
 
 class SyntheticGradients(GradientEstimator):
@@ -46,7 +49,8 @@ class SyntheticGradients(GradientEstimator):
         synth_step: k ≥ 1: predictors are trained at every k-th step, from the first on; modules use them at every step.
         update_probability: p in (0, 1]: at each step each module updates with this probability, by itself. The gradient
             of one that does not is zero: plain gradient descent then leaves it alone; momentum would move it, unless
-            the optimizer is wrapped in `Resting`. Below 1, λ must be 0: mixing waits for the modules above.
+            the optimizer is wrapped in `Resting`, and noise added by another estimator moves it in any case. Below 1, λ
+            must be 0: mixing waits for the modules above.
         optimizer: Keras optimizer of which every predictor gets a copy; None: Adam at 0.001. A learning rate
             schedule counts a predictor's own updates.
         seed: decides the predictors' initial weights.
@@ -77,7 +81,7 @@ class SyntheticGradients(GradientEstimator):
         require(0 < update_probability <= 1, "update_probability", "in (0, 1]", update_probability)
         waits = "0 where update_probability is below 1: mixing waits for the modules above"
         require(mixing == 0 or update_probability == 1, "mixing", waits, mixing)
-        self.labels, self.boundaries = labels, None if boundaries is None else tuple(boundaries)
+        self.labels, self.boundaries = labels, as_boundaries(boundaries)
         self.hidden_layers, self.width, self.mixing = hidden_layers, width, mixing
         self.synth_step, self.update_probability, self.seed = synth_step, update_probability, seed
         self._optimizer = optimizer or keras.optimizers.Adam(0.001)
@@ -92,14 +96,14 @@ class SyntheticGradients(GradientEstimator):
         classes = task.network.output_shape[-1] if self.labels else 0
         how = (classes, self.hidden_layers, self.width, self._optimizer)
         self._predictors = [
-            GradientPredictor(module.output_shape, *how, seed=self.seed + 1_000 * number)
+            GradientPredictor(module.output_shape, *how, seed=hash_seed(self.seed, PREDICTORS + number))
             for number, module in enumerate(modules[:-1])
         ]
         self._modules = tuple(modules)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Return loss, outputs and each module's own gradients, and train the predictors."""
-        passes, loss, top = self._forward(x, y, seed)
+        passes, loss, top = forward(self.task, self._modules, x, y, seed)
         predictions = self._predict(passes, y)
         updates = self._schedule(seed)
         gradients, target = passes[-1].backward(top, below=True)
@@ -116,7 +120,7 @@ class SyntheticGradients(GradientEstimator):
 
         The exact ones are backpropagated all the way. Nothing is trained.
         """
-        passes, _, gradient = self._forward(x, y, seed)
+        passes, _, gradient = forward(self.task, self._modules, x, y, seed)
         predictions = self._predict(passes, y)
         found = []
         for number in reversed(range(len(predictions))):
@@ -124,24 +128,12 @@ class SyntheticGradients(GradientEstimator):
             found.append((gradient, predictions[number].gradient / x.shape[0]))
         return found[::-1]
 
-    def _forward(self, x, y, seed) -> tuple[list[ForwardPass], tf.Tensor, tf.Tensor]:
-        """Run all modules; also return the loss and its gradient at the last one's output."""
-        self.task.seed_dropout(seed)
-        passes = []
-        for module in self._modules:
-            passes.append(module.forward(passes[-1].leaving if passes else x))
-        outputs = passes[-1].leaving
-        with tf.GradientTape() as tape:
-            tape.watch(outputs)
-            loss = self.task.loss(y, outputs)
-        return passes, loss, tape.gradient(loss, outputs)
-
     def _predict(self, passes: list[ForwardPass], y: tf.Tensor) -> list[Prediction]:
         pairs = zip(self._predictors, passes[:-1], strict=True)
         return [predictor.predict(one.leaving, y) for predictor, one in pairs]
 
     def _used(self, target: tf.Tensor, synthetic: tf.Tensor) -> tf.Tensor:
-        """u_i: synthetic gradients are of each example's own loss, all others of the mean loss."""
+        """u_i: synthetic gradients are B times their part of the gradient of the mean loss."""
         if self.mixing == 1:
             return target
         synthetic = synthetic / synthetic.shape[0]
@@ -177,15 +169,13 @@ class SyntheticGradients(GradientEstimator):
     @property
     def settings(self) -> dict:
         """Its own, and those of the predictors' optimizer."""
-        config = {key: value for key, value in self._optimizer.get_config().items() if key != "name"}
-        return super().settings | {"optimizer": {"class": type(self._optimizer).__name__} | config}
+        return super().settings | {"optimizer": described(self._optimizer)}
 
     @property
     def cost(self) -> float:
-        """In minibatch gradients of three forward passes, from the multiplications of matrix products.
+        """In minibatch gradients, from the multiplications of matrix products.
 
         One for the network, all its modules taken together, and forward and backward passes of the predictors. Neither
         resting modules nor steps that do not train a predictor are taken off.
         """
-        network = 3.0 * sum(module.products for module in self._modules)
-        return 1.0 + sum(predictor.products for predictor in self._predictors) / network
+        return 1.0 + sum(predictor.products for predictor in self._predictors) / gradient_products(self._modules)

@@ -20,12 +20,13 @@ class Resting(keras.optimizers.Optimizer):
 
     Args:
         inner: any Keras optimizer that treats each variable by itself.
+        name: as of any Keras optimizer.
 
     Raises:
         ValueError: `inner` clips by the norm of all gradients, or averages or accumulates over steps.
     """
 
-    def __init__(self, inner: keras.optimizers.Optimizer, **options: Any):
+    def __init__(self, inner: keras.optimizers.Optimizer, name: str = "resting"):
         # A copy: Keras writes into what it deserializes.
         inner = keras.optimizers.deserialize(copy.deepcopy(inner)) if isinstance(inner, dict) else inner
         for name in ("global_clipnorm", "use_ema", "gradient_accumulation_steps"):
@@ -34,7 +35,7 @@ class Resting(keras.optimizers.Optimizer):
         config = inner.get_config()
         rate = config["learning_rate"]
         rate = keras.optimizers.schedules.deserialize(copy.deepcopy(rate)) if isinstance(rate, dict) else rate
-        super().__init__(learning_rate=rate, **options)
+        super().__init__(learning_rate=rate, name=name)
         # Keras counts its optimizers (adam, adam_1, ...): their names would make a resumed run another one.
         self._inner_config = {key: value for key, value in config.items() if key != "name"}
         self._serialized = keras.optimizers.serialize(inner) | {"config": self._inner_config}

@@ -4,10 +4,10 @@ import matplotlib
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from common.plotting import style, subject
+from common.plotting import style, subject, tables
 from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, select, spread_note
 
-_COUNTS = {"chain": "Longest chain of a step", "wait": "Longest wait of a layer"}
+_COUNTS = {"chain": "Longest chain to an update", "wait": "Longest wait of a layer"}
 
 
 def cosines(frame: pd.DataFrame) -> style.PaperFigure:
@@ -42,8 +42,19 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
     return drawn
 
 
+def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the cosines at the end of training, of all networks of the comparison, boundary by boundary."""
+    rows = select(frame, budget="comparison")
+    names = [name for name in rows if name.startswith("cosine_boundary_") and rows[name].notna().any()]
+    if not names:
+        raise NothingToDraw("the results hold no synthetic gradients")
+    rows = subject.prepared(rows[rows["gradient"].isin(["DNI", "cDNI"])], several_networks=True)
+    values = {name: tables.Value(f"Boundary {name.rsplit('_', 1)[1]}") for name in names}
+    return tables.setting_table(rows, {"setting": "Setting"}, values)
+
+
 def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw how many products depend on each other, against the number of layers: of a step, and while a layer waits."""
+    """Draw how many products depend on each other, against the number of layers: to an update, and after forward."""
     rows = select(frame, budget="critical path")
     if rows.empty:
         raise NothingToDraw("the results hold no counts of dependent products")
@@ -62,7 +73,8 @@ def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[0])
     caption = (
         "Matrix products each of which needs the result of the one before, counted, not timed. Left: from the input to "
-        "the last update of a step. Right: from the end of a layer's own forward pass to its update."
+        "the last layer's update. Right: from the end of a layer's own forward pass to its update. The predictors' own "
+        "training, for which no layer waits, is not counted."
     )
     style.annotate(drawn, "A count: no seeds.", caption, frame)
     return drawn

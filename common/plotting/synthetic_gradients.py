@@ -9,6 +9,7 @@ and returns a figure.
 import matplotlib
 import pandas as pd
 
+from common import results
 from common.plotting import style, subject, tables
 from common.plotting.learning_curves import (
     NothingToDraw,
@@ -21,12 +22,23 @@ from common.plotting.learning_curves import (
     set_error_axis,
     spread_note,
 )
-from common.plotting.synthetic_boundaries import cosines, critical_path
-from common.plotting.synthetic_source import METHOD_STYLES, boundary_gradients, digits, source_loss, weight_gradients
+from common.plotting.synthetic_boundaries import cosine_table, cosines, critical_path
+from common.plotting.synthetic_source import (
+    METHOD_STYLES,
+    METHODS,
+    boundary_gradients,
+    digits,
+    source_loss,
+    weight_gradients,
+)
 
 FAMILIES = ("fully connected", "convolutional")
-METHODS = ("no backprop", "backprop", "DNI", "cDNI")
 BUDGETS = ("source", "comparison", "unlocked")
+SETTINGS = {
+    "learning_rate": "Rate",
+    "predictor_rate": "Predictors' rate",
+    "predictor_layers": "Predictors' hidden layers",
+}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
@@ -68,7 +80,7 @@ def depths(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[0], above=len(METHODS))
     caption = (
         f"{error_name(rows, 'test')} on {subject.dataset(rows)} after the last epoch. No backprop: only the last layer "
-        "learns. DNI: synthetic gradients predicted from activations; cDNI: from activations and label."
+        f"learns. DNI: synthetic gradients predicted from activations; cDNI: from activations and label. {_told(rows)}"
     )
     style.annotate(drawn, spread_note(shown, ["layers"]), caption, frame)
     return drawn
@@ -98,7 +110,7 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test error and cost of every run."""
+    """Tabulate validation and test error, settings and cost of every run."""
     rows = subject.prepared(frame[frame["budget"].isin(BUDGETS)], several_networks=True)
     values = {
         "validation_error": tables.Value("Validation error (%)"),
@@ -108,7 +120,11 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         "seconds": tables.Value("Seconds", digits=0),
     }
     keys = {"budget": "Budget", "setting": "Setting", "network": "Network", "batch_size": "Batch"}
-    return tables.setting_table(rows, keys, values)
+    made = tables.setting_table(rows, keys, values)
+    first = results.last_rows(rows).groupby("order").first()
+    for place, (name, header) in enumerate(SETTINGS.items(), len(keys)):
+        made.insert(place, header, [f"{value:g}" if pd.notna(value) else "-" for value in first[name]])
+    return made
 
 
 FIGURES = {
@@ -123,7 +139,7 @@ FIGURES = {
     "06_synthetic_unlocked": unlocked,
     "06_synthetic_critical_path": critical_path,
 }
-TABLES = {"06_synthetic_table": table}
+TABLES = {"06_synthetic_table": table, "06_synthetic_cosine_table": cosine_table}
 
 
 def _of(frame: pd.DataFrame, budget: str) -> pd.DataFrame:
@@ -131,6 +147,17 @@ def _of(frame: pd.DataFrame, budget: str) -> pd.DataFrame:
     if rows.empty:
         raise NothingToDraw(f"the results hold no runs of the budget {budget!r}")
     return subject.prepared(rows, several_networks=True)
+
+
+def _told(rows: pd.DataFrame) -> str:
+    """Batch and hidden layers of the predictors by method, where they differ among families too."""
+    told = []
+    for (family, name), part in rows.groupby(["family", "gradient"]):
+        hidden = part["predictor_layers"].iloc[0] if name in ("DNI", "cDNI") else 0
+        deep = f", predictors with {int(hidden)} hidden layers" if hidden else ""
+        told.append((family, f"{name} {int(part['batch_size'].iloc[0])}{deep}"))
+    families = {family: "; ".join(text for its, text in told if its == family) for family, _ in told}
+    return " ".join(f"Batches, {family}: {text}." for family, text in families.items())
 
 
 def _by_method(rows: pd.DataFrame) -> list[Series]:
@@ -155,10 +182,9 @@ def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:
         shown += series
     set_error_axis(panels[0], rows, part)
     style.legend(panels[0], above=len(METHODS))
-    batches = ", ".join(f"{name} {int(part['batch_size'].iloc[0])}" for name, part in rows.groupby("gradient"))
     caption = (
         f"{error_name(rows, part)} on {subject.dataset(rows)}, {family} networks, the last layer counted; rates "
-        f"decayed by a cosine to zero; batches: {batches}."
+        f"decayed by a cosine to zero. {_told(rows)}"
     )
     style.annotate(drawn, spread_note(shown), caption, frame)
     return drawn

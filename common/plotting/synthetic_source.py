@@ -8,11 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from common.plotting import style, subject
 from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, select, spread_note
 
+METHODS = ("no backprop", "backprop", "DNI", "cDNI")  # that are compared
 _REGRESSED = "weights regressed"
-# One look a method in all figures.
-METHOD_STYLES = {
-    name: style.group_style(i) for i, name in enumerate(("no backprop", "backprop", "DNI", "cDNI", _REGRESSED))
-}
+METHOD_STYLES = {name: style.group_style(i) for i, name in enumerate((*METHODS, _REGRESSED))}  # one look in all figures
 
 
 def source_loss(frame: pd.DataFrame) -> style.PaperFigure:
@@ -27,11 +25,12 @@ def source_loss(frame: pd.DataFrame) -> style.PaperFigure:
     draw_curves(axes, series, "step", "train_loss")
     axes.set_ylabel("Training loss")
     style.legend(axes)
-    first = rows.iloc[0]
+    first, rates = rows.iloc[0], rows.groupby("gradient")["predictor_rate"].first()
+    predictors = ", ".join(f"{name} {rate:g}" for name, rate in rates.items() if rate)
     caption = (
         f"Training loss on {subject.dataset(rows)}, means over {int(rows['step'].min())} steps, batch "
-        f"{int(first['batch_size'])}, gradient descent at {first['learning_rate']:g}, predictors at "
-        f"{first['predictor_rate']:g}. DNI and cDNI: the same settings with the right target."
+        f"{int(first['batch_size'])}, gradient descent at {first['learning_rate']:g}; predictors' rates: {predictors}. "
+        "DNI and cDNI: the right target, on the same batches."
     )
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
@@ -76,7 +75,7 @@ def digits(frame: pd.DataFrame) -> style.PaperFigure:
         panels[0].text(-0.1, -0.1, "\n".join(methods), transform=panels[0].transAxes, ha="right", va="top")
     caption = (
         f"The first test images of {subject.dataset(frame)} with their labels, and below each what the networks "
-        f"take it for after {int(predicted['step'].max())} steps with the source's settings."
+        f"take it for after {int(predicted['step'].max())} steps."
     )
     style.annotate(drawn, f"Seed {int(seed)}.", caption, frame)
     return drawn

@@ -90,6 +90,7 @@ TINY = {
         "convolutional_epochs": 1,
         "dni_batch_size": 164,
         "dni_epochs": 1,
+        "dni_hidden_layers": 2,
         "dni_width": 8,
         "unlocked_layers": 2,
         "update_probabilities": [0.5],

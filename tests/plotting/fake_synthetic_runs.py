@@ -60,17 +60,20 @@ def fake_seed(seed, *, diverge=()):
     frames, order = [], 0
     for gradient in SOURCE:
         setting = {"budget": "source", "family": "source", "gradient": gradient, "network": "mlp", "layers": 2}
-        setting |= {"batch_size": 10, "learning_rate": 0.02, "predictor_rate": 0.0001}
+        rate = {"backprop": 0.0, "weights regressed": 0.0001}.get(gradient, 0.01)
+        setting |= {"batch_size": 10, "learning_rate": 0.02, "predictor_rate": rate}
         name = f"source: {gradient}"
         frames.append(_run(name, seed, setting, 0.4, order, diverge=name in diverge))
         frames += _beside_the_source(seed, setting, gradient, order)
         order += 1
     known = {"batch_size": 256, "learning_rate": 0.001, "predictor_rate": 0.001, "update_probability": 1.0}
+    known |= {"predictor_layers": 0}
     for family, counts in LAYERS.items():
         network = "normalised_mlp" if family == "fully connected" else "normalised_convnet_3"
         for layers in counts:
             for gradient, final in METHODS.items():
                 setting = known | {"budget": "comparison", "family": family, "gradient": gradient, "layers": layers}
+                setting |= {"predictor_layers": 2 if gradient == "DNI" and family == "fully connected" else 0}
                 name = f"{layers} layers, {family}, {gradient}"
                 boundaries = layers - 1 if gradient in ("DNI", "cDNI") else 0
                 how = {"boundaries": boundaries, "diverge": name in diverge}

@@ -53,6 +53,8 @@ def test_the_source_s_losses_have_a_line_a_method(frame):
     found = lines(synthetic_gradients.source_loss(frame).axes[0])
     assert list(found) == list(SOURCE)
     assert found["cDNI"].get_xdata()[-1] == 5 * 215
+    caption = synthetic_gradients.source_loss(frame).caption
+    assert "predictors' rates: DNI 0.01, cDNI 0.01, weights regressed 0.0001." in caption
 
 
 def test_gradients_are_drawn_actual_synthetic_and_apart(frame):
@@ -100,6 +102,22 @@ def test_cosines_of_the_deepest_network_have_a_line_a_boundary(frame):
     assert lines(right)["boundary 5"].get_ydata()[-1] == pytest.approx(0.35)
 
 
+def test_cosines_of_all_networks_are_tabulated(frame):
+    table = synthetic_gradients.TABLES["06_synthetic_cosine_table"](frame).set_index("Setting")
+    assert len(table) == 2 * sum(map(len, LAYERS.values()))
+    assert table.loc["3 layers, convolutional, cDNI", "Boundary 2"] == "0.65 ± 0.00"
+    assert table.loc["3 layers, convolutional, cDNI", "Boundary 3"] == "-"
+
+
+def test_captions_say_the_batches_and_the_predictors(frame):
+    told = (
+        "Batches, fully connected: DNI 256, predictors with 2 hidden layers; backprop 256; cDNI 256; no backprop 256."
+    )
+    assert told in synthetic_gradients.curves(frame).caption
+    assert told in synthetic_gradients.depths(frame).caption
+    assert "DNI 256, predictors" not in synthetic_gradients.convolutional_curves(frame).caption
+
+
 def test_unlocked_against_epochs_and_against_the_probability(frame):
     left, right = synthetic_gradients.unlocked(frame).axes
     assert list(lines(left)) == [f"p = {it:g}" for it in sorted(PROBABILITIES)]
@@ -123,6 +141,7 @@ def test_table_has_every_run(frame):
     values = 100 * (1 - results.last_rows(runs).query("setting == @row.Setting")["test_metric"])
     assert row["Test error (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"], row["Updates"]) == (2, 0, "1075 ± 0")
+    assert (row["Rate"], row["Predictors' rate"], row["Predictors' hidden layers"]) == ("0.001", "0.001", "0")
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(seeds):
