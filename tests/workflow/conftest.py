@@ -80,7 +80,7 @@ class Project:
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
         """Run the driver to its end; returns exit code and output."""
         process = self.start(*arguments, **variables)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=400)
         return process.returncode, output
 
     def runs(self) -> list[str]:
