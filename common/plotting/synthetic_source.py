@@ -83,7 +83,8 @@ def digits(frame: pd.DataFrame) -> style.PaperFigure:
 
 def _gradients(frame: pd.DataFrame, gradient: str, what: str, axes_names: tuple[str, str]) -> style.PaperFigure:
     rows = select(frame, budget="source gradients", gradient=gradient)
-    rows = rows[np.isfinite(rows["actual"].astype(float)) & np.isfinite(rows["synthetic"].astype(float))]
+    if len(rows):
+        rows = rows[np.isfinite(rows[["actual", "synthetic"]].astype(float)).all(axis=1)]
     if rows.empty:
         raise NothingToDraw(f"the results hold no gradients of {gradient!r}")
     rows = select(subject.prepared(rows, several_networks=True), seed=rows["seed"].min())
