@@ -20,7 +20,7 @@ NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(
 RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) $(if $(PROFILE),--profile "$(PROFILE)")
 
-# As many processes as cores, but each needs over a gigabyte. A file, or a notebook, stays in one of them.
+# As many processes as cores, but each needs over a gigabyte. The cells of a notebook stay in one of them.
 SIDE_BY_SIDE = -n $(or $(CORES),auto) --maxprocesses 4 --dist
 
 help:  ## list these commands
@@ -35,7 +35,7 @@ test: $(INSTALLED)  ## lint, layering contract, all tests, stored notebook outpu
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadfile tests
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal tests
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 

@@ -58,8 +58,7 @@ TINY = {
         "seeds": [3],
     },
     "05_low_rank_hessian": {
-        "network": "tiny_convnet",
-        "hidden": [],
+        "hidden": [8],
         "epochs": 2,
         "short_epochs": 1,
         "sweep_epochs": 1,
