@@ -94,12 +94,13 @@ def eigenvector_overlaps(
     draws = standard_normal([task.parameter_count, columns], tf.constant([seed, -4_000_000], tf.int64))
     order = np.random.default_rng(seed).permutation(len(split))
     overlaps = {}
-    for number in range(before + max(at_steps) + 1):
-        if number == before:
+    for done in range(before + max(at_steps) + 1):
+        if done:
+            chosen = np.take(order, range((done - 1) * batch_size, done * batch_size), mode="wrap")
+            step(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), tf.constant([seed, done - 1], tf.int64))
+        if done == before:
             first, following = look(draws, tf.constant(12))
-        if number == before or number - before in at_steps:
+        if done - before in (0, *at_steps):
             vectors, following = look(following, tf.constant(3))
-            overlaps[number - before] = float(subspace_overlap(first, vectors))
-        chosen = np.take(order, range(number * batch_size, (number + 1) * batch_size), mode="wrap")
-        step(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), tf.constant([seed, number], tf.int64))
+            overlaps[done - before] = float(subspace_overlap(first, vectors))
     return overlaps

@@ -15,7 +15,7 @@ from common.data import Dataset
 from common.epochs import Evaluation, epoch_order
 from common.estimators.estimator import GradientEstimator
 from common.tasks import Task
-from common.training import History, is_finite, one_step
+from common.training import History, cost_of_steps, is_finite, one_step
 
 
 def train_steps(
@@ -69,7 +69,7 @@ def train_steps(
             history.status, history.diverged_step = "diverged", number + 1
         if recorded or history.status == "diverged":
             record = {"epoch": len(history.epochs) + 1, "step": number + 1, "seconds": time.perf_counter() - start}
-            record |= {"cost": (number + 1) * estimator.cost + estimator.initial_cost}
+            record |= {"cost": cost_of_steps(estimator, 0, number + 1)}
             history.epochs.append(record | {"train_loss": float(np.mean(losses))})
             losses = []
         if history.status == "diverged":

@@ -250,14 +250,14 @@ def _train_epochs(history: History, epoch_function: EpochFunction, x, y, seed: i
         "epoch": epoch,
         "step": step,
         "seconds": before["seconds"] + seconds,
-        "cost": before["cost"] + _cost(epoch_function.estimator, before["step"], step),
+        "cost": before["cost"] + cost_of_steps(epoch_function.estimator, before["step"], step),
         "train_loss": totals.loss / totals.examples,
         "train_metric": totals.metric / totals.examples,
     }
 
 
-def _cost(estimator: GradientEstimator, before: int, step: int) -> float:
-    """What the steps from `before` to `step` cost, in minibatch gradients, with what is paid once by the first."""
+def cost_of_steps(estimator: GradientEstimator, before: int, step: int) -> float:
+    """Return what the steps from `before` to `step` cost, in minibatch gradients, with what the first pays once."""
     return (step - before) * estimator.cost + (estimator.initial_cost if before == 0 else 0.0)
 
 

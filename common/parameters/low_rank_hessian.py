@@ -57,6 +57,7 @@ class LowRankHessian(Parameters):
     damping_floor: Positive
     averaging: Fraction
     hessian_batch: Count
+    gauss_newton_batch: Count
     refresh_every: Count
     first_interval: Count
     cg_iterations: Count
@@ -82,13 +83,14 @@ class LowRankHessian(Parameters):
         limited = ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples")
         require_at_most(self, limited, training, fits)
         fits = f"at most batch_size, {self.batch_size}"
-        require_at_most(self, ("hessian_batch", "cg_hessian_batch", "source_hessian_batch"), self.batch_size, fits)
+        limited = ("hessian_batch", "gauss_newton_batch", "cg_hessian_batch", "source_hessian_batch")
+        require_at_most(self, limited, self.batch_size, fits)
         require_parameter(max(self.hessian_batches) <= self.batch_size, "hessian_batches", self.hessian_batches, fits)
         fits = f"at least batch_size, {self.batch_size}"
         require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
         require_hidden_for_mlp(self)
-        most = self.hessian_batch * SPECIFICATIONS[self.dataset].classes
-        wanted = f"at most {most}: the Gauss-Newton matrix of hessian_batch examples has no higher rank"
+        most = self.gauss_newton_batch * SPECIFICATIONS[self.dataset].classes
+        wanted = f"at most {most}: the Gauss-Newton matrix of gauss_newton_batch examples has no higher rank"
         require_parameter(self.rank <= most, "rank", self.rank, wanted)
         wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
         require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)

@@ -126,11 +126,13 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.2, 3, sharey=True)
     shown = []
     for axes, (name, label) in zip(panels, SWEPT.items(), strict=True):
-        others = pd.concat([base, swept[swept[name] != row[name]]])
-        if name == "refresh_every":
-            others = swept[swept["first_interval"] == swept["refresh_every"]]
+        if name == "refresh_every":  # the base's intervals grow: it has no place on this axis
             draw_level(axes, base, f"{part}_error", "growing")
-        one = Series("constant" if name == "refresh_every" else "saddle-free Newton", others, style.group_style(0))
+            constant = swept[swept["first_interval"] == swept["refresh_every"]]
+            one = Series("constant", constant, style.group_style(0))
+        else:
+            others = swept[swept[name] != row[name]]
+            one = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))
         draw_final(axes, [one], name, f"{part}_error")
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis, sorted(one.frame[name].unique()))

@@ -150,14 +150,14 @@ def _of(frame: pd.DataFrame, budget: str) -> pd.DataFrame:
 
 
 def _told(rows: pd.DataFrame) -> str:
-    """Batch and hidden layers of the predictors by method, where they differ among families too."""
-    told = []
-    for (family, name), part in rows.groupby(["family", "gradient"]):
-        hidden = part["predictor_layers"].iloc[0] if name in ("DNI", "cDNI") else 0
-        deep = f", predictors with {int(hidden)} hidden layers" if hidden else ""
-        told.append((family, f"{name} {int(part['batch_size'].iloc[0])}{deep}"))
-    families = {family: "; ".join(text for its, text in told if its == family) for family, _ in told}
-    return " ".join(f"Batches, {family}: {text}." for family, text in families.items())
+    """Say each method's batch, and the hidden layers of its predictors if there are any, family by family."""
+    sentences = []
+    for family, runs in rows.groupby("family"):
+        first = runs.groupby("gradient")[["batch_size", "predictor_layers"]].first().astype(int)
+        deep = [f", predictors with {count} hidden layers" if count else "" for count in first["predictor_layers"]]
+        told = [f"{name} {batch}{more}" for (name, batch), more in zip(first["batch_size"].items(), deep, strict=True)]
+        sentences.append(f"Batches, {family}: {'; '.join(told)}.")
+    return " ".join(sentences)
 
 
 def _by_method(rows: pd.DataFrame) -> list[Series]:
