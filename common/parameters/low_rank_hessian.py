@@ -46,6 +46,7 @@ class LowRankHessian(Parameters):
     trial_factors: Positives
     learning_rate: Positive
     newton_momentum_learning_rate: Positive
+    gauss_newton_learning_rate: Positive
     cg_learning_rate: Positive
     sgd_learning_rate: Positive
     momentum_learning_rate: Positive

@@ -17,6 +17,7 @@ HESSIAN = {
     "trial_factors": [0.5, 1, 2],
     "learning_rate": 0.002,
     "newton_momentum_learning_rate": 0.04,
+    "gauss_newton_learning_rate": 0.004,
     "cg_learning_rate": 0.3,
     "sgd_learning_rate": 0.1,
     "momentum_learning_rate": 0.05,
