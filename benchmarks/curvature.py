@@ -74,13 +74,13 @@ def plain_epoch(data: Split) -> Callable[[], object]:
 
 
 def newton_epoch(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch of saddle-free Newton with its default settings."""
+    """Return a function that trains a first epoch of saddle-free Newton with its default settings, the dearest."""
     return _epoch(data, SaddleFreeNewton(Backpropagation()))
 
 
 def _epoch(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
-    return training.one_epoch(_task(), estimator, optimizer, data, batch_size=BATCH, seed=0)
+    return training.one_epoch(_task(), estimator, optimizer, data, batch_size=BATCH, seed=0, count_on=False)
 
 
 def _task() -> tasks.Task:

@@ -60,7 +60,7 @@ class EpochFunction:
         self._jit_compile = jit_compile
 
     def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
-        """Trace for these data and return the seconds it took."""
+        """Trace for these data, make it ready to run, and return the seconds it took."""
         start = time.perf_counter()
         scalar = tf.TensorSpec((), tf.int64)
         if self._jit_compile:
@@ -70,6 +70,8 @@ class EpochFunction:
             traced = tf.function(self._epochs, jit_compile=False, autograph=False)
             arguments = (scalar, scalar, scalar, scalar)
         self._traced = traced.get_concrete_function(_spec(x), _spec(y), *arguments)
+        if not self._jit_compile:
+            self._traced(x, y, *_int64(0, 1, 0, 0))  # no epoch: TensorFlow optimises the graph when it is first called
         return time.perf_counter() - start
 
     def __call__(self, x, y, seed: int, first: int, last: int, steps_before: int) -> tuple[int, int, Totals]:

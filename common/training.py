@@ -9,7 +9,6 @@ whatever order their threads finish.)
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import time
@@ -161,22 +160,25 @@ def one_epoch(
     batch_size: int,
     seed: int,
     epochs_a_call: int = 1,
+    count_on: bool = True,
 ) -> Callable[[], float]:
     """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
 
-    It is what `train` calls, without evaluation, records and checkpoints: for benchmarks. With `epochs_a_call`, the
-    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last.
+    It is what `train` calls, without evaluation, records and checkpoints: for timing. With `epochs_a_call`, the
+    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last. Without
+    `count_on` the steps of each call are counted from 0: estimators whose first steps cost more do them each time.
     """
     estimator.build(task)
     optimizer.build(task.weights)
     x, y = on_device(split)
     function = EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
     function.trace(x, y)
-    epochs = itertools.count(1, epochs_a_call)
+    epoch = steps = 0
 
     def run() -> float:
-        first = next(epochs)
-        _, _, totals = function(x, y, seed, first, first + epochs_a_call - 1, 0)
+        nonlocal epoch, steps
+        epoch, done, totals = function(x, y, seed, epoch + 1, epoch + epochs_a_call, steps)
+        steps = done if count_on else 0
         return float(totals.loss) / len(split)
 
     return run

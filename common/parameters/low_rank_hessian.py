@@ -41,6 +41,7 @@ class LowRankHessian(Parameters):
     short_epochs: Count
     sweep_epochs: Count
     sweep_examples: Count
+    timed_epochs: Annotated[Whole, Field(ge=0)]
     target_accuracy: Annotated[Positive, Field(lt=1)]
     trial_seed: Seed
     trial_factors: Positives

@@ -17,10 +17,16 @@ _NODE, _WEIGHT = "lanczos_node ", "lanczos_weight "
 
 
 def networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of networks, without those on the artificial saddle, with their errors."""
+    """Return the runs of networks, without those on the artificial saddle, with their errors.
+
+    Where epochs were timed in turn, `seconds` are those of that clock, and NaN for runs without one: what runs record
+    depends on what else the machine was doing.
+    """
     runs = select(frame, part="methods")
     if runs.empty:
         raise NothingToDraw("the results hold no run of a network")
+    if "timed_seconds" in runs:
+        runs = runs.assign(seconds=runs["timed_seconds"])
     return subject.prepared(runs, sizes_by="budget")
 
 

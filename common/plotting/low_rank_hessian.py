@@ -77,6 +77,8 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         f"{error_name(runs, part)} on {subject.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
         "epochs, minibatch gradients (every Hessian product counted) and seconds of training."
     )
+    if "timed_seconds" in runs:
+        caption += " Seconds are of epochs that the methods were timed for in turn, in one process."
     if measured(frame, "trials"):
         caption += " Each method's learning rate was chosen on validation data, over equally many trials."
     style.annotate(drawn, spread_note(series), caption, frame)
@@ -190,7 +192,7 @@ def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
     """Return the seconds of training after which each setting's mean test accuracy is first seen to be this high.
 
     Args:
-        frame: rows of this experiment.
+        frame: rows of `networks`.
         accuracy: between 0 and 1. The test curve is looked at after every epoch; it selects nothing.
 
     Returns:

@@ -232,6 +232,19 @@ def test_refreshes_come_often_at_first():
     assert 3 in np.diff(changed)
 
 
+@pytest.mark.parametrize(("count_on", "expected"), [(True, [12, 20, 26]), (False, [12, 24, 36])])
+def test_timed_epochs_count_their_steps_on_unless_told_otherwise(count_on, expected):
+    """Twelve steps each: a refresh at every one of the first sixteen, then at every other, unless steps start again."""
+    estimator = _newton(hessian_batch=4, refresh_every=2, first_interval=1)
+    optimizer, split = keras.optimizers.SGD(0.0), split_dataset().train
+    epoch = training.one_epoch(small_task(), estimator, optimizer, split, batch_size=4, seed=0, count_on=count_on)
+    found = []
+    for _ in range(3):
+        epoch()
+        found.append(int(estimator.refreshes))
+    assert found == expected
+
+
 def test_sub_batches_drop_what_they_do_not_agree_on():
     estimator = _built(_newton(rank=30, hessian_batch=24, sub_batches=6, oversampling=0))
     estimator.estimate(*batch(48), seed())

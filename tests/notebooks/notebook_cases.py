@@ -63,6 +63,7 @@ TINY = {
         "short_epochs": 1,
         "sweep_epochs": 1,
         "sweep_examples": 128,
+        "timed_epochs": 1,
         "trial_factors": [0.5, 1],
         "rank": 2,
         "source_rank": 3,

@@ -67,6 +67,17 @@ def test_curves_show_every_method_against_three_measures(frame):
     assert lines(panels[2])["Adam"].get_xdata()[-1] == pytest.approx(4 * 42.0)
 
 
+def test_seconds_are_those_of_epochs_timed_in_turn(frame):
+    full = (frame["setting"] == "Adam") & (frame["budget"] == "full")
+    frame.loc[full, "timed_seconds"] = 7.0 * frame.loc[full, "epoch"]
+    drawn = low_rank_hessian.curves(frame)
+    assert lines(drawn.axes[2])["Adam"].get_xdata()[-1] == pytest.approx(28)
+    assert "timed for in turn" in drawn.caption
+    table = low_rank_hessian.table(frame).set_index("Setting")["Seconds"]
+    assert table["Adam"] == "28 ± 0"
+    assert table["the recipe"] == "-"
+
+
 def test_causes_stand_below_the_recipe(frame):
     axes = low_rank_hessian.causes(frame).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CAUSES)[::-1]

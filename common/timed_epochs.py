@@ -1,0 +1,51 @@
+"""Seconds that compare: epochs of all methods timed in turn, and the clock that their runs get from them.
+
+The seconds that a run records are those of its machine while it ran: of two runs, the one beside which something else
+was busy looks slower. Epochs taken in turn in one process share what is slow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+
+def timed_in_turn(epochs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Run an epoch of every method in every round.
+
+    Args:
+        epochs: by method, a function that trains one more epoch and waits for its end, such as `training.one_epoch`'s.
+        rounds: ≥ 1. The first is timed too: what has been traced before needs no warm-up, and a method's first
+            steps may cost more than its others.
+
+    Returns:
+        Seconds by method, a value a round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in epochs}
+    for name, epoch in tqdm([*epochs.items()] * rounds, unit="epoch", mininterval=5):
+        start = time.perf_counter()
+        epoch()
+        seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def seconds_at(steps: Sequence[float] | np.ndarray, timed: Sequence[float], steps_an_epoch: int) -> np.ndarray:
+    """Read a method's clock: after how many seconds it has made so many steps.
+
+    Args:
+        steps: (n,), ≥ 0.
+        timed: seconds of its first epochs, one after another, not empty. Those after the last one are given the
+            median of them without the first, or of a single one.
+        steps_an_epoch: ≥ 1, of the timed epochs.
+
+    Returns:
+        (n,), seconds, in proportion to the steps within an epoch.
+    """
+    later = float(np.median(timed[1:] or timed))
+    ends = np.cumsum([0.0, *timed])
+    known = steps_an_epoch * np.arange(len(ends))
+    steps = np.asarray(steps, float)
+    return np.interp(steps, known, ends) + later / steps_an_epoch * np.maximum(0.0, steps - known[-1])
