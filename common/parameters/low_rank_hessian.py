@@ -18,6 +18,7 @@ from common.parameters.fields import (
     Positive,
     Positives,
     Seed,
+    Shares,
     Whole,
     require_at_most,
     require_each_once,
@@ -42,7 +43,7 @@ class LowRankHessian(Parameters):
     sweep_epochs: Count
     sweep_examples: Count
     timed_epochs: Annotated[Whole, Field(ge=0)]
-    target_accuracy: Annotated[Positive, Field(lt=1)]
+    target_accuracies: Shares
     trial_seed: Seed
     trial_factors: Positives
     learning_rate: Positive
@@ -96,5 +97,7 @@ class LowRankHessian(Parameters):
         require_parameter(self.rank <= most, "rank", self.rank, wanted)
         wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
         require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
-        require_each_once(self, ("trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps"))
+        require_each_once(
+            self, ("target_accuracies", "trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps")
+        )
         return self
