@@ -110,11 +110,12 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_xlabel(f"{error_name(runs, part)} (%)")
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
-        f"{int(results.last_rows(runs)['epoch'].max())} epochs of {int(runs['train_examples'].iloc[0]):,} examples: "
+        f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
         "the recipe; without its own parts; with what the source did instead, at the recipe's learning rate; and with "
         "all of that, at the source's, but refreshed less often than at its every step."
     )
-    style.annotate(drawn, spread_note(series_by_setting(runs, "")), caption, frame)
+    note = spread_note(series_by_setting(runs, "")).replace(" (cross)", "")  # said in words here
+    style.annotate(drawn, note, caption, frame)
     return drawn
 
 
@@ -144,7 +145,7 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     set_error_axis(panels[0], runs, part)
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
-        f"{int(results.last_rows(base)['epoch'].max())} epochs of {int(row['train_examples']):,} examples, around "
+        f"{_passes(base)} of {int(row['train_examples']):,} examples, around "
         f"rank {row['rank']}, {row['hessian_batch']} examples for the Hessian, and refreshes that begin "
         f"{row['first_interval']} steps apart and grow rarer. Right: refreshes equally far apart, from the start on."
     )
@@ -214,6 +215,11 @@ FIGURES = {
     "05_hessian_saddle": saddle,
 }
 TABLES = {"05_hessian_table": table, "05_hessian_milestones": milestones, "05_hessian_spectra": spectra}
+
+
+def _passes(runs: pd.DataFrame) -> str:
+    count = int(results.last_rows(runs)["epoch"].max())
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def _say_diverged(axes: Axes, place: int, text: str, *, alone: bool) -> None:
