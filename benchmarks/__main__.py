@@ -140,7 +140,7 @@ def _logits(arguments: argparse.Namespace) -> None:
 def _curvature(arguments: argparse.Namespace) -> None:
     from benchmarks import curvature
 
-    subjects = {TEN_GRADIENTS: curvature.gradients(), FULL: curvature.refresh(2), WARM: curvature.refresh(1)}
+    subjects = {TEN_GRADIENTS: curvature.gradients(), FULL: curvature.full_refresh(), WARM: curvature.warm_refresh()}
     subjects[FACTOR] = curvature.factor()
     comparisons = [(FULL, TEN_GRADIENTS, curvature.REFRESH_AT_MOST), (WARM, FULL, 0.5)]
     comparisons.append((FACTOR, TEN_GRADIENTS, curvature.FACTOR_AT_MOST))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from common import models, tasks, training
-from common.curvature.eigensolvers import OVERSAMPLING, subspace_iteration
+from common.curvature.eigensolvers import OVERSAMPLING, randomized_eigenpairs, subspace_iteration
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import HessianOperator
 from common.data import Split
@@ -43,14 +43,26 @@ def gradients() -> Callable[[], object]:
     return lambda: float(run())
 
 
-def refresh(passes: int) -> Callable[[], object]:
-    """Return a function that iterates on RANK eigenpairs of BATCH examples: two passes from nothing, one warm."""
+def full_refresh() -> Callable[[], object]:
+    """Return a function that computes RANK eigenpairs of BATCH examples from nothing: test vectors and two passes."""
     task, batch = _task(), _batch(BATCH)
-    start = standard_normal([task.parameter_count, RANK + OVERSAMPLING], tf.constant([0, 0], tf.int64))
 
     @tf.function(jit_compile=False, autograph=False)
     def run() -> tf.Tensor:
-        found = subspace_iteration(HessianOperator(task, *batch).block, start, passes, RANK)
+        found = randomized_eigenpairs(HessianOperator(task, *batch), RANK, tf.constant([0, 0], tf.int64))
+        return tf.reduce_sum(found.values) + tf.reduce_sum(found.vectors)
+
+    return lambda: float(run())
+
+
+def warm_refresh() -> Callable[[], object]:
+    """Return a function that goes on, in one pass, from the columns that the last refresh has left."""
+    task, batch = _task(), _batch(BATCH)
+    left = standard_normal([task.parameter_count, RANK + OVERSAMPLING], tf.constant([0, 0], tf.int64))
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        found = subspace_iteration(HessianOperator(task, *batch).block, left, 1, RANK)
         return tf.reduce_sum(found.eigenpairs.values) + tf.reduce_sum(found.following)
 
     return lambda: float(run())
