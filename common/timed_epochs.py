@@ -6,6 +6,7 @@ was busy looks slower. Epochs taken in turn in one process share what is slow.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,22 +14,22 @@ import numpy as np
 from tqdm import tqdm
 
 
-def timed_in_turn(epochs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Run an epoch of every method in every round.
 
     Args:
-        epochs: by method, a function that trains one more epoch and waits for its end, such as `training.one_epoch`'s.
+        epochs: by method, a function that trains one more epoch and returns its mean loss, as `training.one_epoch`'s.
         rounds: ≥ 1. The first is timed too: what has been traced before needs no warm-up, and a method's first
             steps may cost more than its others.
 
     Returns:
-        Seconds by method, a value a round.
+        Seconds by method, a value a round; NaN for an epoch that diverged, which ends early.
     """
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
     for name, epoch in tqdm([*epochs.items()] * rounds, unit="epoch", mininterval=5):
         start = time.perf_counter()
-        epoch()
-        seconds[name].append(time.perf_counter() - start)
+        loss = epoch()
+        seconds[name].append(time.perf_counter() - start if math.isfinite(loss) else math.nan)
     return seconds
 
 

@@ -6,9 +6,13 @@ from common.timed_epochs import seconds_at, timed_in_turn
 
 def test_every_method_takes_its_turn_in_every_round():
     order = []
-    seconds = timed_in_turn({name: lambda name=name: order.append(name) for name in ("a", "b")}, 3)
+    seconds = timed_in_turn({name: lambda name=name: order.append(name) or 0.5 for name in ("a", "b")}, 3)
     assert order == ["a", "b"] * 3
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_diverged_epoch_is_not_fast():
+    assert np.isnan(timed_in_turn({"a": lambda: float("nan")}, 1)["a"]).all()
 
 
 def test_a_clock_follows_the_timed_epochs_and_goes_on_as_the_later_ones():

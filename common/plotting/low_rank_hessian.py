@@ -78,7 +78,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         "epochs, minibatch gradients (every Hessian product counted) and seconds of training."
     )
     if "timed_seconds" in runs:
-        caption += " Seconds are of epochs that the methods were timed for in turn, in one process."
+        caption += " Seconds are of epochs for which all methods were timed in turn, in one process a seed."
     if measured(frame, "trials"):
         caption += " Each method's learning rate was chosen on validation data, over equally many trials."
     style.annotate(drawn, spread_note(series), caption, frame)
@@ -104,15 +104,15 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         if row.diverged:
             _say_diverged(axes, place, f"{row.diverged:.0f} of {row.diverged + row.n:.0f} diverged", alone=not row.n)
     axes.set_xscale("log")
-    style.log_ticks(axes.xaxis)
+    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 10, 20, 50, 100])
     axes.set_yticks(list(places), list(summary["setting"]))
     axes.set_ylim(-0.6, len(summary) - 0.4)
     axes.set_xlabel(f"{error_name(runs, part)} (%)")
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
         f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
-        "the recipe; without its own parts; with what the source did instead, at the recipe's learning rate; and with "
-        "all of that, at the source's, but refreshed less often than at its every step."
+        "the recipe (dashed line); without its own parts; with what the source did instead, at the recipe's learning "
+        "rate; and with all of that, at the source's, but refreshed less often than at its every step."
     )
     note = spread_note(series_by_setting(runs, "")).replace(" (cross)", "")  # said in words here
     style.annotate(drawn, note, caption, frame)
@@ -130,9 +130,9 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     shown = []
     for axes, (name, label) in zip(panels, SWEPT.items(), strict=True):
         if name == "refresh_every":  # the base's intervals grow: it has no place on this axis
-            draw_level(axes, base, f"{part}_error", "growing")
+            draw_level(axes, base, f"{part}_error", "growing intervals")
             constant = swept[swept["first_interval"] == swept["refresh_every"]]
-            one = Series("constant", constant, style.group_style(0))
+            one = Series("constant intervals", constant, style.group_style(0))
         else:
             others = swept[swept[name] != row[name]]
             one = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))

@@ -72,7 +72,7 @@ def test_seconds_are_those_of_epochs_timed_in_turn(frame):
     frame.loc[full, "timed_seconds"] = 7.0 * frame.loc[full, "epoch"]
     drawn = low_rank_hessian.curves(frame)
     assert lines(drawn.axes[2])["Adam"].get_xdata()[-1] == pytest.approx(28)
-    assert "timed for in turn" in drawn.caption
+    assert "timed in turn" in drawn.caption
     table = low_rank_hessian.table(frame).set_index("Setting")["Seconds"]
     assert table["Adam"] == "28 ± 0"
     assert table["the recipe"] == "-"
@@ -96,10 +96,10 @@ def test_causes_that_diverged_say_so(seeds):
 
 def test_sweeps_vary_one_thing_each(frame):
     panels = low_rank_hessian.sweeps(frame).axes
-    names = ["saddle-free Newton", "saddle-free Newton", "constant"]
+    names = ["saddle-free Newton", "saddle-free Newton", "constant intervals"]
     found = [lines(axes)[name].get_xdata().tolist() for axes, name in zip(panels, names, strict=True)]
     assert found == [[5, 20], [16, 64], [50, 200]]
-    growing = lines(panels[2])["growing"].get_ydata()[0]
+    growing = lines(panels[2])["growing intervals"].get_ydata()[0]
     assert growing == pytest.approx(100 * (1 - last(frame, "the recipe", "validation_metric")).mean())
 
 
