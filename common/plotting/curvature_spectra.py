@@ -89,7 +89,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
         steps, look = sorted(step for step in values if step), style.group_style(index)
         right.plot(steps, [values[step] for step in steps], label=name, markersize=3, **look)
         if 0 in values:
-            right.axhline(values[0], color=look["color"], linewidth=0.8, linestyle=style.DASHED)
+            right.axhline(values[0], color=look["color"], linewidth=0.8, linestyle=":")
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
     if overlaps:
@@ -102,7 +102,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     caption = (
         f"Left: Ritz values of the Hessian on {subject.name(run)} by magnitude; the first are eigenvalues, the last "
         f"are not converged. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step and "
-        "some steps later, both of the same examples; dashed: at the same step, computed twice."
+        "some steps later, both of the same examples; level lines: at the same step, computed twice."
     )
     style.annotate(drawn, _note(frame), caption, frame)
     return drawn
