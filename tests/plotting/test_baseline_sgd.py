@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from conftest import EXPERIMENT, fake_run, fake_seed, origin
+from fake_baseline_runs import EXPERIMENT, fake_run, fake_seed, origin
 from shown import assert_within_its_page, texts
 
 from common import results

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import origin
+from fake_baseline_runs import origin
 from fake_evolution_runs import EXPERIMENT, PLAN, POPULATIONS, SAMPLE_COUNTS, fake_seed
 from shown import assert_within_its_page, lines
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import origin
+from fake_baseline_runs import origin
 from fake_hessian_runs import CAUSES, EXPERIMENT, MEASURED, METHODS, PLAN, fake_run, fake_seed, fake_walk
 from shown import assert_within_its_page, lines, texts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import origin
+from fake_baseline_runs import origin
 from fake_noisy_runs import EXPERIMENT, PLAN, fake_run, fake_seed
 from shown import assert_within_its_page, lines, texts
 

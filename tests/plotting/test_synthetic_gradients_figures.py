@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import origin
+from fake_baseline_runs import origin
 from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed
 from shown import assert_within_its_page, lines
 

@@ -2,7 +2,7 @@ import math
 
 import pandas as pd
 import pytest
-from conftest import fake_run
+from fake_baseline_runs import fake_run
 
 from common import results
 from common.plotting import tables
