@@ -46,38 +46,21 @@ def gradients() -> Callable[[], object]:
 def full_refresh() -> Callable[[], object]:
     """Return a function that computes RANK eigenpairs of BATCH examples from nothing: test vectors and two passes."""
     task, batch = _task(), _batch(BATCH)
-
-    @tf.function(jit_compile=False, autograph=False)
-    def run() -> tf.Tensor:
-        found = randomized_eigenpairs(HessianOperator(task, *batch), RANK, tf.constant([0, 0], tf.int64))
-        return tf.reduce_sum(found.values) + tf.reduce_sum(found.vectors)
-
-    return lambda: float(run())
+    seed = tf.constant([0, 0], tf.int64)
+    return _traced(lambda: randomized_eigenpairs(HessianOperator(task, *batch), RANK, seed))
 
 
 def warm_refresh() -> Callable[[], object]:
     """Return a function that goes on, in one pass, from the columns that the last refresh has left."""
     task, batch = _task(), _batch(BATCH)
     left = standard_normal([task.parameter_count, RANK + OVERSAMPLING], tf.constant([0, 0], tf.int64))
-
-    @tf.function(jit_compile=False, autograph=False)
-    def run() -> tf.Tensor:
-        found = subspace_iteration(HessianOperator(task, *batch).block, left, 1, RANK)
-        return tf.reduce_sum(found.eigenpairs.values) + tf.reduce_sum(found.following)
-
-    return lambda: float(run())
+    return _traced(lambda: subspace_iteration(HessianOperator(task, *batch).block, left, 1, RANK))
 
 
 def factor() -> Callable[[], object]:
     """Return a function that computes the exact Gauss-Newton eigenpairs of FACTOR_EXAMPLES examples."""
     task, batch = _task(), _batch(FACTOR_EXAMPLES)
-
-    @tf.function(jit_compile=False, autograph=False)
-    def run() -> tf.Tensor:
-        found = gauss_newton_eigenpairs(task, *batch, RANK)
-        return tf.reduce_sum(found.values) + tf.reduce_sum(found.vectors)
-
-    return lambda: float(run())
+    return _traced(lambda: gauss_newton_eigenpairs(task, *batch, RANK))
 
 
 def plain_epoch(data: Split) -> Callable[[], object]:
@@ -88,6 +71,16 @@ def plain_epoch(data: Split) -> Callable[[], object]:
 def newton_epoch(data: Split) -> Callable[[], object]:
     """Return a function that trains a first epoch of saddle-free Newton with its default settings, the dearest."""
     return _epoch(data, SaddleFreeNewton(Backpropagation()))
+
+
+def _traced(compute: Callable[[], object]) -> Callable[[], float]:
+    """Trace the computation of tensors and return a function that waits for all of them."""
+
+    @tf.function(jit_compile=False, autograph=False)
+    def run() -> tf.Tensor:
+        return tf.add_n([tf.reduce_sum(part) for part in tf.nest.flatten(compute())])
+
+    return lambda: float(run())
 
 
 def _epoch(data: Split, estimator: GradientEstimator) -> Callable[[], object]:

@@ -6,11 +6,10 @@ Absolute seconds swing by a factor of two from run to run on shared machines; ra
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tqdm import tqdm
+from common.timed_epochs import turns
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,9 @@ def race(subjects: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
         rounds: ≥ 1; five are a fair median.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
-    with tqdm(total=(rounds + 1) * len(subjects), unit="run") as bar:
-        for round_number in range(rounds + 1):
-            for name, run in subjects.items():
-                bar.set_description(f"{name}, {'warm-up' if round_number == 0 else f'round {round_number}'}")
-                start = time.perf_counter()
-                run()
-                if round_number:
-                    seconds[name].append(time.perf_counter() - start)
-                bar.update()
-    return {name: Timing(values) for name, values in seconds.items()}
+    for name, taken, _ in turns(subjects, rounds + 1):
+        seconds[name].append(taken)
+    return {name: Timing(values[1:]) for name, values in seconds.items()}
 
 
 def median_ratio(timings: Mapping[str, Timing], subject: str, reference: str) -> float:

@@ -8,10 +8,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+
+
+def turns(subjects: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
+    """Run every subject in every round and yield, after each run, its name, its seconds and what it returned.
+
+    Args:
+        subjects: name to a function that does the work and waits for its end.
+        rounds: ≥ 1.
+    """
+    with tqdm([*subjects.items()] * rounds, unit="run", mininterval=5) as bar:
+        for name, run in bar:
+            bar.set_description(name, refresh=False)
+            start = time.perf_counter()
+            returned = run()
+            yield name, time.perf_counter() - start, returned
 
 
 def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -26,10 +42,8 @@ def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dic
         Seconds by method, a value a round; NaN for an epoch that diverged, which ends early.
     """
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
-    for name, epoch in tqdm([*epochs.items()] * rounds, unit="epoch", mininterval=5):
-        start = time.perf_counter()
-        loss = epoch()
-        seconds[name].append(time.perf_counter() - start if math.isfinite(loss) else math.nan)
+    for name, taken, loss in turns(epochs, rounds):
+        seconds[name].append(taken if math.isfinite(loss) else math.nan)
     return seconds
 
 

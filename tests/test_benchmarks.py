@@ -73,4 +73,5 @@ def test_a_population_and_its_network_are_timed_over_as_many_evaluations(monkeyp
 def test_curvature_is_timed_beside_its_gradients(monkeypatch):
     for name, value in {"BATCH": 4, "RANK": 2, "FACTOR_EXAMPLES": 2, "GRADIENTS": 2}.items():
         monkeypatch.setattr(curvature, name, value)
-    assert all(math.isfinite(run()) for run in (curvature.gradients(), curvature.warm_refresh(), curvature.factor()))
+    makers = (curvature.gradients, curvature.full_refresh, curvature.warm_refresh, curvature.factor)
+    assert all(math.isfinite(make()()) for make in makers)

@@ -190,13 +190,14 @@ def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
         axes.axhspan(row["mean"] - row["std"], row["mean"] + row["std"], color=style.BLACK, alpha=0.1, linewidth=0)
 
 
-def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False) -> str:
+def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False, crosses: bool = True) -> str:
     """Say what the spread is, over how many seeds, and how many runs diverged.
 
     Args:
         series: all that the figure shows.
         by: the parameter of `draw_final`, when its values are seeds' groups of their own.
         median: whether median and quartiles are drawn.
+        crosses: whether diverged runs are marked by them.
     """
     rows = pd.concat([results.last_rows(one.frame).assign(_series=i) for i, one in enumerate(series)])
     kept = rows[rows["status"] != "diverged"]
@@ -204,7 +205,7 @@ def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: boo
     failed = len(rows.drop(columns="_series").drop_duplicates(results.run_columns(rows))) - len(
         kept.drop(columns="_series").drop_duplicates(results.run_columns(kept))
     )
-    return " ".join(filter(None, (_seed_sentence(counts, median), _diverged_sentence(failed))))
+    return " ".join(filter(None, (_seed_sentence(counts, median), _diverged_sentence(failed, crosses))))
 
 
 def _seed_sentence(counts: pd.Series, median: bool) -> str:
@@ -217,10 +218,11 @@ def _seed_sentence(counts: pd.Series, median: bool) -> str:
     return f"{shown} over {high if low == high else f'{low} to {high}'} seeds."
 
 
-def _diverged_sentence(count: int) -> str:
+def _diverged_sentence(count: int, crosses: bool) -> str:
     if not count:
         return ""
-    return f"{count} diverged run{'s' if count > 1 else ''} (cross) {'are' if count > 1 else 'is'} in no mean."
+    mark = " (cross)" if crosses else ""
+    return f"{count} diverged run{'s' if count > 1 else ''}{mark} {'are' if count > 1 else 'is'} in no mean."
 
 
 def _refuse_mixture(series: Series, by: Sequence[str]) -> None:

@@ -114,7 +114,7 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         "the recipe (dashed line); without its own parts; with what the source did instead, at the recipe's learning "
         "rate; and with all of that, at the source's, but refreshed less often than at its every step."
     )
-    note = spread_note(series_by_setting(runs, "")).replace(" (cross)", "")  # said in words here
+    note = spread_note(series_by_setting(runs, ""), crosses=False)
     style.annotate(drawn, note, caption, frame)
     return drawn
 

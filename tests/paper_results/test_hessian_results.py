@@ -1,7 +1,5 @@
-import re
-
 import pytest
-from paper_runs import accuracy, readme_section, shown, stored
+from paper_runs import accuracy, assert_rows_are, readme_section, stored
 
 from common.plotting import low_rank_hessian
 from common.plotting.curvature_spectra import networks
@@ -50,12 +48,7 @@ def test_readme_shows_the_stored_numbers(hessian):
     known = {row["Setting"]: list(row.iloc[1:]) for _, row in milestones.iterrows()}
     final = low_rank_hessian.table(hessian)[["Setting", "Validation accuracy (%)", "Test accuracy (%)"]]
     known |= {row["Setting"]: list(row.iloc[1:]) for _, row in final.iterrows() if row["Setting"] not in known}
-    lines = readme_section(SECTION).splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if re.match(r"\| (full|cause|sweep) \|", line)]
-    assert len(rows) >= 14
-    for _, setting, *values in rows:
-        assert values == known[setting], setting
-    assert len(shown(SECTION)) == sum("±" in value for row in rows for value in row)
+    assert_rows_are(SECTION, "full|cause|sweep", known, column=1, at_least=14)
 
 
 def test_readme_says_what_98_5_percent_cost(hessian):
