@@ -194,15 +194,18 @@ def _normalised_mlp(make: _Layers, hidden: Sequence[int]) -> list[layers.Layer]:
 
 
 def _normalised_convnet_3(make: _Layers) -> list[layers.Layer]:
-    """18,426 trainable parameters on 28×28×1 and 10 classes: two convolutional blocks and the last layer."""
-    first = [*make.normalised(make.conv(16, 5, use_bias=False)), make.pool()]
-    return [*first, *make.normalised(make.conv(32, 5, use_bias=False)), make.pool(), make.flatten()]
+    """62,442 trainable parameters on 28×28×1 and 10 classes: two convolutional blocks and the last layer.
+
+    Strides instead of pools: a quarter of the multiplications, and of the activations to be normalised.
+    """
+    first = make.normalised(make.conv(32, 5, strides=2, use_bias=False))
+    return [*first, *make.normalised(make.conv(64, 5, strides=2, use_bias=False)), make.flatten()]
 
 
 def _normalised_convnet_4(make: _Layers) -> list[layers.Layer]:
-    """34,426 trainable parameters: one more convolutional block, of 64 channels."""
+    """131,306 trainable parameters: one more convolutional block, of 128 channels."""
     *before, flatten = _normalised_convnet_3(make)
-    return [*before, *make.normalised(make.conv(64, 3, use_bias=False)), flatten]
+    return [*before, *make.normalised(make.conv(128, 3, use_bias=False)), flatten]
 
 
 OF_HIDDEN_LAYERS = ("mlp", "normalised_mlp")

@@ -1,11 +1,17 @@
 """Models that predict the gradient of the loss with respect to a layer's activations, from these activations.
 
 ĝ(h) = P_{d+1} φ(P_d ... φ(P_1 h)) with d hidden layers, φ(z) = max(0, batch norm(z)), or, conditioned on the label, the
-same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors and 3×3 convolutions
-for feature maps. The label is a one-hot vector beside the activations; for maps, each class has a map of its own, which
-is added to what the convolutions say: what a class wants depends on the place (the paper gives its convolutions a
-constant channel a class instead). P_{d+1} and the classes' maps start at zero, so that an untrained predictor moves
-nothing. It is trained on
+same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors, with the label as a one-hot
+vector beside the activations. For feature maps they are convolutions, and
+
+    ĝ(h, y) = P_{d+1} φ(P_d ... φ(P_1 h)) + Q (S h, y)
+
+where S h are as many linear features of the whole map as the network has outputs, and Q has a map of its own for each
+of them and for each class. What a class wants depends on the place, and the gradient that a dense last layer gives,
+Wᵀ(p - y), is a sum of so many maps, whose weights p depend on all of h: convolutions can say neither. Beside Q they
+need no neighbours and are 1×1 (the paper's are 5×5, with a constant channel a class and no Q: more multiplications
+than our small networks have). P_{d+1} and Q start at zero, so that an untrained predictor moves nothing. It is
+trained on
 
     (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
 
@@ -30,7 +36,7 @@ from common.estimators.network_modules import layer_products
 from common.estimators.own_optimizers import copy_of
 from common.models import hash_seed
 
-FILTER = 3  # pixels, the side of the convolutions' kernels
+FILTER = 1  # pixels, the side of the convolutions' kernels
 
 
 class Prediction(NamedTuple):
@@ -50,6 +56,7 @@ class GradientPredictor(tf.Module):
 
     Args:
         shape: of one example's activations, (features,) or (height, width, channels).
+        outputs: ≥ 1, of the whole network; as many features are taken of a map.
         classes: C ≥ 2, number of labels it is conditioned on; 0: it does not see the label.
         hidden_layers: d ≥ 0.
         width: units (or channels) of each.
@@ -60,6 +67,7 @@ class GradientPredictor(tf.Module):
     def __init__(
         self,
         shape: Sequence[int],
+        outputs: int,
         classes: int,
         hidden_layers: int,
         width: int,
@@ -71,22 +79,25 @@ class GradientPredictor(tf.Module):
         body = _body(of_maps, shape[-1], hidden_layers, width, seed)
         beside = 0 if of_maps else classes
         self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])
-        self.class_maps = None
-        if of_maps and classes:
+        self.summary = self.maps = None
+        if of_maps:
+            start = keras.initializers.GlorotUniform(seed=hash_seed(seed, hidden_layers))
+            features = layers.Dense(outputs, kernel_initializer=start, dtype="float32")
+            self.summary = keras.Sequential([keras.Input(tuple(shape)), layers.Flatten(), features])
             maps = layers.Dense(math.prod(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
-            self.class_maps = keras.Sequential([keras.Input((classes,)), maps, layers.Reshape(tuple(shape))])
+            self.maps = keras.Sequential([keras.Input((outputs + classes,)), maps, layers.Reshape(tuple(shape))])
         self.optimizer = copy_of(optimizer)
         self.optimizer.build(self._weights)
 
     def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
         """Predict from (batch, *shape) activations and, where it is conditioned, (batch,) labels."""
         h = tf.stop_gradient(h)
-        labels = tf.one_hot(tf.cast(y, tf.int32), self._classes) if self._classes else None
+        labels = [tf.one_hot(tf.cast(y, tf.int32), self._classes)] if self._classes else []
         with tf.GradientTape() as tape:
-            if self.class_maps:
-                gradient = self.network(h, training=True) + self.class_maps(labels)
+            if self.maps:
+                gradient = self.network(h, training=True) + self.maps(tf.concat([self.summary(h), *labels], -1))
             else:
-                gradient = self.network(h if labels is None else tf.concat([h, labels], -1), training=True)
+                gradient = self.network(tf.concat([h, *labels], -1), training=True)
         return Prediction(gradient, tape)
 
     def learn(self, prediction: Prediction, target: tf.Tensor) -> None:
@@ -101,12 +112,15 @@ class GradientPredictor(tf.Module):
     def products(self) -> float:
         """Multiplications of matrix products for one example, forward and backward."""
         counts = [count for count in map(layer_products, self.network.layers) if count]
-        maps = 2 * sum(map(layer_products, self.class_maps.layers)) if self.class_maps else 0
-        return 3.0 * sum(counts) - counts[0] + maps  # nobody asks for the gradient at its input
+        whole = 0
+        if self.maps:
+            whole = 2 * sum(map(layer_products, self.summary.layers)) + 3 * sum(map(layer_products, self.maps.layers))
+        return 3.0 * sum(counts) - counts[0] + whole  # nobody asks for the gradient at its input
 
     @property
     def _weights(self) -> list[keras.Variable]:
-        return self.network.trainable_variables + (self.class_maps.trainable_variables if self.class_maps else [])
+        of_the_whole = [*self.summary.trainable_variables, *self.maps.trainable_variables] if self.maps else []
+        return self.network.trainable_variables + of_the_whole
 
 
 def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, seed: int) -> list[layers.Layer]:

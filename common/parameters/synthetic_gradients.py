@@ -49,6 +49,8 @@ class SyntheticGradients(Parameters):
     batch_size: Count
     epochs: Count
     convolutional_epochs: Count
+    convolutional_learning_rate: Positive
+    convolutional_predictor_rate: Positive
     adam_learning_rate: Positive
     predictor_learning_rate: Positive
     dni_batch_size: Count

@@ -262,18 +262,20 @@ def test_predictors_see_the_label_or_do_not():
         assert kernel.shape[0] == 7 + 4 * labels
 
 
-def test_predictors_of_maps_are_convolutions_and_a_map_a_class():
+def test_predictors_of_maps_are_convolutions_and_a_map_for_each_class_and_feature():
     estimator = _built(_convnet(), hidden_layers=1, width=3)
     predictor = estimator._predictors[0]
     hidden, last = predictor.network.layers[0], predictor.network.layers[-1]
     assert hidden.kernel.shape == (FILTER, FILTER, 32, 3)
     assert last.kernel.shape == (FILTER, FILTER, 3, 32)
     rng = np.random.default_rng(0)
-    h, maps = rng.normal(size=(2, 4, 4, 32)).astype(np.float32), rng.normal(size=(4, 4, 4, 32)).astype(np.float32)
-    predictor.class_maps.layers[0].kernel.assign(maps.reshape([4, -1]))
-    np.testing.assert_allclose(predictor.predict(h, tf.constant([1, 2])).gradient, maps[1:3])
+    h, maps = rng.normal(size=(2, 4, 4, 32)).astype(np.float32), rng.normal(size=(8, 4, 4, 32)).astype(np.float32)
+    predictor.maps.layers[0].kernel.assign(maps.reshape([8, -1]))
+    features = h.reshape(2, -1) @ predictor.summary.layers[-1].kernel.numpy()
+    expected = np.tensordot(features, maps[:4], 1) + maps[4:][[1, 2]]
+    np.testing.assert_allclose(predictor.predict(h, tf.constant([1, 2])).gradient, expected, rtol=1e-4, atol=1e-5)
     blind = _built(_convnet(), labels=False, hidden_layers=0)._predictors[0]
-    assert blind.class_maps is None
+    assert blind.maps.layers[0].kernel.shape == (4, 4 * 4 * 32)
     assert blind.predict(h, tf.constant([1, 2])).gradient.shape == h.shape
 
 
@@ -281,9 +283,22 @@ def test_the_maps_of_classes_are_learned():
     estimator = _built(_convnet(), hidden_layers=0, optimizer=keras.optimizers.SGD(0.1))
     predictor, target = estimator._predictors[0], tf.ones([2, 4, 4, 32])
     predictor.learn(predictor.predict(tf.zeros([2, 4, 4, 32]), tf.constant([1, 1])), target)
-    maps = predictor.class_maps.layers[0].kernel.numpy()
-    np.testing.assert_allclose(maps[1], 0.2, rtol=1e-5)  # 2 × 0.1 × the error, which is the target
-    assert not maps[[0, 2, 3]].any()
+    maps = predictor.maps.layers[0].kernel.numpy()
+    np.testing.assert_allclose(maps[4 + 1], 0.2, rtol=1e-5)  # 2 × 0.1 × the error, which is the target
+    assert not np.delete(maps, 4 + 1, axis=0).any()  # the features of a map of zeros are zero
+
+
+def test_the_features_of_a_map_are_learned():
+    """A target that depends on the mean of the whole map, which no convolution sees."""
+    estimator = _built(_convnet(), labels=False, hidden_layers=0, optimizer=keras.optimizers.Adam(0.003))
+    predictor, rng = estimator._predictors[0], np.random.default_rng(0)
+    h = rng.normal(size=(256, 4, 4, 32)).astype(np.float32)
+    target = tf.constant(np.broadcast_to(h.sum((1, 2, 3), keepdims=True), h.shape) / np.float32(h[0].size) ** 0.5)
+    learn = tf.function(lambda: predictor.learn(predictor.predict(h, None), target))
+    for _ in range(150):
+        learn()
+    error = tf.reduce_mean((predictor.predict(h, None).gradient - target) ** 2)
+    assert error < 0.05 * tf.math.reduce_variance(target)
 
 
 def test_a_resumed_run_is_bit_identical(tmp_path):

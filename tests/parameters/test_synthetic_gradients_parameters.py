@@ -20,6 +20,8 @@ SYNTHETIC = {
     "batch_size": 256,
     "epochs": 20,
     "convolutional_epochs": 10,
+    "convolutional_learning_rate": 0.002,
+    "convolutional_predictor_rate": 0.0003,
     "adam_learning_rate": 0.001,
     "predictor_learning_rate": 0.001,
     "dni_batch_size": 128,
