@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -57,6 +57,7 @@ class SyntheticGradients(Parameters):
     dni_epochs: Count
     dni_learning_rate: Positive
     dni_predictor_rate: Positive
+    dni_cut: Literal["dense", "norm", "relu"]
     dni_hidden_layers: PredictorLayers
     dni_width: Count
     unlocked_layers: Annotated[Whole, Field(ge=2)]

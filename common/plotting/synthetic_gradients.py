@@ -34,6 +34,7 @@ from common.plotting.synthetic_source import (
 
 FAMILIES = ("fully connected", "convolutional")
 BUDGETS = ("source", "comparison", "unlocked")
+CUTS = {"dense": "before the batch norm", "norm": "before the ReLU"}  # where a block has them behind it, no word
 SETTINGS = {
     "learning_rate": "Rate",
     "predictor_rate": "Predictors' rate",
@@ -150,12 +151,15 @@ def _of(frame: pd.DataFrame, budget: str) -> pd.DataFrame:
 
 
 def _told(rows: pd.DataFrame) -> str:
-    """Say each method's batch, and the hidden layers of its predictors if there are any, family by family."""
+    """Say each method's batch, and what its predictors have that linear ones behind a block have not."""
     sentences = []
     for family, runs in rows.groupby("family"):
-        first = runs.groupby("gradient")[["batch_size", "predictor_layers"]].first().astype(int)
-        deep = [f", predictors with {count} hidden layers" if count else "" for count in first["predictor_layers"]]
-        told = [f"{name} {batch}{more}" for (name, batch), more in zip(first["batch_size"].items(), deep, strict=True)]
+        told = []
+        for name, first in runs.groupby("gradient")[["batch_size", "predictor_layers", "cut"]].first().iterrows():
+            layers, cut = int(first["predictor_layers"]), CUTS.get(first["cut"], "")
+            deep = f"predictors with {layers} hidden layer{'s' if layers > 1 else ''}" if layers else ""
+            place = f"predictors {cut}" if cut and not deep else cut
+            told.append(", ".join(filter(None, (f"{name} {int(first['batch_size'])}", f"{deep} {place}".strip()))))
         sentences.append(f"Batches, {family}: {'; '.join(told)}.")
     return " ".join(sentences)
 

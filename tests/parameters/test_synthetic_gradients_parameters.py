@@ -26,6 +26,7 @@ SYNTHETIC = {
     "predictor_learning_rate": 0.001,
     "dni_batch_size": 128,
     "dni_epochs": 20,
+    "dni_cut": "norm",
     "dni_learning_rate": 0.0001,
     "dni_predictor_rate": 0.001,
     "dni_hidden_layers": 2,

@@ -73,7 +73,8 @@ def fake_seed(seed, *, diverge=()):
         for layers in counts:
             for gradient, final in METHODS.items():
                 setting = known | {"budget": "comparison", "family": family, "gradient": gradient, "layers": layers}
-                setting |= {"predictor_layers": 2 if gradient == "DNI" and family == "fully connected" else 0}
+                if gradient == "DNI" and family == "fully connected":
+                    setting |= {"predictor_layers": 2, "cut": "norm"}
                 name = f"{layers} layers, {family}, {gradient}"
                 boundaries = layers - 1 if gradient in ("DNI", "cDNI") else 0
                 how = {"boundaries": boundaries, "diverge": name in diverge}

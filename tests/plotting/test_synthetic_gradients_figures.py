@@ -111,7 +111,8 @@ def test_cosines_of_all_networks_are_tabulated(frame):
 
 def test_captions_say_the_batches_and_the_predictors(frame):
     told = (
-        "Batches, fully connected: DNI 256, predictors with 2 hidden layers; backprop 256; cDNI 256; no backprop 256."
+        "Batches, fully connected: DNI 256, predictors with 2 hidden layers before the ReLU; backprop 256; cDNI 256; "
+        "no backprop 256."
     )
     assert told in synthetic_gradients.curves(frame).caption
     assert told in synthetic_gradients.depths(frame).caption
