@@ -48,6 +48,7 @@ SYNTHETIC = {
         ({"update_probabilities": [0]}, ["'update_probabilities' must be greater than 0, got 0"]),
         ({"update_probabilities": [1.5]}, ["'update_probabilities' must be less than or equal to 1, got 1.5"]),
         ({"dni_hidden_layers": 3}, ["'dni_hidden_layers' must be less than or equal to 2, got 3"]),
+        ({"dni_cut": "nrom"}, ["'dni_cut'", "got 'nrom'; did you mean 'norm'?"]),
         ({"source_steps": 30}, ["'source_steps' must be a multiple of source_record_every, 20, got 30"]),
         ({"batch_size": 60_000}, ["'batch_size' must be at most the 55,000 training examples"]),
         ({"alignment_examples": 60_000}, ["'alignment_examples' must be at most the 55,000 training examples"]),

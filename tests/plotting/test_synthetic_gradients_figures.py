@@ -117,6 +117,8 @@ def test_captions_say_the_batches_and_the_predictors(frame):
     assert told in synthetic_gradients.curves(frame).caption
     assert told in synthetic_gradients.depths(frame).caption
     assert "DNI 256, predictors" not in synthetic_gradients.convolutional_curves(frame).caption
+    linear = frame.assign(predictor_layers=0)
+    assert "DNI 256, predictors before the ReLU; backprop" in synthetic_gradients.curves(linear).caption
 
 
 def test_unlocked_against_epochs_and_against_the_probability(frame):
