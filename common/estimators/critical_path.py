@@ -1,9 +1,10 @@
 """How long a layer waits: chains of matrix products, each of which needs the result of the one before it.
 
 In a network of L layers of one product each, the forward pass to layer l takes l products. Backpropagation goes on to
-the top, comes back in L - l products and ends with the one that is the weight gradient. A layer with a predictor at its
-output needs the predictor's d + 1 products, then its weight gradient: no other layer's. Chains end with a layer's
-update; the predictors' own training, which no layer waits for within a step, is not counted.
+the top, comes back in L - l products and ends with the one that is the weight gradient. A layer with a predictor at
+its output needs the predictor's d + 1 products, then its weight gradient: no other layer's. (A predictor of feature
+maps takes two products at least, for what it says of the whole map; counted are fully connected networks.) Chains end
+with a layer's update; the predictors' own training, which no layer waits for within a step, is not counted.
 
     backpropagation: l + (L - l) + (L - l) + 1          synthetic gradients: l + (d + 1) + 1,  L + 1 for the last layer
 """

@@ -6,12 +6,12 @@ vector beside the activations. For feature maps they are convolutions, and
 
     ĝ(h, y) = P_{d+1} φ(P_d ... φ(P_1 h)) + Q (S h, y)
 
-where S h are as many linear features of the whole map as the network has outputs, and Q has a map of its own for each
-of them and for each class. What a class wants depends on the place, and the gradient that a dense last layer gives,
-Wᵀ(p - y), is a sum of so many maps, whose weights p depend on all of h: convolutions can say neither. Beside Q they
-need no neighbours and are 1×1 (the paper's are 5×5, with a constant channel a class and no Q: more multiplications
-than our small networks have). P_{d+1} and Q start at zero, so that an untrained predictor moves nothing. It is
-trained on
+where S h are as many linear features (with a bias) of the whole map as the network has outputs, and Q has a map of
+its own for each of them and for each class. What a class wants depends on the place, and the gradient that a dense
+last layer gives, Wᵀ(p - y), is a sum of so many maps, whose weights p depend on all of h: convolutions can say
+neither. Beside Q they need no neighbours and are 1×1 (the paper's are 5×5, with a constant channel a class and no Q:
+more multiplications than our small networks have). P_{d+1} and Q start at zero, so that an untrained predictor moves
+nothing. It is trained on
 
     (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
 
@@ -61,7 +61,7 @@ class GradientPredictor(tf.Module):
         hidden_layers: d ≥ 0.
         width: units (or channels) of each.
         optimizer: whose copy, with a state of its own, trains this predictor.
-        seed: decides the hidden layers' initial weights.
+        seed: decides the initial weights of hidden layers and of S.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from common.plotting import style, subject, tables
 from common.plotting.learning_curves import NothingToDraw, Series, draw_curves, select, spread_note
 
+CUTS = {"dense": "before the batch norm", "norm": "before the ReLU"}  # by what a block has in front of the predictor
 _COUNTS = {"chain": "Longest chain to an update", "wait": "Longest wait of a layer"}
 
 
@@ -38,8 +39,17 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
         f"Cosine of the angle between the predicted and the exact gradient of the activations at each boundary of "
         f"{int(rows['layers'].iloc[0])} layers on {subject.dataset(rows)}; boundary 1 is the nearest to the input."
     )
+    places = {method: place(select(rows, gradient=method)) for method in methods}
+    elsewhere = [f"{method}'s boundaries are {where}" for method, where in places.items() if where]
+    caption += f" {'; '.join(elsewhere)}, all others behind it." if elsewhere else ""
     style.annotate(drawn, spread_note(shown) if shown else "", caption, frame)
     return drawn
+
+
+def place(runs: pd.DataFrame) -> str:
+    """Say where the predictors of one method's runs are: "before the ReLU"; an empty text where they follow a block."""
+    known = runs["cut"].dropna() if "cut" in runs else []
+    return CUTS.get(known.iloc[0], "") if len(known) else ""
 
 
 def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +82,8 @@ def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
     panels[0].set_ylim(bottom=0)
     style.legend(panels[0])
     caption = (
-        "Matrix products each of which needs the result of the one before, counted, not timed. Left: from the input to "
+        "Matrix products each of which needs the result of the one before, counted, not timed, for fully connected "
+        "networks (linear predictors of feature maps take one more). Left: from the input to "
         "the last layer's update. Right: from the end of a layer's own forward pass to its update. The predictors' own "
         "training, for which no layer waits, is not counted."
     )

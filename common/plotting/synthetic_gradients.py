@@ -22,7 +22,7 @@ from common.plotting.learning_curves import (
     set_error_axis,
     spread_note,
 )
-from common.plotting.synthetic_boundaries import cosine_table, cosines, critical_path
+from common.plotting.synthetic_boundaries import cosine_table, cosines, critical_path, place
 from common.plotting.synthetic_source import (
     METHOD_STYLES,
     METHODS,
@@ -34,11 +34,11 @@ from common.plotting.synthetic_source import (
 
 FAMILIES = ("fully connected", "convolutional")
 BUDGETS = ("source", "comparison", "unlocked")
-CUTS = {"dense": "before the batch norm", "norm": "before the ReLU"}  # where a block has them behind it, no word
 SETTINGS = {
     "learning_rate": "Rate",
     "predictor_rate": "Predictors' rate",
     "predictor_layers": "Predictors' hidden layers",
+    "cut": "Predictors behind",
 }
 
 
@@ -123,8 +123,10 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     keys = {"budget": "Budget", "setting": "Setting", "network": "Network", "batch_size": "Batch"}
     made = tables.setting_table(rows, keys, values)
     first = results.last_rows(rows).groupby("order").first()
-    for place, (name, header) in enumerate(SETTINGS.items(), len(keys)):
-        made.insert(place, header, [f"{value:g}" if pd.notna(value) else "-" for value in first[name]])
+    for number, (name, header) in enumerate(SETTINGS.items(), len(keys)):
+        values = first[name] if name in first else [None] * len(first)
+        told = [value if isinstance(value, str) else f"{value:g}" if pd.notna(value) else "-" for value in values]
+        made.insert(number, header, told)
     return made
 
 
@@ -155,11 +157,11 @@ def _told(rows: pd.DataFrame) -> str:
     sentences = []
     for family, runs in rows.groupby("family"):
         told = []
-        for name, first in runs.groupby("gradient")[["batch_size", "predictor_layers", "cut"]].first().iterrows():
-            layers, cut = int(first["predictor_layers"]), CUTS.get(first["cut"], "")
-            deep = f"predictors with {layers} hidden layer{'s' if layers > 1 else ''}" if layers else ""
-            place = f"predictors {cut}" if cut and not deep else cut
-            told.append(", ".join(filter(None, (f"{name} {int(first['batch_size'])}", f"{deep} {place}".strip()))))
+        for name, part in runs.groupby("gradient"):
+            layers = int(part["predictor_layers"].iloc[0])
+            deep = f"with {layers} hidden layer{'s' if layers > 1 else ''}" if layers else ""
+            about = " ".join(filter(None, (deep, place(part))))
+            told.append(f"{name} {int(part['batch_size'].iloc[0])}" + (f" (predictors {about})" if about else ""))
         sentences.append(f"Batches, {family}: {'; '.join(told)}.")
     return " ".join(sentences)
 

@@ -98,6 +98,30 @@ def test_all_true_gradient_is_backpropagation(make):
         _assert_equal_gradients(estimator.estimate(x, y, seed).gradients, _exact(task, x, y, seed).gradients)
 
 
+@pytest.mark.parametrize("cut", ["dense", "norm", "relu"])
+def test_all_true_gradient_is_backpropagation_wherever_a_block_is_cut(cut):
+    task = _task("normalised_mlp", hidden=(5, 6))
+    x, y = _batch(task)
+    estimator = _built(task, mixing=1.0, boundaries=[f"{cut}_1", f"{cut}_2"])
+    _assert_equal_gradients(estimator.estimate(x, y, SEED).gradients, _exact(task, x, y).gradients)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_predictors_of_maps_under_a_bfloat16_network(labels):
+    network = models.build("normalised_convnet_4", (28, 28, 1), 10, seed=0, precision="mixed_bfloat16")
+    task, rng = tasks.classification(network), np.random.default_rng(0)
+    x, y = tf.constant(rng.uniform(size=(4, 28, 28, 1)), tf.float32), tf.constant([0, 3, 9, 3])
+    estimator = _built(task, labels=labels, hidden_layers=0)
+    found = estimator.estimate(x, y, SEED).gradients
+    assert {part.dtype for part in found} == {tf.float32}
+    assert all(np.isfinite(part).all() for part in found)
+    assert [tuple(part.shape[1:]) for part, _ in estimator.boundary_gradients(x, y, SEED)] == [
+        (12, 12, 32),
+        (4, 4, 64),
+        (2, 2, 128),
+    ]
+
+
 def test_mixing_weighs_returns_as_td_lambda_does():
     """u_1 = (1-λ) ĝ_1 + λ J_2ᵀ u_2, u_2 = (1-λ) ĝ_2 + λ J_3ᵀ(∂L/∂h_3), with constants for ĝ."""
     task = _task(hidden=(5, 6))
@@ -379,8 +403,10 @@ def test_cost_counts_the_predictors_products():
     assert deep.cost == pytest.approx(1 + 2 * one / network)
     maps = _built(_convnet(), hidden_layers=0)
     network = 2 * 9 * 32 * 64 + 3 * (9 * 32 * 64 * 4 + 64 * 4)
-    one = 2 * (9 * 32 * 32 * 16 + 4 * 4 * 4 * 32) + 2 * (9 * 64 * 64 + 4 * 64)
-    assert maps.cost == pytest.approx(1 + one / network)
+    convolutions, whole = 32 * 32 * 16 + 64 * 64, 4 * (4 * 4 * 32 + 64)
+    assert maps.cost == pytest.approx(1 + (2 * convolutions + 2 * whole + 3 * 2 * whole) / network)
+    blind = _built(_convnet(), labels=False, hidden_layers=0)
+    assert blind.cost == pytest.approx(1 + (2 * convolutions + 2 * whole + 3 * whole) / network)
 
 
 def test_no_backpropagation_is_the_last_module_s_gradient():

@@ -111,14 +111,26 @@ def test_cosines_of_all_networks_are_tabulated(frame):
 
 def test_captions_say_the_batches_and_the_predictors(frame):
     told = (
-        "Batches, fully connected: DNI 256, predictors with 2 hidden layers before the ReLU; backprop 256; cDNI 256; "
+        "Batches, fully connected: DNI 256 (predictors with 2 hidden layers before the ReLU); backprop 256; cDNI 256; "
         "no backprop 256."
     )
     assert told in synthetic_gradients.curves(frame).caption
     assert told in synthetic_gradients.depths(frame).caption
-    assert "DNI 256, predictors" not in synthetic_gradients.convolutional_curves(frame).caption
-    linear = frame.assign(predictor_layers=0)
-    assert "DNI 256, predictors before the ReLU; backprop" in synthetic_gradients.curves(linear).caption
+    assert "(predictors" not in synthetic_gradients.convolutional_curves(frame).caption
+    norm = frame["cut"] == "norm"
+    for layers, cut, words in (
+        (0, "norm", "DNI 256 (predictors before the ReLU); backprop"),
+        (1, "dense", "DNI 256 (predictors with 1 hidden layer before the batch norm); backprop"),
+        (1, "relu", "DNI 256 (predictors with 1 hidden layer); backprop"),
+        (0, "relu", "DNI 256; backprop"),
+    ):
+        other = frame.assign(predictor_layers=layers * norm, cut=frame["cut"].where(~norm, cut))
+        assert words in synthetic_gradients.curves(other).caption
+
+
+def test_the_figure_of_cosines_says_where_the_boundaries_are(frame):
+    assert "DNI's boundaries are before the ReLU, all others behind it." in synthetic_gradients.cosines(frame).caption
+    assert "boundaries are" not in synthetic_gradients.cosines(frame.drop(columns="cut")).caption
 
 
 def test_unlocked_against_epochs_and_against_the_probability(frame):
