@@ -1,0 +1,58 @@
+import pytest
+from paper_runs import accuracy, assert_rows_are, stored
+
+from common.plotting import synthetic_gradients
+from common.plotting.synthetic_source import METHODS
+
+SECTION = "6 · Synthetic gradients"
+DEPTHS = (3, 4, 5, 6)
+NETWORKS = [f"{layers} layers" for layers in DEPTHS] + ["3 layers, convolutional", "4 layers, convolutional"]
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    return stored("06_synthetic_gradients")
+
+
+def _error(frame, setting):
+    """Mean test error over the seeds, in per cent."""
+    runs = frame[frame["budget"].isin(synthetic_gradients.BUDGETS)]
+    return 100 * (1 - accuracy(runs, setting)["mean"])
+
+
+@pytest.mark.parametrize("layers", DEPTHS)
+def test_conditioned_on_labels_it_learns_as_backpropagation_does(synthetic, layers):
+    assert _error(synthetic, f"{layers} layers, backprop") <= 1.9
+    assert _error(synthetic, f"{layers} layers, cDNI") <= 1.8
+
+
+@pytest.mark.parametrize(("layers", "most"), [(3, 2.6), (4, 3.0), (5, 4.0), (6, 5.0)])
+def test_without_labels_it_learns(synthetic, layers, most):
+    assert _error(synthetic, f"{layers} layers, DNI") <= most
+
+
+@pytest.mark.parametrize("layers", [3, 4])
+def test_convolutional_networks(synthetic, layers):
+    assert _error(synthetic, f"{layers} layers, convolutional, cDNI") <= 1.0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_last_layer_alone_is_clearly_worse(synthetic, network):
+    others = [_error(synthetic, f"{network}, {name}") for name in METHODS if name != "no backprop"]
+    assert _error(synthetic, f"{network}, no backprop") > 1.3 * max(others)
+
+
+def test_modules_may_lag(synthetic):
+    assert _error(synthetic, "updating with p = 0.2") <= 3.0
+
+
+def test_weights_regressed_from_activations_learn_less_than_synthetic_gradients(synthetic):
+    assert _error(synthetic, "source: weights regressed") > 1.3 * _error(synthetic, "source: DNI")
+
+
+def test_readme_shows_the_stored_numbers(synthetic):
+    """A row a network with its four methods; of the other runs validation and test error."""
+    made = synthetic_gradients.table(synthetic).set_index("Setting")
+    known = {name: [made.loc[f"{name}, {method}", "Test error (%)"] for method in METHODS] for name in NETWORKS}
+    known |= {name: list(row) for name, row in made[["Validation error (%)", "Test error (%)"]].iterrows()}
+    assert_rows_are(SECTION, "comparison|source|unlocked", known, column=1, at_least=14)
