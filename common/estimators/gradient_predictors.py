@@ -57,7 +57,7 @@ class GradientPredictor(tf.Module):
     Args:
         shape: of one example's activations, (features,) or (height, width, channels).
         outputs: ≥ 1, of the whole network; as many features are taken of a map.
-        classes: C ≥ 2, number of labels it is conditioned on; 0: it does not see the label.
+        labels: whether it is conditioned on the label, of which there are as many as outputs.
         hidden_layers: d ≥ 0.
         width: units (or channels) of each.
         optimizer: whose copy, with a state of its own, trains this predictor.
@@ -68,14 +68,15 @@ class GradientPredictor(tf.Module):
         self,
         shape: Sequence[int],
         outputs: int,
-        classes: int,
+        labels: bool,
         hidden_layers: int,
         width: int,
         optimizer: keras.optimizers.Optimizer,
         seed: int,
     ):
         super().__init__()
-        self._classes, of_maps = classes, len(shape) == 3
+        self._classes = classes = outputs if labels else 0
+        of_maps = len(shape) == 3
         body = _body(of_maps, shape[-1], hidden_layers, width, seed)
         beside = 0 if of_maps else classes
         self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])

@@ -93,8 +93,7 @@ class SyntheticGradients(GradientEstimator):
             metric = f"got one whose metric is {task.metric_name!r}"
             raise ValueError(f"labels=True needs a task with class labels, {metric}: use labels=False")
         modules = split(task, self.boundaries)
-        outputs = task.network.output_shape[-1]
-        how = (outputs, outputs if self.labels else 0, self.hidden_layers, self.width, self._optimizer)
+        how = (task.network.output_shape[-1], self.labels, self.hidden_layers, self.width, self._optimizer)
         self._predictors = [
             GradientPredictor(module.output_shape, *how, seed=hash_seed(self.seed, PREDICTORS + number))
             for number, module in enumerate(modules[:-1])

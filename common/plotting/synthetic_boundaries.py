@@ -39,9 +39,8 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
         f"Cosine of the angle between the predicted and the exact gradient of the activations at each boundary of "
         f"{int(rows['layers'].iloc[0])} layers on {subject.dataset(rows)}; boundary 1 is the nearest to the input."
     )
-    places = {method: place(select(rows, gradient=method)) for method in methods}
-    elsewhere = [f"{method}'s boundaries are {where}" for method, where in places.items() if where]
-    caption += f" {'; '.join(elsewhere)}, all others behind it." if elsewhere else ""
+    if where := place(select(rows, gradient="DNI")):
+        caption += f" DNI's boundaries are {where}, all others behind it."
     style.annotate(drawn, spread_note(shown) if shown else "", caption, frame)
     return drawn
 

@@ -122,10 +122,9 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     }
     keys = {"budget": "Budget", "setting": "Setting", "network": "Network", "batch_size": "Batch"}
     made = tables.setting_table(rows, keys, values)
-    first = results.last_rows(rows).groupby("order").first()
+    first = results.last_rows(rows).groupby("order").first().reindex(columns=[*SETTINGS])
     for number, (name, header) in enumerate(SETTINGS.items(), len(keys)):
-        values = first[name] if name in first else [None] * len(first)
-        told = [value if isinstance(value, str) else f"{value:g}" if pd.notna(value) else "-" for value in values]
+        told = [value if isinstance(value, str) else f"{value:g}" if pd.notna(value) else "-" for value in first[name]]
         made.insert(number, header, told)
     return made
 
