@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 BATCH = 128
 LEARNING_RATE = 0.01

@@ -8,15 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import training
 from common.curvature.eigensolvers import OVERSAMPLING, randomized_eigenpairs, subspace_iteration
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import HessianOperator
 from common.data import Split
-from common.draws import standard_normal
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
-from common.estimators.saddle_free_newton import SaddleFreeNewton
+from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.randomness import standard_normal
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 BATCH, RANK = 128, 40
 FACTOR_EXAMPLES = 32

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import keras
 
-from common import models, tasks, training
+from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
-from common.estimators.logit_evolution import LogitEvolution
-from common.estimators.logit_gradient import Likelihood, SmoothedAccuracy
-from common.estimators.logit_quadrature import ExactLogitGradient
+from common.estimators.evolution.logit_evolution import LogitEvolution
+from common.estimators.evolution.logit_gradient import Likelihood, SmoothedAccuracy
+from common.estimators.evolution.logit_quadrature import ExactLogitGradient
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 BATCH = 128
 SAMPLES = 200

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
-from common.estimators.layerwise_evolution import LayerwiseEvolution
-from common.estimators.parameter_evolution import ParameterEvolution
+from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
+from common.estimators.evolution.parameter_evolution import ParameterEvolution
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 MEMBERS, SAMPLES = 256, 256
 INFERENCE_BATCH = 4_096  # the fastest of 256, 1,000 and 4,096

@@ -4,9 +4,11 @@ import keras
 
 from benchmarks.baseline import images
 from benchmarks.curvature import BATCH, RANK
-from common import models, tasks, training
+from common import training
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.saddle_free_newton import SaddleFreeNewton
+from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 if __name__ == "__main__":
     task = tasks.classification(models.build("leaky_convnet", (28, 28, 1), 10, seed=0))

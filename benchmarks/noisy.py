@@ -7,13 +7,15 @@ from collections.abc import Callable
 import keras
 
 from benchmarks.baseline import LEARNING_RATE
-from common import models, tasks, training
+from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
-from common.estimators.noisy import ConstantNoise, NoisyGradient
-from common.estimators.over_the_air import OverTheAir
-from common.estimators.sign_sketch import SignSketch
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
+from common.estimators.noise.over_the_air import OverTheAir
+from common.estimators.noise.sign_sketch import SignSketch
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 BATCH = 512  # the 16 devices divide it
 DEVICES = 16

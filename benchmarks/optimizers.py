@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
 from common.optimizers.adam import Adam
@@ -17,6 +17,8 @@ from common.optimizers.gradient_descent import GradientDescent
 from common.optimizers.momentum import Momentum
 from common.optimizers.muon import Muon
 from common.optimizers.rmsprop import RMSprop
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 STEPS = 4_000  # a turn: a second or so, for the clock of a busy machine
 EPOCHS = 500

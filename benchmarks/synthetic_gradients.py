@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import keras
 
-from common import models, tasks, training
+from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.critical_path import critical_path, longest_wait
+from common.estimators.decoupled.critical_path import critical_path, longest_wait
+from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.estimator import GradientEstimator
-from common.estimators.synthetic_gradients import SyntheticGradients
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 BATCH = 256
 HIDDEN = (256,) * 4

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from common.timed_epochs import turns
+from common.training.timing import turns
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 import keras
 
 from benchmarks import baseline
-from common import models, tasks, training
+from common import training
 from common.data import Dataset
 from common.estimators.backpropagation import Backpropagation
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 if __name__ == "__main__":
     parts = baseline.images(55_000), baseline.images(5_000), baseline.images(10_000)

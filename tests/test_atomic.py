@@ -47,7 +47,7 @@ def test_block_that_writes_nothing_is_an_error(tmp_path):
 
 def test_atomic_and_names_import_no_package():
     code = (
-        "import sys, common.atomic, common.names\n"
+        "import sys, common.atomic, common.checks\n"
         "print([name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])"
     )
     root = Path(atomic.__file__).parent.parent

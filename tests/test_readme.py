@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common import parameters
-from common.plotting import EXPERIMENTS
+from common import experiments
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +36,7 @@ def test_papermill_commands_name_parameters_that_exist(command):
     words = shlex.split(command)
     notebook = ROOT / words[1]
     assert notebook.is_file()
-    fields = parameters.NOTEBOOKS[notebook.stem].model_fields
+    fields = experiments.NOTEBOOKS[notebook.stem].model_fields
     named = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
     named += [words[i + 1].split(":")[0] for i, word in enumerate(words) if word == "-y"]
     assert named
@@ -45,9 +44,9 @@ def test_papermill_commands_name_parameters_that_exist(command):
 
 
 def test_plot_commands_name_experiments_that_exist():
-    named = re.findall(r"python -m common\.plotting (\w+)", README)
+    named = re.findall(r"python -m common\.experiments (\w+)", README)
     assert named
-    assert set(named) <= set(EXPERIMENTS)
+    assert set(named) <= set(experiments.NOTEBOOKS)
 
 
 def test_links_lead_to_files():

@@ -175,9 +175,20 @@ def find(preset: str, experiment: str, name: str) -> Job:
 
 
 def code_files() -> list[Path]:
-    """List the code that notebooks import: common/ without the plotting, which reads results only."""
-    plotting = Path("common/plotting")
-    return sorted(path for path in Path("common").rglob("*.py") if plotting not in path.parents)
+    """List the code that decides a result: common/ without what draws results that are there."""
+    drawing = set(drawing_files())
+    return sorted(path for path in Path("common").rglob("*.py") if path not in drawing)
+
+
+def drawing_files() -> list[Path]:
+    """List the code that draws figures and tables from results: common/plotting and the experiments' figures."""
+    return sorted(
+        [
+            *Path("common/plotting").rglob("*.py"),
+            *Path("common/experiments").rglob("*figures.py"),
+            *Path("common/experiments").glob("__main__.py"),
+        ]
+    )
 
 
 def _require_seeds(preset: str, chosen: Mapping[str, Experiment], seeds: Collection[int]) -> None:

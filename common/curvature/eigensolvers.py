@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from common.arguments import require
+from common.checks import require
 from common.curvature.operators import CurvatureOperator
-from common.draws import standard_normal
+from common.randomness import standard_normal
 
 OVERSAMPLING = 4  # arXiv 0909.4061, section 1.3, names 5 or 10; warm starts sharpen the same basis again and again
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from common.arguments import require
+from common.checks import require
 from common.curvature.eigensolvers import Eigenpairs, symmetric_eigh
 from common.curvature.operators import loss_hessian_product
-from common.flat import flat
-from common.tasks import Task
+from common.tasks.task import Task
+from common.vectors import flat
 
 
 def gauss_newton_factor(task: Task, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:

@@ -23,9 +23,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from common.arguments import require
-from common.flat import flat, unflat
-from common.tasks import Task
+from common.checks import require
+from common.tasks.task import Task
+from common.vectors import flat, unflat
 
 PRODUCT_COST = 2.0  # gradients of the same batch: six products with the weights of a layer, where a gradient has three
 

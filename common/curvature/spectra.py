@@ -15,7 +15,7 @@ import tensorflow as tf
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from common.arguments import require
+from common.checks import require
 from common.curvature.operators import CurvatureOperator
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from common.tasks import Task
+from common.tasks.task import Task
 
 
 class GradientEstimate(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from common.names import nearest
+from common.checks import nearest
 
 # What keras.optimizers.Optimizer takes beside the learning rate; clipnorm and its kin must be positive where given.
 _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")

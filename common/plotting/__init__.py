@@ -1,6 +1,6 @@
 """Figures and tables at final print size, drawn from stored results only: no module here needs TensorFlow.
 
-`python -m common.plotting 01_baseline_sgd --results results/quick --figures figures/quick` redraws an experiment;
+`python -m common.experiments 01_baseline_sgd --results results/quick --figures figures/quick` redraws an experiment;
 a notebook says `from common.plotting import baseline_sgd`. Importing this package alone imports no matplotlib.
 
 Every figure is made by a function of one frame: that of `results.read`, in a notebook of `results.combine`, with rows
@@ -8,13 +8,3 @@ of one experiment on one data set, network and precision, several settings and s
 last line of a notebook's cell shows, and raises NothingToDraw when the frame holds nothing of what the figure shows, or
 ValueError when the frame mixes data sets, networks or precisions, or holds a seed twice.
 """
-
-# One line per experiment; its module has FIGURES and TABLES, by file name: functions from the frame to what is drawn.
-EXPERIMENTS = {
-    "01_baseline_sgd": "common.plotting.baseline_sgd",
-    "02_noisy_gradients": "common.plotting.noisy_gradients",
-    "03_optimizers_from_scratch": "common.plotting.optimizers",
-    "04_evolution_strategies": "common.plotting.evolution_strategies",
-    "05_low_rank_hessian": "common.plotting.low_rank_hessian",
-    "06_synthetic_gradients": "common.plotting.synthetic_gradients",
-}

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from common import tasks
+from common.tasks import task as tasks
 
 CLASSES, EXAMPLES = 3, 6
 

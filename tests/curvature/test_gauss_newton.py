@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from small_networks import CLASSES, EXAMPLES, flat_weights, gauss_newton64, small_batch, small_task
 
-from common import tasks
 from common.curvature.gauss_newton import gauss_newton_eigenpairs, gauss_newton_factor
 from common.curvature.operators import GaussNewtonOperator
+from common.tasks import task as tasks
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from small_networks import flat_weights, gauss_newton64, hessian64, small_batch, small_task
 
-from common import models, tasks
 from common.curvature.operators import CurvatureOperator, GaussNewtonOperator, HessianOperator
-from common.flat import flat, unflat
+from common.tasks import networks as models
+from common.tasks import task as tasks
+from common.vectors import flat, unflat
 
 
 def _hessian(task, x, y):

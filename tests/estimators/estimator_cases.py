@@ -4,20 +4,20 @@ import keras
 import numpy as np
 
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.last_module import LastModuleOnly
-from common.estimators.layerwise_evolution import LayerwiseEvolution
-from common.estimators.logit_evolution import LogitEvolution
-from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
-from common.estimators.logit_quadrature import ExactLogitGradient
-from common.estimators.newton_cg import NewtonCG
-from common.estimators.noisy import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
-from common.estimators.over_the_air import OverTheAir
-from common.estimators.parameter_evolution import ParameterEvolution
-from common.estimators.public_subspace import PublicSubspace
-from common.estimators.saddle_free_newton import SaddleFreeNewton
-from common.estimators.sign_sketch import SignSketch
-from common.estimators.synthetic_gradients import SyntheticGradients
-from common.estimators.weight_regression import WeightRegression
+from common.estimators.decoupled.last_module import LastModuleOnly
+from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
+from common.estimators.decoupled.weight_regression import WeightRegression
+from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
+from common.estimators.evolution.logit_evolution import LogitEvolution
+from common.estimators.evolution.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
+from common.estimators.evolution.logit_quadrature import ExactLogitGradient
+from common.estimators.evolution.parameter_evolution import ParameterEvolution
+from common.estimators.newton.newton_cg import NewtonCG
+from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.estimators.noise.noisy_gradient import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
+from common.estimators.noise.over_the_air import OverTheAir
+from common.estimators.noise.public_subspace import PublicSubspace
+from common.estimators.noise.sign_sketch import SignSketch
 
 
 def _over_the_air():

@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import training
 from common.data import Dataset, Split
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 
 def assert_resumes_bit_identically(make, folder, wrap=lambda optimizer: optimizer):

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from common import tasks
+from common.tasks import task as tasks
 
 
 def linear(inputs=5, outputs=3, use_bias=True):

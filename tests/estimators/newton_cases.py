@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks
 from common.data import Dataset, Split
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 CURVATURES = np.array([3.0, -2.0], np.float32)
 PARAMETERS = 53

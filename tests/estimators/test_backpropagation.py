@@ -1,8 +1,9 @@
 import numpy as np
 import tensorflow as tf
 
-from common import models, tasks
 from common.estimators.backpropagation import Backpropagation
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 
 def test_equals_central_differences_in_float64():

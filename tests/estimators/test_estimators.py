@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 from estimator_cases import ESTIMATORS
 
-from common import models, tasks, training
+from common import training
 from common.data import Dataset, Split
 from common.estimators.estimator import GradientEstimator
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 
 def _batch(examples=24, seed=0):

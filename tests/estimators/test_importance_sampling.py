@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.estimators import importance_sampling
+from common.estimators.evolution import importance_sampling
 
 
 def _draw(scores, count, step=0):

@@ -10,9 +10,9 @@ import tensorflow as tf
 from evolution_cases import NETWORKS, batch, linear, member_outputs, step_seed, task
 from keras import layers
 
-from common import tasks
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.layerwise_evolution import LayerwiseEvolution
+from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
+from common.tasks import task as tasks
 
 BATCH, CHUNK = 8, 4
 COUNTS = (2, 3, 1)  # pairs of the first, second and third layer

@@ -10,12 +10,17 @@ import tensorflow as tf
 from scipy import integrate, stats
 from scipy.special import log_ndtr, ndtr
 
-from common import models, tasks
-from common.draws import standard_normal
-from common.estimators.logit_evolution import LogitEvolution
-from common.estimators.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy, label_first
-from common.estimators.logit_quadrature import ExactLogitGradient, log_normal_distribution, log_probability_right
-from common.estimators.noisy import AnnealedNoise, ConstantNoise
+from common.estimators.evolution.logit_evolution import LogitEvolution
+from common.estimators.evolution.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy, label_first
+from common.estimators.evolution.logit_quadrature import (
+    ExactLogitGradient,
+    log_normal_distribution,
+    log_probability_right,
+)
+from common.estimators.noise.noisy_gradient import AnnealedNoise, ConstantNoise
+from common.randomness import standard_normal
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 SIGMA = 1.5
 LOGITS = np.array([[0.0, 0.0, 0.0], [2.0, -1.0, 0.5], [2.0, -1.0, 0.5], [-1.0, 3.0, 0.0]], np.float32)

@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from common import models, tasks
-from common.estimators import network_modules
+from common.estimators.decoupled import network_modules
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 
 def _names(task, boundaries=None):

@@ -11,9 +11,9 @@ from newton_cases import PARAMETERS, batch, flat, saddle_batch, saddle_task, see
 from common import training
 from common.curvature.operators import HessianOperator
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.line_search import ArmijoLineSearch
-from common.estimators.newton_cg import NewtonCG, conjugate_gradients
-from common.estimators.saddle_free_newton import SaddleFreeNewton
+from common.estimators.newton.line_search import ArmijoLineSearch
+from common.estimators.newton.newton_cg import NewtonCG, conjugate_gradients
+from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
 
 
 def _built(estimator, task=None):

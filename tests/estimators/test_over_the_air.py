@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import training
 from common.data import Dataset, Split
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
-from common.estimators.over_the_air import OverTheAir
+from common.estimators.noise.over_the_air import OverTheAir
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 BATCH = 24
 

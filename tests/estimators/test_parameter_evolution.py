@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from evolution_cases import NETWORKS, batch, linear, member_outputs, perturbations, step_seed, task
 
-from common import tasks
-from common.estimators import parameter_evolution
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.parameter_evolution import ParameterEvolution
+from common.estimators.evolution import parameter_evolution
+from common.estimators.evolution.parameter_evolution import ParameterEvolution
+from common.tasks import task as tasks
 
 BATCH = 8
 

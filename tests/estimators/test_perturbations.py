@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from common.estimators.perturbations import ROW, TABLES, DirectionSource, KernelShape
+from common.estimators.evolution.perturbations import ROW, TABLES, DirectionSource, KernelShape
 
 SHAPE = KernelShape(fan_in=4, out=3, biased=True)
 SEED = tf.constant([5, 7], tf.int64)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import models, tasks, training
+from common import training
 from common.data import Dataset, Split
-from common.estimators import public_subspace
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.noisy import ConstantNoise, NoisyGradient
-from common.estimators.over_the_air import OverTheAir
-from common.estimators.public_subspace import PublicSubspace
+from common.estimators.noise import public_subspace
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
+from common.estimators.noise.over_the_air import OverTheAir
+from common.estimators.noise.public_subspace import PublicSubspace
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 PUBLIC, GROUPS = 8, 4
 

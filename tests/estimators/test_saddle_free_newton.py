@@ -14,10 +14,10 @@ from common import training
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import GaussNewtonOperator, HessianOperator
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.damping import ConstantDamping, TiedDamping
-from common.estimators.line_search import ArmijoLineSearch
-from common.estimators.noisy import ConstantNoise, NoisyGradient
-from common.estimators.saddle_free_newton import SaddleFreeNewton
+from common.estimators.newton.damping import ConstantDamping, TiedDamping
+from common.estimators.newton.line_search import ArmijoLineSearch
+from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
 
 
 def _newton(inner=None, **options):

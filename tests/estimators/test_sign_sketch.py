@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.estimators.sign_sketch import SignSketch
+from common.estimators.noise.sign_sketch import SignSketch
 
 SIZES = [(12, 4), (13, 5), (7, 7), (5, 1)]
 

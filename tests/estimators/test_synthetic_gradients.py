@@ -6,15 +6,18 @@ import pytest
 import tensorflow as tf
 from estimator_checks import assert_resumes_bit_identically
 
-from common import alignment, models, tasks, training
+from common import training
 from common.data import Dataset, Split
+from common.diagnostics import alignment
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.gradient_predictors import FILTER, GradientPredictor, Prediction
-from common.estimators.last_module import LastModuleOnly
-from common.estimators.noisy import ConstantNoise, NoisyGradient
-from common.estimators.synthetic_gradients import SyntheticGradients
+from common.estimators.decoupled.gradient_predictors import FILTER, GradientPredictor, Prediction
+from common.estimators.decoupled.last_module import LastModuleOnly
+from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
+from common.optimizers.lazy import Resting
 from common.optimizers.momentum import Momentum
-from common.optimizers.resting import Resting
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 OPTIMIZERS = {
     "gradient descent": lambda: keras.optimizers.SGD(0.1),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.estimators.visible_perturbations import VisiblePerturbations
+from common.estimators.evolution.visible_perturbations import VisiblePerturbations
 
 OUT, PAIRS = 3, 20_000
 

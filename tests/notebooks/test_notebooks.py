@@ -14,15 +14,15 @@ import papermill
 import pytest
 from notebook_cases import NOTEBOOKS, TINY
 
-from common import parameters, results
-from common.parameters import checking
+from common import experiments, results
+from common.experiments import parameters as checking
 
 FILES = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 
 
 def test_every_notebook_has_its_case_and_its_parameters():
     names = {file.stem for file in FILES}
-    assert names == set(TINY) == set(parameters.NOTEBOOKS)
+    assert names == set(TINY) == set(experiments.NOTEBOOKS)
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
@@ -131,7 +131,7 @@ def test_every_parameter_has_a_comment_and_is_known(notebook):
     assert checking._parameter_names([tagged[0].source]) == [line.split(" = ")[0] for line in lines]
     namespace = {}
     exec(tagged[0].source, namespace)
-    parameters.check(notebook.stem, [tagged[0].source], namespace)
+    experiments.check(notebook.stem, [tagged[0].source], namespace)
 
 
 def test_stored_outputs_are_complete_and_tell_nothing_of_a_machine(notebook):

@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 from optimizer_cases import OPTIMIZERS
 
-from common import models, tasks, training
+from common import training
 from common.data import Dataset, Split
 from common.estimators.backpropagation import Backpropagation
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 
 def _split(examples, seed):

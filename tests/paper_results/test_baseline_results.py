@@ -2,7 +2,7 @@ import pytest
 from paper_runs import shown, stored
 
 from common import results
-from common.plotting import baseline_sgd
+from common.experiments.baseline_sgd import figures as baseline_sgd
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 from paper_runs import accuracy, assert_readme_rows, stored
 
-from common.plotting import evolution_strategies
+from common.experiments.evolution_strategies import figures as evolution_strategies
 
 
 @pytest.fixture(scope="module")

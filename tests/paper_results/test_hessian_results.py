@@ -1,8 +1,8 @@
 import pytest
 from paper_runs import accuracy, assert_rows_are, readme_section, stored
 
-from common.plotting import low_rank_hessian
-from common.plotting.curvature_spectra import networks
+from common.experiments.low_rank_hessian import figures as low_rank_hessian
+from common.experiments.low_rank_hessian.spectrum_figures import networks
 
 SECTION = "5 · Low-rank Hessian"
 NEWTON, GAUSS_NEWTON = "saddle-free Newton", "saddle-free Newton, Gauss-Newton"

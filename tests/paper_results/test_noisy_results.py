@@ -1,7 +1,7 @@
 import pytest
 from paper_runs import accuracy, assert_readme_rows, stored
 
-from common.plotting import noisy_gradients
+from common.experiments.noisy_gradients import figures as noisy_gradients
 
 
 @pytest.fixture(scope="module")

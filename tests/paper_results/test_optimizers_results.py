@@ -3,8 +3,8 @@ import re
 import pytest
 from paper_runs import readme_section, stored
 
-from common.plotting import optimizers
-from common.plotting.optimizer_runs import SOURCE
+from common.experiments.optimizers_from_scratch import figures as optimizers
+from common.experiments.optimizers_from_scratch.run_selection import SOURCE
 
 
 @pytest.fixture(scope="module")

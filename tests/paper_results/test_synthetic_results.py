@@ -1,8 +1,8 @@
 import pytest
 from paper_runs import accuracy, assert_rows_are, stored
 
-from common.plotting import synthetic_gradients
-from common.plotting.synthetic_source import METHODS
+from common.experiments.synthetic_gradients import figures as synthetic_gradients
+from common.experiments.synthetic_gradients.source_figures import METHODS
 
 SECTION = "6 · Synthetic gradients"
 DEPTHS = (3, 4, 5, 6)

@@ -11,9 +11,11 @@ from fake_baseline_runs import EXPERIMENT, fake_run, fake_seed, origin
 from shown import assert_within_its_page, texts
 
 from common import results
-from common.plotting import __main__ as command
-from common.plotting import baseline_sgd, redrawing, style
-from common.plotting.learning_curves import NothingToDraw
+from common.experiments import __main__ as command
+from common.experiments.baseline_sgd import figures as baseline_sgd
+from common.plotting import draw as redrawing
+from common.plotting import style
+from common.plotting.curves import NothingToDraw
 
 ROOT = Path(results.__file__).parent.parent
 NAMES = [*baseline_sgd.FIGURES]
@@ -28,20 +30,20 @@ def redraw(results_folder, figures_folder, expected, name):
 
 def test_import_is_light_and_without_tensorflow():
     code = (
-        "import sys, common.plotting, common.results\n"
+        "import sys, common.plotting, common.results.frame\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules])"
     )
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - started
-    print(f"import common.plotting, common.results: {seconds:.2f} s")
+    print(f"import common.plotting, common.results.frame: {seconds:.2f} s")
     assert done.stdout.strip() == "[]"
     assert seconds < 4  # aim: 2 on an idle machine
 
 
 def test_drawing_needs_neither_tensorflow_nor_pyplot(folder, tmp_path):
     code = (
-        "import sys\nfrom common.plotting.__main__ import main\n"
+        "import sys\nfrom common.experiments.__main__ import main\n"
         f"code = main(['{EXPERIMENT}', '--results', sys.argv[1], '--figures', sys.argv[2]])\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules], code)"
     )

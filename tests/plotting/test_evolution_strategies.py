@@ -7,8 +7,11 @@ from fake_evolution_runs import EXPERIMENT, PLAN, POPULATIONS, SAMPLE_COUNTS, fa
 from shown import assert_within_its_page, lines
 
 from common import results
-from common.plotting import evolution_logits, evolution_strategies, redrawing, style
-from common.plotting.learning_curves import NothingToDraw
+from common.experiments.evolution_strategies import figures as evolution_strategies
+from common.experiments.evolution_strategies import logit_figures as evolution_logits
+from common.plotting import draw as redrawing
+from common.plotting import style
+from common.plotting.curves import NothingToDraw
 
 FIGURES = evolution_strategies.FIGURES
 

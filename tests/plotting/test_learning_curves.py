@@ -3,8 +3,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from common import results
-from common.plotting import learning_curves, style
-from common.plotting.learning_curves import Series
+from common.plotting import curves as learning_curves
+from common.plotting import style
+from common.plotting.curves import Series
 
 
 def run(seed, errors, *, status="finished", **parameters):

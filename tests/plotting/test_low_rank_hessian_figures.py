@@ -9,8 +9,9 @@ from fake_hessian_runs import CAUSES, EXPERIMENT, MEASURED, METHODS, PLAN, fake_
 from shown import assert_within_its_page, lines, texts
 
 from common import results
-from common.plotting import low_rank_hessian, style
-from common.plotting.learning_curves import NothingToDraw
+from common.experiments.low_rank_hessian import figures as low_rank_hessian
+from common.plotting import style
+from common.plotting.curves import NothingToDraw
 
 ROOT = Path(results.__file__).parent.parent
 NAMES = [*low_rank_hessian.FIGURES]
@@ -46,7 +47,7 @@ def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
     for seed, runs in enumerate(seeds):
         results.write(runs, tmp_path / "results" / EXPERIMENT / f"seed{seed}.parquet", origin(seed), MEASURED)
     code = (
-        "import sys\nfrom common.plotting.__main__ import main\n"
+        "import sys\nfrom common.experiments.__main__ import main\n"
         f"code = main(['{EXPERIMENT}', '--results', sys.argv[1], '--figures', sys.argv[2]])\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules], code)"
     )

@@ -10,8 +10,10 @@ from fake_noisy_runs import EXPERIMENT, PLAN, fake_run, fake_seed
 from shown import assert_within_its_page, lines, texts
 
 from common import results
-from common.plotting import noisy_gradients, redrawing, style
-from common.plotting.learning_curves import NothingToDraw
+from common.experiments.noisy_gradients import figures as noisy_gradients
+from common.plotting import draw as redrawing
+from common.plotting import style
+from common.plotting.curves import NothingToDraw
 
 ROOT = Path(results.__file__).parent.parent
 NAMES = [*noisy_gradients.FIGURES]
@@ -61,7 +63,7 @@ def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
     for seed, runs in enumerate(seeds):
         results.write(runs, tmp_path / "results" / EXPERIMENT / f"seed{seed}.parquet", origin(seed))
     code = (
-        "import sys\nfrom common.plotting.__main__ import main\n"
+        "import sys\nfrom common.experiments.__main__ import main\n"
         f"code = main(['{EXPERIMENT}', '--results', sys.argv[1], '--figures', sys.argv[2]])\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules], code)"
     )

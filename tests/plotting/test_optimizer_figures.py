@@ -5,9 +5,10 @@ import pytest
 from shown import assert_within_its_page, texts
 
 from common import results
-from common.line_fit import LineLoss
-from common.plotting import optimizers, redrawing
-from common.plotting.learning_curves import NothingToDraw
+from common.experiments.optimizers_from_scratch import figures as optimizers
+from common.plotting import draw as redrawing
+from common.plotting.curves import NothingToDraw
+from common.tasks.line_loss import LineLoss
 
 EXPERIMENT = "03_optimizers_from_scratch"
 COMMON = {"dataset": "boston_housing", "train_examples": 364, "batch_size": 32, "momentum": None}

@@ -7,8 +7,10 @@ from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOUR
 from shown import assert_within_its_page, lines
 
 from common import results
-from common.plotting import redrawing, style, synthetic_gradients
-from common.plotting.learning_curves import NothingToDraw
+from common.experiments.synthetic_gradients import figures as synthetic_gradients
+from common.plotting import draw as redrawing
+from common.plotting import style
+from common.plotting.curves import NothingToDraw
 
 FIGURES = synthetic_gradients.FIGURES
 

@@ -40,9 +40,10 @@ class Project:
         shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
         for name, content in {
             "common/__init__.py": "",
-            "common/results.py": "",
+            "common/results/__init__.py": "",
             "common/plotting/__init__.py": "",
-            "common/plotting/__main__.py": DRAW,
+            "common/experiments/__init__.py": "",
+            "common/experiments/__main__.py": DRAW,
         }.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content)

@@ -65,7 +65,7 @@ def test_quick_runs_what_changed_and_nothing_else(project, tmp_path):
     assert code == 0, output
     assert len(project.runs()) == len(project.lines("drawn.txt")) == 1
 
-    edit(project.folder / "common" / "plotting" / "__main__.py")
+    edit(project.folder / "common" / "experiments" / "__main__.py")
     assert project.run("--preset", "quick", "--cores", "2")[0] == 0
     assert (len(project.runs()), len(project.lines("drawn.txt"))) == (1, 2)
 

@@ -7,7 +7,7 @@ import papermill
 import pytest
 import yaml
 
-from common.parameters import validate
+from common.experiments.parameters import validate
 from workflow.experiments import RESULT, WorkflowError, find, load, select
 
 ROOT = Path(__file__).resolve().parents[2]

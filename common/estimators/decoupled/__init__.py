@@ -1,0 +1,1 @@
+"""Decoupled modules: layers that do not wait for the layers above them."""

@@ -1,0 +1,137 @@
+"""Models that predict the gradient of the loss with respect to a layer's activations, from these activations.
+
+ĝ(h) = P_{d+1} φ(P_d ... φ(P_1 h)) with d hidden layers, φ(z) = max(0, batch norm(z)), or, conditioned on the label, the
+same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors, with the label as a one-hot
+vector beside the activations. For feature maps they are convolutions, and
+
+    ĝ(h, y) = P_{d+1} φ(P_d ... φ(P_1 h)) + Q (S h, y)
+
+where S h are as many linear features (with a bias) of the whole map as the network has outputs, and Q has a map of
+its own for each of them and for each class. What a class wants depends on the place, and the gradient that a dense
+last layer gives, Wᵀ(p - y), is a sum of so many maps, whose weights p depend on all of h: convolutions can say
+neither. Beside Q they need no neighbours and are 1×1 (the paper's are 5×5, with a constant channel a class and no Q:
+more multiplications than our small networks have). P_{d+1} and Q start at zero, so that an untrained predictor moves
+nothing. It is trained on
+
+    (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
+
+where t_i is B times example i's part of the gradient of the mean loss, so that targets have the same scale for every
+batch size: the gradient of the example's own loss where no batch norm above the boundary ties it to the others.
+
+Batch norm sees the statistics of the batch at hand, always: a predictor is used in training only. Keras keeps up its
+moving averages, and nobody uses them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from common.estimators.decoupled.network_modules import layer_products
+from common.optimizers.clone import copy_of
+from common.tasks.networks import hash_seed
+
+FILTER = 1  # pixels, the side of the convolutions' kernels
+
+
+class Prediction(NamedTuple):
+    """What a predictor says of one batch.
+
+    Attributes:
+        gradient: (batch, *shape) float32, B times each example's part of the gradient of the mean loss.
+        tape: from which the predictor's gradients are taken once.
+    """
+
+    gradient: tf.Tensor
+    tape: tf.GradientTape
+
+
+class GradientPredictor(tf.Module):
+    """A predictor of one boundary with the optimizer that trains it.
+
+    Args:
+        shape: of one example's activations, (features,) or (height, width, channels).
+        outputs: ≥ 1, of the whole network; as many features are taken of a map.
+        labels: whether it is conditioned on the label, of which there are as many as outputs.
+        hidden_layers: d ≥ 0.
+        width: units (or channels) of each.
+        optimizer: whose copy, with a state of its own, trains this predictor.
+        seed: decides the initial weights of hidden layers and of S.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        labels: bool,
+        hidden_layers: int,
+        width: int,
+        optimizer: keras.optimizers.Optimizer,
+        seed: int,
+    ):
+        super().__init__()
+        self._classes = classes = outputs if labels else 0
+        of_maps = len(shape) == 3
+        body = _body(of_maps, shape[-1], hidden_layers, width, seed)
+        beside = 0 if of_maps else classes
+        self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])
+        self.summary = self.maps = None
+        if of_maps:
+            start = keras.initializers.GlorotUniform(seed=hash_seed(seed, hidden_layers))
+            features = layers.Dense(outputs, kernel_initializer=start, dtype="float32")
+            self.summary = keras.Sequential([keras.Input(tuple(shape)), layers.Flatten(), features])
+            maps = layers.Dense(math.prod(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
+            self.maps = keras.Sequential([keras.Input((outputs + classes,)), maps, layers.Reshape(tuple(shape))])
+        self.optimizer = copy_of(optimizer)
+        self.optimizer.build(self._weights)
+
+    def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
+        """Predict from (batch, *shape) activations and, where it is conditioned, (batch,) labels."""
+        h = tf.stop_gradient(h)
+        labels = [tf.one_hot(tf.cast(y, tf.int32), self._classes)] if self._classes else []
+        with tf.GradientTape() as tape:
+            if self.maps:
+                gradient = self.network(h, training=True) + self.maps(tf.concat([self.summary(h), *labels], -1))
+            else:
+                gradient = self.network(tf.concat([h, *labels], -1), training=True)
+        return Prediction(gradient, tape)
+
+    def learn(self, prediction: Prediction, target: tf.Tensor) -> None:
+        """Take one step towards the target, (batch, *shape), through which nothing is differentiated."""
+        error = prediction.gradient - tf.stop_gradient(target)
+        weights = self._weights
+        scale = 2.0 / tf.cast(tf.shape(error)[0], tf.float32)
+        gradients = prediction.tape.gradient(prediction.gradient, weights, output_gradients=scale * error)
+        self.optimizer.apply(gradients, weights)
+
+    @property
+    def products(self) -> float:
+        """Multiplications of matrix products for one example, forward and backward."""
+        counts = [count for count in map(layer_products, self.network.layers) if count]
+        whole = 0
+        if self.maps:
+            whole = 2 * sum(map(layer_products, self.summary.layers)) + 3 * sum(map(layer_products, self.maps.layers))
+        return 3.0 * sum(counts) - counts[0] + whole  # nobody asks for the gradient at its input
+
+    @property
+    def _weights(self) -> list[keras.Variable]:
+        of_the_whole = [*self.summary.trainable_variables, *self.maps.trainable_variables] if self.maps else []
+        return self.network.trainable_variables + of_the_whole
+
+
+def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, seed: int) -> list[layers.Layer]:
+    body: list[layers.Layer] = []
+    for number in range(hidden_layers):
+        start = keras.initializers.GlorotUniform(seed=hash_seed(seed, number))
+        body += [_linear(convolutional, width, start, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+    return [*body, _linear(convolutional, outputs, "zeros", use_bias=True)]
+
+
+def _linear(convolutional: bool, outputs: int, start: keras.Initializer | str, use_bias: bool) -> layers.Layer:
+    how = {"kernel_initializer": start, "use_bias": use_bias, "dtype": "float32"}
+    return layers.Conv2D(outputs, FILTER, padding="same", **how) if convolutional else layers.Dense(outputs, **how)

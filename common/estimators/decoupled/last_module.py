@@ -1,0 +1,53 @@
+"""No backpropagation: only the last module of a network learns, on features that stay as they were drawn.
+
+∇θ_M as in backpropagation, ∇θ_i = 0 for i < M: what every way of telling modules their gradients has to beat (arXiv
+1608.05343, section 3.1, "no backprop").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from common.estimators.decoupled.network_modules import as_boundaries, gradient_products, split
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.tasks.task import Task
+
+
+class LastModuleOnly(GradientEstimator):
+    """The exact gradient of the last module's weights, and zero for all others.
+
+    Args:
+        boundaries: names of the layers behind which the network is cut, see `network_modules.split`.
+
+    Raises:
+        ValueError: a text for the names; by `build`, what `split` refuses.
+    """
+
+    def __init__(self, boundaries: Sequence[str] | None = None):
+        super().__init__()
+        self.boundaries = as_boundaries(boundaries)
+
+    def build(self, task: Task) -> None:
+        """Cut the network."""
+        super().build(task)
+        self._modules = tuple(split(task, self.boundaries))
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Return loss, outputs and gradients of one batch; see `GradientEstimator.estimate` for shapes."""
+        last = self._modules[-1].weights
+        variables = [weight.value for weight in last]  # a tape knows TensorFlow's variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            outputs = self.task.outputs(x, seed)
+            loss = self.task.loss(y, outputs)
+        below = [tf.zeros(weight.shape) for weight in self.task.weights[: -len(last)]]
+        return GradientEstimate(loss, outputs, [*below, *tape.gradient(loss, variables)])
+
+    @property
+    def cost(self) -> float:
+        """In minibatch gradients: a forward pass, and the last module's backward pass."""
+        last, ahead = self._modules[-1], sum(module.products for module in self._modules)
+        backward = 2 * last.products - last.first_products
+        return (ahead + backward) / gradient_products(self._modules)

@@ -1,0 +1,180 @@
+"""Synthetic gradients: modules of a network that update from predicted gradients and wait for nobody above them.
+
+A network cut into modules h_i = f_i(h_{i-1}; θ_i), i = 1 ... M (see `network_modules`), has a predictor ĝ_i(h_i), or
+ĝ_i(h_i, y) conditioned on the label, at each boundary i < M (see `gradient_predictors`). Module i uses
+
+    u_M = ∂L/∂h_M            u_i = λ t_i + (1 - λ) ĝ_i(h_i, y)            t_{i-1} = (∂f_i/∂h_{i-1})ᵀ u_i
+
+for its weight gradients (∂f_i/∂θ_i)ᵀ u_i, and gives t_{i-1} to the boundary below it, where it is the target of the
+predictor's squared error. With λ = 0 no module's update depends on a module above it, and all targets but the topmost
+are themselves made of synthetic gradients (bootstrapped). Unrolled, u_i weighs with (1 - λ) λ^k the synthetic gradient
+of k boundaries higher, backpropagated, and with λ^(M - i) the exact one, as TD(λ) weighs returns; λ = 1 is
+backpropagation. It is the BP(λ) of the source's "unified view of synthetic gradients".
+
+Source: arXiv 1608.05343, sections 2 and 3.1 (decoupled neural interfaces; its random update schedule is
+`update_probability`). Deviations from it: the predictors' targets are those of one example, B times its part of the
+gradient of the mean loss; all modules update at the end of a step, from one set of weights, as everything in this
+project's loop does; a module that rests does not train the predictor below it either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from common.checks import require
+from common.estimators.decoupled.gradient_predictors import GradientPredictor, Prediction
+from common.estimators.decoupled.network_modules import ForwardPass, as_boundaries, forward, gradient_products, split
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.optimizers.clone import described
+from common.tasks.networks import hash_seed
+from common.tasks.task import Task
+
+SCHEDULE_STREAM = 7_000_003  # folded into the seed: apart from dropout, noise and channels
+PREDICTORS = 10_000  # first index of their seeds: apart from the network's layers
+
+
+class SyntheticGradients(GradientEstimator):
+    """Decoupled modules of a sequential network, with their predictors and the predictors' optimizers as its state.
+
+    Args:
+        labels: whether predictors see the label (cDNI) or the activations alone (DNI).
+        boundaries: names of the layers behind which the network is cut; None: every block is a module, see
+            `network_modules.split`.
+        hidden_layers: of each predictor, 0 to 2; None: none with labels and two without, as in the paper.
+        width: ≥ 1, units of each of them (channels for feature maps); the paper's 1,024 for vectors.
+        mixing: λ in [0, 1], see above; the paper's is 0.
+        synth_step: k ≥ 1: predictors are trained at every k-th step, from the first on; modules use them at every step.
+        update_probability: p in (0, 1]: at each step each module updates with this probability, by itself. The gradient
+            of one that does not is zero: plain gradient descent then leaves it alone; momentum would move it, unless
+            the optimizer is wrapped in `Resting`, and noise added by another estimator moves it in any case. Below 1, λ
+            must be 0: mixing waits for the modules above.
+        optimizer: Keras optimizer of which every predictor gets a copy; None: Adam at 0.001. A learning rate
+            schedule counts a predictor's own updates.
+        seed: decides the predictors' initial weights.
+
+    Raises:
+        ValueError: a value out of range; by `build`, what `split` refuses, or labels where the task has none.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: bool = True,
+        boundaries: Sequence[str] | None = None,
+        hidden_layers: int | None = None,
+        width: int = 1_024,
+        mixing: float = 0.0,
+        synth_step: int = 1,
+        update_probability: float = 1.0,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        hidden_layers = (0 if labels else 2) if hidden_layers is None else hidden_layers
+        require(hidden_layers in (0, 1, 2), "hidden_layers", "0, 1 or 2", hidden_layers)
+        require(width >= 1, "width", "≥ 1", width)
+        require(0 <= mixing <= 1, "mixing", "in [0, 1]", mixing)
+        require(synth_step >= 1, "synth_step", "≥ 1", synth_step)
+        require(0 < update_probability <= 1, "update_probability", "in (0, 1]", update_probability)
+        waits = "0 where update_probability is below 1: mixing waits for the modules above"
+        require(mixing == 0 or update_probability == 1, "mixing", waits, mixing)
+        self.labels, self.boundaries = labels, as_boundaries(boundaries)
+        self.hidden_layers, self.width, self.mixing = hidden_layers, width, mixing
+        self.synth_step, self.update_probability, self.seed = synth_step, update_probability, seed
+        self._optimizer = optimizer or keras.optimizers.Adam(0.001)
+
+    def build(self, task: Task) -> None:
+        """Cut the network and make a predictor for each boundary; see the class for what is refused."""
+        super().build(task)
+        if self.labels and task.metric_name != "accuracy":
+            metric = f"got one whose metric is {task.metric_name!r}"
+            raise ValueError(f"labels=True needs a task with class labels, {metric}: use labels=False")
+        modules = split(task, self.boundaries)
+        how = (task.network.output_shape[-1], self.labels, self.hidden_layers, self.width, self._optimizer)
+        self._predictors = [
+            GradientPredictor(module.output_shape, *how, seed=hash_seed(self.seed, PREDICTORS + number))
+            for number, module in enumerate(modules[:-1])
+        ]
+        self._modules = tuple(modules)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Return loss, outputs and each module's own gradients, and train the predictors."""
+        passes, loss, top = forward(self.task, self._modules, x, y, seed)
+        predictions = self._predict(passes, y)
+        updates = self._schedule(seed)
+        gradients, target = passes[-1].backward(top, below=True)
+        gradients = self._scheduled(gradients, updates[-1])
+        for number in reversed(range(len(predictions))):
+            used = self._used(target, predictions[number].gradient)
+            own, below = passes[number].backward(used, below=number > 0)
+            self._train(number, predictions[number], target, updates[number + 1], seed)
+            gradients, target = [*self._scheduled(own, updates[number]), *gradients], below
+        return GradientEstimate(loss, passes[-1].leaving, gradients)
+
+    def boundary_gradients(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Compare at each boundary: (exact, synthetic) gradients of the mean loss, (batch, *shape) each.
+
+        The exact ones are backpropagated all the way. Nothing is trained.
+        """
+        passes, _, gradient = forward(self.task, self._modules, x, y, seed)
+        predictions = self._predict(passes, y)
+        found = []
+        for number in reversed(range(len(predictions))):
+            _, gradient = passes[number + 1].backward(gradient, below=True)
+            found.append((gradient, predictions[number].gradient / x.shape[0]))
+        return found[::-1]
+
+    def _predict(self, passes: list[ForwardPass], y: tf.Tensor) -> list[Prediction]:
+        pairs = zip(self._predictors, passes[:-1], strict=True)
+        return [predictor.predict(one.leaving, y) for predictor, one in pairs]
+
+    def _used(self, target: tf.Tensor, synthetic: tf.Tensor) -> tf.Tensor:
+        """u_i: synthetic gradients are B times their part of the gradient of the mean loss."""
+        if self.mixing == 1:
+            return target
+        synthetic = synthetic / synthetic.shape[0]
+        return self.mixing * target + (1.0 - self.mixing) * synthetic if self.mixing else synthetic
+
+    def _train(self, number: int, prediction: Prediction, target: tf.Tensor, given, seed: tf.Tensor) -> None:
+        """Train a predictor where the module above it has made a target and a step is due."""
+
+        def learn() -> tf.Tensor:
+            self._predictors[number].learn(prediction, target * target.shape[0])
+            return tf.constant(True)
+
+        if self.synth_step == 1 and given is True:
+            learn()
+        else:
+            due = seed[1] % self.synth_step == 0
+            tf.cond(due & given, learn, lambda: tf.constant(False))
+
+    def _schedule(self, seed: tf.Tensor) -> list:
+        """Draw which modules update: True, or a scalar bool each."""
+        count = len(self._modules)
+        if self.update_probability == 1:
+            return [True] * count
+        draws = tf.random.stateless_uniform([count], tf.random.fold_in(seed, SCHEDULE_STREAM))
+        return tf.unstack(draws < self.update_probability)
+
+    @staticmethod
+    def _scheduled(gradients: list[tf.Tensor], updates) -> list[tf.Tensor]:
+        if updates is True:
+            return gradients
+        return [tf.where(updates, one, tf.zeros_like(one)) for one in gradients]
+
+    @property
+    def settings(self) -> dict:
+        """Its own, and those of the predictors' optimizer."""
+        return super().settings | {"optimizer": described(self._optimizer)}
+
+    @property
+    def cost(self) -> float:
+        """In minibatch gradients, from the multiplications of matrix products.
+
+        One for the network, all its modules taken together, and forward and backward passes of the predictors. Neither
+        resting modules nor steps that do not train a predictor are taken off.
+        """
+        return 1.0 + sum(predictor.products for predictor in self._predictors) / gradient_products(self._modules)

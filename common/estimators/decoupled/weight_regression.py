@@ -1,0 +1,130 @@
+"""Synthetic weight gradients, regressed from activations: what the source does, kept to show what is wrong with it.
+
+For each block l, a linear model of an example's output activations predicts the *minibatch* gradient of the block's
+weights. The network is updated by the mean of what it says, the model by gradient descent on the sum of its errors:
+
+    Ĝ_l = mean_i A_lᵀ h_il            trained on ½ Σ_i ‖A_lᵀ h_il - ∇θ_l L‖²
+
+It is not the method of arXiv 1608.05343, as its author says: the target there is the gradient with respect to a
+module's *outputs*. A weight gradient is a sum over examples of products, of what entered the layer and of the error
+that came back. Its output knows neither; a model of it has as many outputs as the layer has weights; and its target,
+the exact weight gradient, takes all of backpropagation. What it can learn is what gradients of recent minibatches have
+in common.
+
+As in the source the models start at random, near zero, and have no constant term. Unlike the source's, the network has
+no ReLU behind its last layer.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import tensorflow as tf
+
+from common.checks import require
+from common.estimators.decoupled.network_modules import ForwardPass, NetworkModule, forward, gradient_products, split
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.optimizers.clone import copy_of, described
+from common.tasks.networks import hash_seed
+from common.tasks.task import Task
+from common.vectors import flat, unflat
+
+START = 0.01  # the source's: of the models' weights, times the root of a block's number of weights
+MODELS = 20_000  # first index of their seeds: apart from the network's layers and from predictors
+
+
+class WeightRegression(GradientEstimator):
+    """Predicted weight gradients of a sequential network's blocks; the models and their optimizers are its state.
+
+    Args:
+        synth_step: k ≥ 1: the models are trained at every k-th step, from the first on; the source's are 10 and 15.
+        optimizer: Keras optimizer of which every model gets a copy; None: Adam at 0.001.
+        seed: decides the models' initial weights.
+
+    Raises:
+        ValueError: a value out of range; by `build`, what `network_modules.split` refuses.
+    """
+
+    def __init__(self, *, synth_step: int = 1, optimizer: keras.optimizers.Optimizer | None = None, seed: int = 0):
+        super().__init__()
+        require(synth_step >= 1, "synth_step", "≥ 1", synth_step)
+        self.synth_step, self.seed = synth_step, seed
+        self._optimizer = optimizer or keras.optimizers.Adam(0.001)
+        self._batch: int | None = None
+
+    def build(self, task: Task) -> None:
+        """Cut the network into blocks and make a model for each."""
+        super().build(task)
+        self._batch = None
+        self._modules = tuple(split(task, None, one_is_enough=True))
+        seeds = [hash_seed(self.seed, MODELS + number) for number in range(len(self._modules))]
+        self._models = [_linear(module, seed) for module, seed in zip(self._modules, seeds, strict=True)]
+        self._optimizers = [copy_of(self._optimizer) for _ in self._models]
+        for optimizer, model in zip(self._optimizers, self._models, strict=True):
+            optimizer.build(model.trainable_variables)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Return loss, outputs and predicted gradients of one batch, and train the models on the exact ones."""
+        passes, exact, predicted = self._run(x, y, seed)
+        due = seed[1] % self.synth_step == 0
+        tf.cond(due, lambda: self._learn(passes, exact.gradients), lambda: tf.constant(False))
+        return exact._replace(gradients=predicted)
+
+    def actual_and_synthetic(self, x, y, seed) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Return the exact and the predicted gradients of the same batch; nothing is trained."""
+        _, exact, predicted = self._run(x, y, seed)
+        return exact.gradients, predicted
+
+    def _run(self, x, y, seed) -> tuple[list[ForwardPass], GradientEstimate, list[tf.Tensor]]:
+        self._batch = max(self._batch or 0, x.shape[0])  # an epoch's last batch may be smaller
+        passes, loss, gradient = forward(self.task, self._modules, x, y, seed)
+        exact = []
+        for number in reversed(range(len(passes))):
+            own, gradient = passes[number].backward(gradient, below=number > 0)
+            exact = [*own, *exact]
+        predicted = []
+        for module, model, one in zip(self._modules, self._models, passes, strict=True):
+            mean = tf.reduce_mean(_examples(one), 0, keepdims=True)
+            predicted += unflat(model(mean)[0], module.weights)
+        return passes, GradientEstimate(loss, passes[-1].leaving, exact), predicted
+
+    def _learn(self, passes: list[ForwardPass], exact: list[tf.Tensor]) -> tf.Tensor:
+        """One step of every model: hᵀ(hA - G), written down without a tape."""
+        start = 0
+        for module, model, one, optimizer in zip(self._modules, self._models, passes, self._optimizers, strict=True):
+            part = slice(start, start + len(module.weights))
+            h = _examples(one)
+            error = model(h) - flat(exact[part])
+            optimizer.apply([tf.matmul(h, error, transpose_a=True)], model.trainable_variables)
+            start = part.stop
+        return tf.constant(True)
+
+    @property
+    def settings(self) -> dict:
+        """Its own, and those of the models' optimizer."""
+        return super().settings | {"optimizer": described(self._optimizer)}
+
+    @property
+    def cost(self) -> float:
+        """In minibatch gradients: backpropagation for the targets, and the models' products.
+
+        They predict from the mean of a batch; what that is, is known once `estimate` was called, and before, this part
+        is left out. They are trained on each example at every k-th step.
+        """
+        models = sum(math.prod(model.layers[0].kernel.shape) for model in self._models)
+        applied = 2.0 / self.synth_step + (1.0 / self._batch if self._batch else 0.0)
+        return 1.0 + applied * models / gradient_products(self._modules)
+
+
+def _linear(module: NetworkModule, seed: int) -> keras.Sequential:
+    """A model from a block's outputs to the gradients of all its weights, as one vector."""
+    count = sum(math.prod(weight.shape) for weight in module.weights)
+    start = keras.initializers.RandomNormal(stddev=START / math.sqrt(count), seed=seed)
+    dense = keras.layers.Dense(count, use_bias=False, kernel_initializer=start, dtype="float32")
+    return keras.Sequential([keras.Input((math.prod(module.output_shape),)), dense])
+
+
+def _examples(one: ForwardPass) -> tf.Tensor:
+    """A block's outputs, (batch, entries)."""
+    return tf.reshape(one.leaving, [one.leaving.shape[0], -1])

@@ -1,0 +1,1 @@
+"""Evolution strategies: directions from evaluations alone, on logits or on weights."""

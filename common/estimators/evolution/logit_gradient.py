@@ -1,0 +1,158 @@
+"""Learning from right or wrong alone, on the logits: P(z) = Pr[the label wins z + σε], ε ~ N(0, I), in place of a loss.
+
+The 0-1 loss of the logits z has no gradient; its mean under noise has one (arXiv 1703.03864, section 2.1, for noise on
+weights). Two estimators know P and ∇_z P: `logit_evolution` from samples that were right or wrong, `logit_quadrature`
+exactly. What is climbed is an objective:
+
+    SmoothedAccuracy   P, the accuracy under noise. Flat where an example is certainly wrong: it learns nothing there.
+    Likelihood         log P, that of a multinomial probit model. Its gradient ∇P / P is largest there.
+    MovedTarget        squared error to a target that lies one step up P: the smoothed accuracy again, at another scale.
+
+Nothing but this last step is taken over by hand; the network is run and differentiated once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+from common.checks import require
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoiseLevel
+
+
+class Correctness(NamedTuple):
+    """How likely each example is right under noise on its logits, known or estimated.
+
+    Attributes:
+        probability: P, (batch,) float32 in [0, 1].
+        log_probability: log P, (batch,) float32, finite.
+        ascent: ∇_z P, (batch, classes) float32.
+        log_ascent: ∇_z log P, likewise, finite.
+    """
+
+    probability: tf.Tensor
+    log_probability: tf.Tensor
+    ascent: tf.Tensor
+    log_ascent: tf.Tensor
+
+
+class LogitObjective(Protocol):
+    """What is made of each example's correctness; both answers are pure TensorFlow."""
+
+    def losses(self, correctness: Correctness) -> tf.Tensor:
+        """Return the loss of each example, (batch,) float32, finite."""
+
+    def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
+        """Return the gradient of each example's loss (uphill), (batch, classes) float32."""
+
+
+@dataclass(frozen=True)
+class SmoothedAccuracy:
+    """loss = 1 - P, the share of wrong answers under noise, in [0, 1]."""
+
+    def losses(self, correctness: Correctness) -> tf.Tensor:
+        """1 - P of each example."""
+        return 1.0 - correctness.probability
+
+    def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
+        """-∇_z P of each example."""
+        return -correctness.ascent
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """loss = -log P, in nats; an estimated P has the floor that `LogitEvolution` gives it."""
+
+    def losses(self, correctness: Correctness) -> tf.Tensor:
+        """-log P of each example."""
+        return -correctness.log_probability
+
+    def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
+        """-∇_z log P of each example."""
+        return -correctness.log_ascent
+
+
+@dataclass(frozen=True)
+class MovedTarget:
+    """Squared error between the logits z and the fixed target t = z + rate ∇_z P, averaged over the C classes.
+
+    Its gradient 2 (z - t) / C = -(2 rate / C) ∇_z P is that of the smoothed accuracy up to a factor: only an optimizer
+    whose step depends on the gradient's length sees a difference. As the squared error itself says nothing of the
+    network, 1 - P is returned as the loss.
+
+    Attributes:
+        rate: how far the target lies up the estimated gradient, > 0; C / 2 makes it the smoothed accuracy.
+
+    Raises:
+        ValueError: rate not positive and finite.
+    """
+
+    rate: float
+
+    def __post_init__(self):
+        require(0 < self.rate < math.inf, "rate", "> 0 and finite", self.rate)
+
+    def losses(self, correctness: Correctness) -> tf.Tensor:
+        """1 - P of each example."""
+        return 1.0 - correctness.probability
+
+    def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
+        """-(2 rate / C) ∇_z P of each example."""
+        return (-2.0 * self.rate / correctness.ascent.shape[-1]) * correctness.ascent
+
+
+class LogitGradient(GradientEstimator):
+    """Base of the estimators that know correctness under noise: backpropagates their gradient from the logits.
+
+    Args:
+        objective: SmoothedAccuracy, Likelihood or MovedTarget.
+        sigma: standard deviation of the noise in each logit, > 0; or a level that changes with the step, such as
+            `noisy.AnnealedNoise`.
+
+    Raises:
+        ValueError: sigma not positive and finite.
+    """
+
+    def __init__(self, objective: LogitObjective, sigma: float | NoiseLevel):
+        super().__init__()
+        if isinstance(sigma, int | float):
+            require(0 < sigma < math.inf, "sigma", "> 0 and finite", sigma)
+            sigma = ConstantNoise(float(sigma))
+        require(not sigma.is_zero, "sigma", "> 0 and finite: without noise the 0-1 loss has no gradient", sigma)
+        self.objective, self.sigma = objective, sigma
+
+    def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
+        """Return P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement correctness(logits, y, seed)")
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Run the network once, forward and back; see `GradientEstimator.estimate` for shapes.
+
+        The loss is the mean of the objective's losses over the batch, finite unless a logit is not.
+        """
+        with tf.GradientTape() as tape:
+            outputs = self.task.outputs(x, seed)
+        known = self.correctness(outputs, y, seed)
+        above = self.objective.logit_gradients(known) / outputs.shape[0]
+        gradients = tape.gradient(outputs, self.task.weights, output_gradients=above)
+        # Comparisons hide a logit that is not a number, of a run that diverged: the loss must not.
+        finite = tf.reduce_all(tf.math.is_finite(outputs))
+        loss = tf.where(finite, tf.reduce_mean(self.objective.losses(known)), math.nan)
+        return GradientEstimate(loss, outputs, gradients)
+
+    @property
+    def cost(self) -> float:
+        """The network runs once, forward and back; sampling and quadrature on a few logits are not counted."""
+        return 1.0
+
+
+def label_first(values: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Swap the label's column with the first: (batch, classes) and (batch,) labels; a second call undoes it."""
+    classes = tf.range(values.shape[1])
+    label = tf.cast(y, tf.int32)[:, None]
+    order = tf.where(classes == 0, label, tf.where(classes == label, 0, classes))
+    return tf.gather(values, order, batch_dims=1)

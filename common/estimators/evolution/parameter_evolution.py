@@ -1,0 +1,219 @@
+"""Evolution strategies on the weights: the network is evaluated, never differentiated (arXiv 1703.03864, section 2).
+
+With F(w) the fitness to be raised, the gradient of its smoothing E F(w + σε) is estimated from antithetic pairs of
+members w ± σ ε_k, k = 1 ... n:
+
+    ĝ = -(1/n) Σ_k (u_k⁺ - u_k⁻)/(2σ) ε_k + λ w
+
+with u the fitness, or what is made of it (`shaping`); uphill on the loss, so that optimizers subtract. Perturbations
+are of low rank (see `perturbations`) and evaluated all together (see `perturbed_network`).
+
+A member's name is (run seed, step, k, sign): whoever has the weights can rebuild its perturbation, so that workers
+exchange a fitness a member and nothing else (arXiv 1703.03864, section 2.1). `update_from` is that rebuilding.
+
+What an evaluation of one example teaches is little: in the linear regime, with D parameters, m examples a pair and N
+evaluated pairs of examples, ĝ has a variance of about D (m ‖g‖² + tr Σ)/N, Σ the covariance of the examples' gradients.
+Small shares are best: as many pairs as examples, each pair seeing one of its own (`own_data`).
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from common.checks import require, require_one_of
+from common.estimators.estimator import GradientEstimate
+from common.estimators.evolution.perturbations import TABLES, Directions, DirectionSource
+from common.estimators.evolution.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
+from common.estimators.noise.data_partition import require_divisor
+from common.tasks.task import Task
+
+CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
+
+
+class ParameterEvolution(WeightEvolution):
+    """Antithetic evolution strategy on all weights of a sequential network of Dense and Conv2D layers.
+
+    It has no state. Loss and outputs of its estimates are means over the members that saw an example: those of the
+    unperturbed network would cost one evaluation more. Dropout is off.
+
+    Args:
+        population: members, even and ≥ 2: two a pair.
+        sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
+        rank: of each kernel's perturbation, from 1 to the smallest side of any kernel; None: full rank, which needs
+            memory for a population of networks.
+        fitness: "loss" (its negative) or "accuracy" (classification only: right or wrong is all that is known).
+        shaping: what u is. "none": the fitness; then ĝ is an unbiased estimate of the smoothed loss' gradient, where
+            the fitness is the loss. "standardised": the fitness less its mean over all members, divided by its standard
+            deviation. "ranks": the fitness' rank over all members, scaled to -1/2 ... 1/2; equals share their mean rank
+            (arXiv 1703.03864, section 2.1).
+        own_data: deal the batch out, so that both members of a pair see a share of their own (arXiv 1712.06564); else
+            every member sees the whole batch.
+        weight_decay: λ ≥ 0, the gradient of λ‖w‖²/2 is added.
+        directions: entries of the perturbation's factors, "gaussian", or "signs", which are ±1: of the same covariance,
+            but of constant length, for which the estimate varies less.
+        chunk: pairs that are evaluated at once, a divisor of population / 2; None: as many as fit CHUNK_BYTES. Results
+            depend on it by rounding only.
+
+    Raises:
+        ValueError: a value out of range; by `build`, a network whose layers are not known, a rank that is too high, or
+            "accuracy" where the task has none; by `estimate`, a batch that the pairs do not divide.
+    """
+
+    def __init__(
+        self,
+        population: int,
+        sigma: float,
+        *,
+        rank: int | None = 1,
+        fitness: str = "loss",
+        shaping: str = "ranks",
+        own_data: bool = True,
+        weight_decay: float = 0.0,
+        directions: str = "gaussian",
+        chunk: int | None = None,
+    ):
+        super().__init__(sigma, fitness=fitness, weight_decay=weight_decay)
+        require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
+        require_one_of("directions", directions, TABLES)
+        self.rank, self.directions = rank, directions
+        self._source = DirectionSource(directions, rank)
+        require(population >= 2 and population % 2 == 0, "population", "even and ≥ 2 (pairs)", population)
+        pairs = population // 2
+        allowed = f"a divisor of the {pairs:,} pairs, or None"
+        require(chunk is None or (chunk >= 1 and pairs % chunk == 0), "chunk", allowed, chunk)
+        require_one_of("shaping", shaping, SHAPINGS)
+        self.population, self.shaping, self.own_data, self.chunk = population, shaping, own_data, chunk
+
+    @property
+    def pairs(self) -> int:
+        """How many directions a step tries, each with both signs."""
+        return self.population // 2
+
+    def build(self, task: Task) -> None:
+        """See what is to be perturbed; see the class for what is refused."""
+        super().build(task)
+        highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
+        allowed = f"at most {highest}, the smallest side of any kernel"
+        require(self.rank is None or self.rank <= highest, "rank", allowed, self.rank)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Evaluate, then rebuild the perturbations; see `GradientEstimator.estimate` for shapes."""
+        found = self.evaluate(x, y, seed)
+        return GradientEstimate(found.loss, found.outputs, self.update_from(seed, found.fitnesses))
+
+    def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
+        """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes.
+
+        Fitnesses are (2, pairs) float32, of w + σ ε_k and w - σ ε_k. Loss and outputs are means over the members, the
+        outputs over those that see the example.
+        """
+        if self.own_data:
+            name, got = "with own_data, the population / 2 pairs", f"population {self.population}"
+            require_divisor(x.shape[0], self.pairs, name, got, times=2)
+        chunk = self._pairs_a_chunk(x.shape[0])
+        data = [x, y]
+        if self.own_data:
+            data = [tf.reshape(part, [self.pairs // chunk, -1, *part.shape[1:]]) for part in data]
+
+        def evaluated(number: tf.Tensor) -> Evaluation:
+            own_data = [part[number] for part in data] if self.own_data else data
+            return self._evaluated(*own_data, self._looked_up(_chunk(codes, number)))
+
+        codes = self._codes(seed, chunk)
+        numbers, types = tf.range(self.pairs // chunk), Evaluation(*[tf.float32] * 3)
+        found = tf.map_fn(evaluated, numbers, parallel_iterations=1, fn_output_signature=types)
+        fitnesses = tf.reshape(tf.transpose(found.fitnesses, [1, 0, 2]), [2, self.pairs])
+        shape = [x.shape[0], found.outputs.shape[-1]]
+        outputs = tf.reshape(found.outputs, shape) if self.own_data else tf.reduce_mean(found.outputs, 0)
+        return Evaluation(fitnesses, tf.reduce_mean(found.loss), outputs)
+
+    def update_from(self, seed: tf.Tensor, fitnesses: tf.Tensor) -> list[tf.Tensor]:
+        """Return the gradients that `estimate` returned, from the members' names and fitnesses alone, bit-identical.
+
+        Args:
+            seed: (2,) int64, (run seed, global step).
+            fitnesses: (2, pairs) float32, at place k those of the members named (run seed, step, k, + and -).
+        """
+        shaped = SHAPINGS[self.shaping](fitnesses)
+        weights = (shaped[1] - shaped[0]) / (2.0 * self.sigma * self.pairs)
+        chunk = self.chunk or self._divisor(CHUNK_BYTES // (4 * self._source.entries(self._network.shapes)))
+
+        codes, weights = self._codes(seed, chunk), tf.reshape(weights, [-1, chunk])
+
+        def add(total: list[list[tf.Tensor]] | None, number: tf.Tensor | int) -> list[list[tf.Tensor]]:
+            found = [one.weighted_sum(weights[number]) for one in self._looked_up(_chunk(codes, number))]
+            return found if total is None else tf.nest.map_structure(tf.add, total, found)
+
+        numbers = tf.range(1, self.pairs // chunk)
+        return self._gradients(tf.foldl(add, numbers, add(None, 0), parallel_iterations=1))
+
+    def _evaluated(self, x: tf.Tensor, y: tf.Tensor, directions: list[Directions]) -> Evaluation:
+        """Run one chunk; outputs are (batch, outputs), averaged over the pairs where all of them see the batch."""
+        both = self._network.outputs(x, directions, self.sigma, shared=not self.own_data)
+        pairs = directions[0].pairs
+        if not self.own_data:
+            y = tf.tile(y, [pairs] + [1] * (y.shape.rank - 1))
+        losses = [self.task.per_example_loss(y, one) for one in both]
+        fitnesses = [tf.reshape(self._per_example_fitness(y, one), [pairs, -1]) for one in both]
+        outputs = (both[0] + both[1]) / 2.0
+        if not self.own_data:
+            outputs = tf.reduce_mean(tf.reshape(outputs, [pairs, -1, outputs.shape[-1]]), 0)
+        return Evaluation(tf.reduce_mean(tf.stack(fitnesses), 2), tf.reduce_mean(tf.stack(losses)), outputs)
+
+    def _codes(self, seed: tf.Tensor, chunk: int) -> list[list[tf.Tensor]]:
+        """Draw what names all directions, chunk by chunk: (chunks, chunk, rows) for each factor of each layer."""
+        own_seed = tf.random.fold_in(seed, PERTURBATION_STREAM)
+        drawn = [
+            self._source.codes(shape, self.pairs, tf.random.fold_in(own_seed, layer))
+            for layer, shape in enumerate(self._network.shapes)
+        ]
+        return tf.nest.map_structure(lambda code: tf.reshape(code, [-1, chunk, code.shape[1]]), drawn)
+
+    def _looked_up(self, codes: list[list[tf.Tensor]]) -> list[Directions]:
+        return [self._source.directions(shape, code) for shape, code in zip(self._network.shapes, codes, strict=True)]
+
+    def _pairs_a_chunk(self, batch: int) -> int:
+        examples = batch // self.pairs if self.own_data else batch
+        floats = examples * self._network.floats_an_example(shared=not self.own_data)
+        return self.chunk or self._divisor(CHUNK_BYTES // (4 * floats))
+
+    def _divisor(self, at_most: int) -> int:
+        """Return the largest divisor of the pairs that is at most so many, and 1 at least."""
+        return max(count for count in range(1, self.pairs + 1) if self.pairs % count == 0 and count <= max(at_most, 1))
+
+    def evaluations_per_step(self, batch: int) -> int:
+        """How many times an estimate on so many examples runs the network on one example."""
+        return 2 * batch if self.own_data else self.population * batch
+
+    @property
+    def cost(self) -> float:
+        """A third of a minibatch gradient for each time that the batch's examples are run: no backward passes."""
+        return (2 if self.own_data else self.population) / 3.0
+
+
+def _unshaped(fitnesses: tf.Tensor) -> tf.Tensor:
+    return fitnesses
+
+
+def _standardised(fitnesses: tf.Tensor) -> tf.Tensor:
+    """(u - mean)/std over all members; zero where all are equal."""
+    centred = fitnesses - tf.reduce_mean(fitnesses)
+    return centred / tf.maximum(tf.math.reduce_std(fitnesses), 1e-12)
+
+
+def _centred_ranks(fitnesses: tf.Tensor) -> tf.Tensor:
+    """Ranks over all members, scaled to -1/2 ... 1/2; equals share the mean of the ranks that they take up."""
+    flat = tf.reshape(fitnesses, [-1])
+    ordered = tf.sort(flat)
+    below = tf.searchsorted(ordered, flat, side="left")
+    not_above = tf.searchsorted(ordered, flat, side="right")
+    ranks = tf.cast(below + not_above - 1, tf.float32) / 2.0
+    return tf.reshape(ranks / (flat.shape[0] - 1) - 0.5, fitnesses.shape)
+
+
+SHAPINGS = {"ranks": _centred_ranks, "standardised": _standardised, "none": _unshaped}
+
+
+def _chunk(chunks: list, number: tf.Tensor | int) -> list:
+    """Return one of the chunks; by number, because map_fn copies what it takes apart."""
+    return tf.nest.map_structure(lambda part: part[number], chunks)

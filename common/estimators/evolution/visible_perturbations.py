@@ -1,0 +1,61 @@
+"""Random perturbations of a kernel, as far as one example sees them.
+
+Let X, (positions, fan_in), be what enters a layer for one example (a convolution's patches; one row for a dense layer;
+a column of ones for the bias). A perturbation σE of the kernel, with independent N(0, 1) entries, changes the layer's
+outputs by σXE, and the example's loss through that alone. So with Δ the difference that it makes to the loss, the
+estimate ΔE of the gradient may be replaced by its conditional mean Δ E[E | XE], of the same mean and smaller variance
+(Rao-Blackwell). With the Cholesky factor C Cᵀ = X Xᵀ and independent N(0, 1) entries ξ, (positions, out):
+
+    XE is distributed as Cξ        E[E | XE = Cξ] = Xᵀ C⁻ᵀ ξ
+
+In place of fan_in · out numbers, positions · out are drawn: of a dense layer, one for each output. Where an example has
+more positions than the kernel has rows, it sees everything, and E itself is drawn.
+
+Deviation: a little more than X Xᵀ is factored (JITTER), for patches may be alike. This smooths the loss a little in the
+layer's outputs too, and biases nothing else.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from common.randomness import standard_normal
+
+JITTER = 1e-4  # times 1 + the mean of X Xᵀ's diagonal, added to the diagonal
+
+
+class VisiblePerturbations:
+    """What each of a chunk of examples sees of perturbations of its own, in one layer.
+
+    Args:
+        inputs: X, (examples, positions, fan_in) float32.
+        pairs: M ≥ 1, perturbations an example.
+        out: the kernel's outputs.
+        seed: (2,) int64, which decides all of them.
+    """
+
+    def __init__(self, inputs: tf.Tensor, pairs: int, out: int, seed: tf.Tensor):
+        examples, positions, fan_in = inputs.shape
+        self._inputs, self._pairs, self._out = inputs, pairs, out
+        self._factor = _cholesky(inputs) if positions < fan_in else None
+        self._drawn = standard_normal([examples, min(positions, fan_in), pairs * out], seed)
+
+    def response(self, sigma: float) -> tf.Tensor:
+        """Return σXE of each perturbation, (examples, pairs, positions, out)."""
+        seen = tf.matmul(self._inputs if self._factor is None else self._factor, sigma * self._drawn)
+        return tf.transpose(tf.reshape(seen, [*seen.shape[:2], self._pairs, self._out]), [0, 2, 1, 3])
+
+    def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
+        """Return Σ_i Σ_k w_ik E[E_ik | X_i E_ik], (fan_in, out), from w, (examples, pairs)."""
+        drawn = tf.reshape(self._drawn, [*self._drawn.shape[:2], self._pairs, self._out])
+        sums = tf.einsum("isko,ik->iso", drawn, weights)
+        if self._factor is None:
+            return tf.reduce_sum(sums, 0)
+        return tf.einsum("ipf,ipo->fo", self._inputs, tf.linalg.triangular_solve(self._factor, sums, adjoint=True))
+
+
+def _cholesky(inputs: tf.Tensor) -> tf.Tensor:
+    products = tf.matmul(inputs, inputs, transpose_b=True)
+    diagonal = tf.linalg.diag_part(products)
+    jitter = JITTER * (1.0 + tf.reduce_mean(diagonal, 1, keepdims=True))
+    return tf.linalg.cholesky(tf.linalg.set_diag(products, diagonal + jitter))

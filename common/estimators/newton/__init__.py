@@ -1,0 +1,1 @@
+"""Newton directions: the gradient divided by curvature."""

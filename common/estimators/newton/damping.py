@@ -1,0 +1,64 @@
+"""What is added to curvature before it is inverted: constant, or tied to the smallest eigenvalue that is known.
+
+Of the eigenvalues that a low-rank approximation leaves out, all that is known is that they are not larger than the
+smallest one that it holds: |λ| ≤ |λ_r|. A step along them that is longer than 1/|λ_r| trusts what nobody looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import tensorflow as tf
+
+from common.checks import require
+
+
+class Damping(Protocol):
+    """Gives γ > 0 for eigenvalues, (r,) float32, of which zeros stand for none: a float, or a scalar float32."""
+
+    def of(self, values: tf.Tensor) -> tf.Tensor | float:
+        """Return γ."""
+
+
+@dataclass(frozen=True)
+class ConstantDamping:
+    """Always γ > 0, in the units of a curvature."""
+
+    gamma: float
+
+    def __post_init__(self):
+        require(0 < self.gamma < math.inf, "damping", "> 0 and finite", self.gamma)
+
+    def of(self, values: tf.Tensor) -> float:
+        """Return γ."""
+        return self.gamma
+
+
+@dataclass(frozen=True)
+class TiedDamping:
+    """γ = max(ratio · |λ_r|, floor), with λ_r the smallest of the known eigenvalues that is not zero.
+
+    Attributes:
+        floor: > 0, in the units of a curvature. Without one the damping follows λ_r to zero, and the run diverges.
+        ratio: ≥ 0.
+    """
+
+    floor: float
+    ratio: float = 1.0
+
+    def __post_init__(self):
+        require(0 < self.floor < math.inf, "the damping's floor", "> 0 and finite", self.floor)
+        require(0 <= self.ratio < math.inf, "the damping's ratio", "≥ 0 and finite", self.ratio)
+
+    def of(self, values: tf.Tensor) -> tf.Tensor:
+        """Return γ; a zero stands for no eigenpair, such as one that was dropped."""
+        known = tf.abs(values)
+        smallest = self.ratio * tf.reduce_min(tf.where(known == 0.0, tf.reduce_max(known), known))
+        return tf.where(smallest < self.floor, float(self.floor), smallest)
+
+
+def as_damping(damping: Damping | float) -> Damping:
+    """Take a number for a constant damping."""
+    return ConstantDamping(float(damping)) if isinstance(damping, int | float) else damping

@@ -1,0 +1,124 @@
+"""Inexact Newton by conjugate gradients that stop at negative curvature (Nocedal and Wright, algorithm 7.1).
+
+    (H + γI) p = g    by at most k steps of conjugate gradients from p = 0, until ‖r‖ ≤ min(1/2, √‖g‖) ‖g‖
+
+with H the Hessian on a few of the minibatch's examples. A search direction d with dᵀ(H + γI)d ≤ 0 ends it: the p that
+was found before is kept, or p = g if it is the first d. Negative curvature is avoided and never used, unlike in
+`saddle_free_newton`. It is there to be compared with.
+
+Deviations from the source: damping; the step's length is that of the optimizer's learning rate, or of a line search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from common.checks import require
+from common.curvature.operators import PRODUCT_COST, HessianOperator
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.newton.line_search import LINE_SEARCH_COST, ArmijoLineSearch
+from common.tasks.task import Task
+from common.vectors import flat, unflat
+
+
+class NewtonCG(GradientEstimator):
+    """Another estimator's gradient, divided by the damped Hessian as far as a few products tell. It has no state.
+
+    Args:
+        inner: any estimator.
+        iterations: k ≥ 1, products a step at most.
+        damping: γ > 0, in the units of a curvature.
+        hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, all of a smaller last one.
+        line_search: how far to go, by the loss of the minibatch; None: as far as the optimizer's learning rate says.
+
+    Raises:
+        ValueError: a value out of range; by `estimate`, a minibatch smaller than hessian_batch (an epoch's smaller last
+            one excepted).
+    """
+
+    def __init__(
+        self,
+        inner: GradientEstimator,
+        iterations: int = 5,
+        damping: float = 1.0,
+        hessian_batch: int = 64,
+        *,
+        line_search: ArmijoLineSearch | None = None,
+    ):
+        super().__init__()
+        require(iterations >= 1, "iterations", "≥ 1", iterations)
+        require(0 < damping < math.inf, "damping", "> 0 and finite", damping)
+        require(hessian_batch >= 1, "hessian_batch", "≥ 1", hessian_batch)
+        self.inner, self.iterations, self.damping = inner, iterations, damping
+        self.hessian_batch, self.line_search = hessian_batch, line_search
+        self._batch: int | None = None
+
+    def build(self, task: Task) -> None:
+        """Build the wrapped estimator."""
+        super().build(task)
+        self.inner.build(task)
+        self._batch = None
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Estimate, then divide; see `GradientEstimator.estimate` for shapes."""
+        self._batch = max(self._batch or 0, x.shape[0])
+        allowed = f"at most the minibatch's {self._batch:,} examples"
+        require(self.hessian_batch <= self._batch, "hessian_batch", allowed, self.hessian_batch)
+        estimate = self.inner.estimate(x, y, seed)
+        few = x[: self.hessian_batch], y[: self.hessian_batch]
+        product = HessianOperator(self.task, *few, seed, damping=self.damping).product()
+        solution = conjugate_gradients(product, flat(estimate.gradients), self.iterations)
+        direction = unflat(solution, estimate.gradients)
+        if self.line_search:
+            batch = x, y, seed
+            direction = self.line_search.shortened(direction, self.task, batch, estimate.loss, estimate.gradients)
+        return estimate._replace(gradients=direction)
+
+    @property
+    def cost(self) -> float:
+        """That of the wrapped estimator and of all k products, though conjugate gradients may stop before: a bound.
+
+        What a batch is, is known once `estimate` was called; before, the products are left out.
+        """
+        share = self.hessian_batch / self._batch if self._batch else 0.0
+        products = share * (1 + PRODUCT_COST * self.iterations)
+        return self.inner.cost + products + (LINE_SEARCH_COST if self.line_search else 0.0)
+
+
+def conjugate_gradients(
+    product: Callable[[tf.Tensor], tf.Tensor], gradient: tf.Tensor, iterations: int, tolerance: float | None = None
+) -> tf.Tensor:
+    """Solve A p = g from p = 0 as far as the module says, and return p, (P,) float32; pᵀg ≥ 0.
+
+    Args:
+        product: from a vector, (P,), to A's product with it; A symmetric.
+        gradient: g, (P,) float32.
+        iterations: products at most, ≥ 1.
+        tolerance: of ‖r‖/‖g‖; None: min(1/2, √‖g‖), which makes Newton's method converge superlinearly.
+    """
+    norm = tf.norm(gradient)
+    enough = (tf.minimum(0.5, tf.sqrt(norm)) if tolerance is None else tolerance) * norm
+
+    def one_step(number, _, solution, residual, along):
+        curved = product(along)
+        curvature = tf.tensordot(along, curved, 1)
+        square = tf.tensordot(residual, residual, 1)
+        positive = ~(curvature <= 0.0)  # what is not a number goes on, and ends the run
+        length = tf.where(positive, square / tf.where(positive, curvature, 1.0), 0.0)
+        remaining = residual - length * curved
+        following = remaining + tf.tensordot(remaining, remaining, 1) / tf.maximum(square, 1e-30) * along
+        uphill = solution + length * along
+        found = tf.where((number == 0) & ~positive, gradient, uphill)
+        return number + 1, positive, found, remaining, following
+
+    start = (tf.constant(0), tf.constant(True), tf.zeros_like(gradient), gradient, gradient)
+    _, _, solution, _, _ = tf.while_loop(
+        lambda number, positive, _, residual, __: (number < iterations) & positive & ~(tf.norm(residual) <= enough),
+        one_step,
+        start,
+        parallel_iterations=1,
+    )
+    return solution

@@ -1,0 +1,1 @@
+"""Noise on a gradient, and what fights it: channels, sketches, public gradients."""

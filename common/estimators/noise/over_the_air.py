@@ -1,0 +1,99 @@
+"""Over-the-air aggregation: devices transmit their gradients at once, and the channel adds them up (arXiv 1901.00844).
+
+Each of K devices has its own share of the batch and the gradient g_k of its mean loss. All transmit √α g_k at the same
+time over a Gaussian multiple-access channel, whose physics makes the sum; the server divides:
+
+    received = Σ_k √α g_k + z,    z ~ N(0, σ_z² I)        ĝ = received / (K √α)
+
+The common factor √α = √(P · power) / max_k ‖g_k‖ lets the device with the largest gradient transmit at exactly the
+allowed mean power per coordinate, so that nobody exceeds it and ĝ is the unweighted mean plus noise of standard
+deviation σ_z max_k ‖g_k‖ / (K √(P · power)): less with every device more, and more where one share pulls much harder
+than the others.
+
+Deviations from the paper's analog scheme: no sparsification and no projection to a narrower channel (P channel uses a
+step), and one common factor, where the paper lets each device use its full power, which weights small gradients up.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from common.checks import require
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.noise.data_partition import require_divisor, share_estimates
+from common.randomness import add_noise
+
+CHANNEL_STREAM = 2_000_003  # folded into the seed: apart from dropout and from `noisy`
+
+
+class OverTheAir(GradientEstimator):
+    """The mean of K devices' gradients, received through one noisy channel.
+
+    All devices' gradients come from one batched pass (see `shares`).
+
+    Args:
+        inner: what each device computes on its share; without state, and of operations that `tf.vectorized_map` knows.
+            What it draws at random is the same for all devices: dropout masks, and noise of its own.
+        devices: K ≥ 1; it must divide the batch.
+        channel_noise: σ_z ≥ 0, standard deviation in each coordinate, in units of the transmitted amplitude.
+        power: allowed mean power of a device's transmitted coordinates, > 0. The channel's signal-to-noise ratio is
+            power / channel_noise².
+        label_skewed: hand the batch out in the order of its labels, so that each device sees few of them; else as it
+            comes, so that all shares are alike.
+
+    Raises:
+        ValueError: a value out of range; by `estimate`, a batch that K does not divide.
+    """
+
+    def __init__(
+        self,
+        inner: GradientEstimator,
+        devices: int,
+        *,
+        channel_noise: float,
+        power: float = 1.0,
+        label_skewed: bool = False,
+    ):
+        super().__init__()
+        require(devices >= 1, "devices", "≥ 1", devices)
+        require(0 <= channel_noise < math.inf, "channel_noise", "≥ 0 and finite", channel_noise)
+        require(0 < power < math.inf, "power", "> 0 and finite", power)
+        self.inner, self.devices = inner, devices
+        self.channel_noise, self.power, self.label_skewed = channel_noise, power, label_skewed
+
+    def build(self, task) -> None:
+        """Build the wrapped estimator; devices and channel have no state."""
+        super().build(task)
+        self.inner.build(task)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Share out, transmit, receive; see `GradientEstimator.estimate` for shapes. Outputs keep the batch's order."""
+        require_divisor(x.shape[0], self.devices, "devices")
+        if self.label_skewed:
+            order = tf.argsort(tf.reshape(y, [-1]), stable=True)
+            x, y = tf.gather(x, order), tf.gather(y, order)
+        sent = share_estimates(self.inner, x, y, self.devices, seed)
+        outputs = tf.reshape(sent.outputs, [x.shape[0], -1])
+        if self.label_skewed:
+            outputs = tf.gather(outputs, tf.argsort(order))
+        return GradientEstimate(tf.reduce_mean(sent.loss), outputs, self._received(sent.gradients, seed))
+
+    def _received(self, gradients: list[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+        """From the devices' gradients, (K, *shape) each, to what the server makes of the channel's sum."""
+        squares = [tf.reduce_sum(tf.square(tf.reshape(part, [self.devices, -1])), 1) for part in gradients]
+        largest = tf.sqrt(tf.reduce_max(tf.add_n(squares)))
+        coordinates = sum(part.shape[1:].num_elements() for part in gradients)
+        # Where all gradients are zero any factor meets the constraint; a finite one keeps the division below finite.
+        amplitude = math.sqrt(coordinates * self.power) / tf.maximum(largest, 1e-30)
+        sums = [amplitude * tf.reduce_sum(part, 0) for part in gradients]
+        own_seed = tf.random.fold_in(seed, CHANNEL_STREAM)
+        if self.channel_noise:
+            sums = add_noise(sums, self.channel_noise, own_seed)
+        return [part / (self.devices * amplitude) for part in sums]
+
+    @property
+    def cost(self) -> float:
+        """That of the wrapped estimator: all devices together see the batch once."""
+        return self.inner.cost

@@ -1,0 +1,119 @@
+"""Longer steps along the few directions in which some public examples say that the loss falls.
+
+Noise disturbs all P coordinates alike, but the gradient stays close to few directions. Whoever owns some public
+examples can point at these (arXiv 2007.03813): the gradients of d groups of them span a subspace, in which a step of
+the same length gains more for the same noise. With V an orthonormal basis of that span and ĝ the estimate of any other
+estimator,
+
+    V = orthonormal basis of [∇L(group 1), ..., ∇L(group d)]  (P, d)        p = ĝ + (κ - 1) V Vᵀ ĝ
+
+so that the learning rate is η κ within the subspace and η outside. Only V comes from the public examples; how far to go
+along it comes from ĝ, hence from all data. It follows the weights by being computed anew, from another grouping, every
+few steps.
+
+Deviations from the paper: it projects (κ → ∞ at constant ηκ) and so never leaves what the public examples see; its
+basis is the top eigenvectors of their gradients' second moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from common.checks import require
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.noise.data_partition import share_estimates
+from common.randomness import permutation
+from common.tasks.task import Task
+from common.vectors import flat, unflat
+
+PUBLIC_STREAM = 3_000_003  # folded into the seed: apart from dropout, noise and channels
+
+
+class PublicSubspace(GradientEstimator):
+    """Another estimator's direction, amplified within the span of public gradients.
+
+    Its state is the basis, (P, d) float32.
+
+    Args:
+        inner: any estimator, such as a NoisyGradient.
+        x: (m, *input_shape) float32, the public examples.
+        y: (m,) labels or (m, 1) targets.
+        dimensions: d, the groups into which the examples are dealt; a divisor of m.
+        amplification: κ ≥ 1; 1 leaves the direction as it is.
+        refresh_every: steps, ≥ 1, after which the basis is computed anew.
+
+    Raises:
+        ValueError: a value out of range; by `build`, more dimensions than the network has parameters.
+    """
+
+    def __init__(
+        self,
+        inner: GradientEstimator,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        dimensions: int,
+        amplification: float,
+        refresh_every: int = 10,
+    ):
+        super().__init__()
+        examples = len(x)
+        require(dimensions >= 1, "dimensions", "≥ 1", dimensions)
+        require(examples >= 1, "the number of public examples", "≥ 1", examples)
+        require(examples % dimensions == 0, "dimensions", f"a divisor of the {examples:,} public examples", dimensions)
+        require(1 <= amplification < math.inf, "amplification", "≥ 1 and finite", amplification)
+        require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
+        self.inner, self.examples, self.dimensions = inner, examples, dimensions
+        self.amplification, self.refresh_every = amplification, refresh_every
+        self._x, self._y = tf.constant(x), tf.constant(y)
+        # One of the settings: a run must not be resumed with other examples.
+        self.examples_digest = hashlib.sha256(self._x.numpy().tobytes() + self._y.numpy().tobytes()).hexdigest()[:16]
+        self._exact = Backpropagation()
+        self._batch: int | None = None
+
+    def build(self, task: Task) -> None:
+        """Build the wrapped estimator and the basis, which is zero until the first step computes it."""
+        super().build(task)
+        self.inner.build(task)
+        self._exact.build(task)
+        allowed = f"at most the network's {task.parameter_count:,} parameters"
+        require(self.dimensions <= task.parameter_count, "dimensions", allowed, self.dimensions)
+        self.basis = tf.Variable(tf.zeros([task.parameter_count, self.dimensions]), trainable=False)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Estimate, then amplify; see `GradientEstimator.estimate` for shapes. Loss and outputs stay untouched."""
+        self._batch = max(self._batch or 0, x.shape[0])  # an epoch's last batch may be smaller
+        estimate = self.inner.estimate(x, y, seed)
+        due = seed[1] % self.refresh_every == 0
+        tf.cond(due, lambda: self._refresh(seed), lambda: tf.constant(False))
+        direction = flat(estimate.gradients)
+        inside = tf.linalg.matvec(self.basis, tf.linalg.matvec(self.basis, direction, transpose_a=True))
+        amplified = direction + (self.amplification - 1.0) * inside
+        return estimate._replace(gradients=unflat(amplified, estimate.gradients))
+
+    def _refresh(self, seed: tf.Tensor) -> tf.Tensor:
+        own_seed = tf.random.fold_in(seed, PUBLIC_STREAM)
+        order = permutation(self.examples, own_seed)
+        dealt = (tf.gather(self._x, order), tf.gather(self._y, order))
+        gradients = share_estimates(self._exact, *dealt, self.dimensions, seed).gradients
+        rows = tf.concat([tf.reshape(part, [self.dimensions, -1]) for part in gradients], 1)
+        # Of length one before they are orthogonalized: else rounding would drown the small ones.
+        columns = tf.transpose(tf.math.l2_normalize(rows, axis=1, epsilon=1e-30))
+        # A zero gradient points nowhere; the decomposition would make up a direction for it.
+        points = tf.cast(tf.reduce_any(rows != 0.0, axis=1), tf.float32)
+        self.basis.assign(tf.linalg.qr(columns).q * points)
+        return tf.constant(True)
+
+    @property
+    def cost(self) -> float:
+        """That of the wrapped estimator, and of the public examples' gradients.
+
+        What a batch is, is known once `estimate` was called; before, the second part is left out.
+        """
+        own = self.examples / (self.refresh_every * self._batch) if self._batch else 0.0
+        return self.inner.cost + own

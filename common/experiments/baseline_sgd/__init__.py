@@ -1,0 +1,1 @@
+"""Notebook 01_baseline_sgd: its parameters, figures and tables."""

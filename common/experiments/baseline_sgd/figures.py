@@ -1,0 +1,236 @@
+"""Figures and table of 01_baseline_sgd: batch sizes at fixed and scaled learning rate, dropout, noise scale.
+
+The contract of every figure is said in `common.plotting`.
+"""
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from common import results
+from common.plotting import captions as subject
+from common.plotting import style, tables
+from common.plotting.curves import (
+    NothingToDraw,
+    Series,
+    draw_curves,
+    draw_final,
+    error_name,
+    select,
+    series_by,
+    set_error_axis,
+    spread_note,
+)
+
+# The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by trainer, dropout, batch size.
+SOURCE = {("keras_fit", True, 128): 97.42, ("loop", False, 64): 98.01, ("loop", False, 500): 94.32}
+_TRAINERS = {"keras_fit": "Keras fit", "loop": "own loop"}
+
+
+def curves(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed."""
+    frame = subject.prepared(frame)
+    series = [*_by_batch_size(frame, scaled=False), *_by_batch_size(frame, scaled=True)]
+    if not series:
+        raise NothingToDraw("the results hold no run of the loop without dropout")
+    part = subject.part(frame)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 3, sharey=True)
+    for axes, x in zip(panels, ("epoch", "step", "seconds"), strict=True):
+        draw_curves(axes, series, x, f"{part}_error")
+    set_error_axis(panels[0], frame, part)
+    panels[1].set_xscale("log")
+    style.log_ticks(panels[1].xaxis)
+    with matplotlib.rc_context(style.RC):
+        handles = _legend(frame, series)
+        drawn.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    caption = f"{error_name(frame, part)} on {subject.name(frame)} by batch size, without dropout."
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def dropout(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the error at one batch size of Keras' fit, which has dropout on, and of the loop with and without."""
+    frame = subject.prepared(frame)
+    series = _by_dropout(frame)
+    if len(series) < 2:
+        raise NothingToDraw("the results hold fewer than two of Keras fit, loop with dropout, loop without")
+    part = subject.part(frame)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
+    draw_curves(axes, series, "epoch", f"{part}_error")
+    set_error_axis(axes, frame, part)
+    style.legend(axes)
+    batch = series[0].frame["batch_size"].iloc[0]
+    caption = f"{error_name(frame, part)} on {subject.name(frame)} at batch size {batch}, with and without dropout."
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final test error against the batch size, at the fixed and at the scaled learning rate."""
+    frame = subject.prepared(frame)
+    series = _final_series(frame)
+    if not series or frame["test_error"].isna().all():
+        raise NothingToDraw("the results hold no test metric of the loop without dropout")
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
+    draw_final(axes, series, "batch_size", "test_error")
+    _draw_source(axes, frame)
+    axes.set_xscale("log", base=2)
+    style.log_ticks(axes.xaxis, sorted(frame["batch_size"].unique()))
+    axes.set_xlabel("Batch size")
+    set_error_axis(axes, frame, "test")
+    style.legend(axes)
+    epochs = frame["epoch"].max()
+    caption = f"Test error on {subject.name(frame)} after {epochs} epochs by batch size; no dropout unless said."
+    style.annotate(drawn, spread_note(series, ["batch_size"]), caption, frame)
+    return drawn
+
+
+def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the gradient noise scale over training (arXiv 1812.06162), with the batch sizes as dotted lines."""
+    frame = subject.prepared(frame)
+    measured = _measured(frame)
+    if measured.empty:
+        raise NothingToDraw("the results hold no measured noise_scale")
+    series = series_by(measured, "batch_size")
+    trained_at = " and ".join(str(size) for size in sorted(measured["batch_size"].unique()))
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
+    _draw_batch_lines(axes, sorted(frame["batch_size"].unique()))
+    draw_curves(axes, series, "epoch", "noise_scale", skip_undefined=True)
+    axes.set_yscale("log")
+    style.log_ticks(axes.yaxis)
+    axes.set_ylabel("Gradient noise scale (examples)")
+    caption = (
+        f"Gradient noise scale on {subject.name(frame)} while training at batch {trained_at}, simple estimate from two "
+        "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
+        "noise away, one far above it wastes examples."
+    )
+    note = " ".join(filter(None, (spread_note(series), _undefined_note(measured))))
+    style.annotate(drawn, note, caption, frame)
+    return drawn
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate test accuracy and loss per setting over the seeds, on MNIST with the source's figure beside."""
+    frame = subject.prepared(frame)
+    keys = ["trainer", "dropout", "scaled", "batch_size", "learning_rate"]
+    values = {
+        "test_metric": tables.ACCURACIES["test_metric"],
+        "test_loss": tables.Value("Test loss", digits=4),
+    }
+    made = tables.final_table(frame, dict(zip(keys, keys, strict=True)), values)
+    if (frame["dataset"] == "mnist").all():
+        made["Source (%)"] = [_source_of(row) for row in made.itertuples()]
+    rates = [f"{row.learning_rate:.3g}{' (scaled)' if row.scaled else ''}" for row in made.itertuples()]
+    made = made.assign(
+        trainer=made["trainer"].map(_TRAINERS),
+        dropout=made["dropout"].map({True: "on", False: "off"}),
+        learning_rate=rates,
+    )
+    headers = ("Trainer", "Dropout", "scaled", "Batch size", "Learning rate")
+    return made.rename(columns=dict(zip(keys, headers, strict=True))).drop(columns="scaled")
+
+
+FIGURES = {
+    "01_baseline_curves": curves,
+    "01_baseline_dropout": dropout,
+    "01_baseline_batch_size": batch_sizes,
+    "01_baseline_noise_scale": noise_scale,
+}
+TABLES = {"01_baseline_table": table}
+
+
+def _batch_look(frame: pd.DataFrame, batch: int) -> dict:
+    look = style.group_style(sorted(frame["batch_size"].unique()).index(batch))
+    return {"color": look["color"], "marker": look["marker"]}
+
+
+def _by_batch_size(frame: pd.DataFrame, scaled: bool) -> list[Series]:
+    runs = select(frame, trainer="loop", dropout=False, scaled=scaled)
+    line = {"linestyle": style.DASHED if scaled else "-"}
+    return [Series(f"{batch}", rows, _batch_look(frame, batch) | line) for batch, rows in runs.groupby("batch_size")]
+
+
+def _legend(frame: pd.DataFrame, series: list[Series]) -> list[Line2D]:
+    batches = sorted({int(one.label) for one in series})
+    handles = [Line2D([], [], label=f"batch {it}", **_batch_look(frame, it)) for it in batches]
+    rates = select(frame, trainer="loop", scaled=False)["learning_rate"].unique()
+    told = f"learning rate {rates[0]:g}" if len(rates) == 1 else "learning rate fixed"
+    handles.append(Line2D([], [], color=style.BLACK, label=told))
+    if any(one.style["linestyle"] != "-" for one in series):
+        handles.append(Line2D([], [], color=style.BLACK, linestyle=style.DASHED, label="scaled with the batch"))
+    return handles
+
+
+def _by_dropout(frame: pd.DataFrame) -> list[Series]:
+    fixed = select(frame, scaled=False)
+    fit = select(fixed, trainer="keras_fit", dropout=True)
+    if fit.empty:
+        return []
+    fixed = select(fixed, batch_size=fit["batch_size"].iloc[0])
+    found = {
+        "Keras fit, dropout on": fit,
+        "own loop, dropout on": select(fixed, trainer="loop", dropout=True),
+        "own loop, dropout off": select(fixed, trainer="loop", dropout=False),
+    }
+    return [Series(label, rows, style.group_style(i)) for i, (label, rows) in enumerate(found.items()) if len(rows)]
+
+
+def _final_series(frame: pd.DataFrame) -> list[Series]:
+    runs = select(frame, trainer="loop", dropout=False)
+    fixed, scaled = select(runs, scaled=False), select(runs, scaled=True)
+    if fixed.empty and scaled.empty:
+        return []
+    if not (fixed.empty or scaled.empty):  # where the batch is the reference, both rules are one run
+        scaled = pd.concat([scaled, fixed[fixed["batch_size"] == _reference_batch(fixed, scaled)]])
+    fit = select(frame, trainer="keras_fit", dropout=True)
+    found = {"fixed learning rate": fixed, "scaled with the batch": scaled, "Keras fit, dropout on": fit}
+    looks = [style.group_style(0), style.group_style(1), style.group_style(2) | {"linestyle": "none"}]
+    return [Series(name, found[name], look) for name, look in zip(found, looks, strict=True) if len(found[name])]
+
+
+def _reference_batch(fixed: pd.DataFrame, scaled: pd.DataFrame) -> int:
+    row = scaled.iloc[0]
+    return round(row["batch_size"] * fixed["learning_rate"].iloc[0] / row["learning_rate"])
+
+
+def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
+    if (frame["dataset"] == "mnist").all():
+        for (trainer, dropout), marker in {("keras_fit", True): "D", ("loop", False): "o"}.items():
+            points = [(key[2], 100 - value) for key, value in SOURCE.items() if key[:2] == (trainer, dropout)]
+            label = f"source ({_TRAINERS[trainer]}{', dropout on' if dropout else ''})"
+            axes.plot(*zip(*points, strict=True), label=label, zorder=1, **style.SOURCE_LOOK | {"marker": marker})
+
+
+def _measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """All rows of the runs that measured the noise scale: epochs in which it is undefined belong to them."""
+    if "noise_scale" not in frame or frame["noise_scale"].isna().all():
+        return frame.iloc[:0]
+    probe = "gradient_variance" if "gradient_variance" in frame else "noise_scale"  # the variance is always defined
+    return frame[frame.groupby(results.run_columns(frame), dropna=False)[probe].transform("count") > 0]
+
+
+def _undefined_note(measured: pd.DataFrame) -> str:
+    averaged = measured[measured["status"] != "diverged"]
+    missing = averaged["noise_scale"].isna()
+    if not missing.any():
+        return ""
+    verb = "is" if missing.sum() == 1 else "are"
+    told = f"{missing.sum()} of {len(averaged)} points {verb} undefined: noise hides the gradient"
+    if averaged["seed"].nunique() == 1:
+        return f"{told}."
+    return f"{told}. There the mean is over the other seeds, and biased low."
+
+
+def _draw_batch_lines(axes: Axes, batches: list[int]) -> None:
+    for batch in batches:
+        axes.axhline(batch, color=style.GRAY, linewidth=0.7, linestyle=style.LINE_STYLES[2])
+        axes.annotate(
+            f"batch {batch}", (1, batch), xycoords=("axes fraction", "data"), xytext=(2, 0), fontsize=6,
+            textcoords="offset points", va="center", color=style.GRAY, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _source_of(row: object) -> str:
+    key = (row.trainer, bool(row.dropout), int(row.batch_size))
+    return f"{SOURCE[key]:.2f}" if key in SOURCE and not row.scaled else "-"

@@ -1,0 +1,229 @@
+"""Figures and table of 05_low_rank_hessian: methods, causes of failure and sweeps.
+
+`curvature_spectra` has what the Hessian looks like, `saddle_paths` the artificial saddle. Every function takes the
+frame of `results.read` (in the notebook: of `results.combine`, with its measurements in `attrs`) and returns a figure.
+"""
+
+import math
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+
+from common import results
+from common.experiments.low_rank_hessian.saddle_figures import saddle
+from common.experiments.low_rank_hessian.spectrum_figures import eigenpairs, measured, networks, spectra, spectrum
+from common.plotting import captions as subject
+from common.plotting import style, tables
+from common.plotting.curves import (
+    NothingToDraw,
+    Series,
+    draw_curves,
+    draw_final,
+    draw_level,
+    error_name,
+    select,
+    series_by_setting,
+    set_error_axis,
+    spread_note,
+)
+
+__all__ = [
+    "FIGURES",
+    "TABLES",
+    "causes",
+    "curves",
+    "eigenpairs",
+    "first_time",
+    "milestones",
+    "saddle",
+    "spectra",
+    "spectrum",
+    "sweeps",
+    "table",
+]
+
+SWEPT = {"rank": "Rank", "hessian_batch": "Hessian batch (examples)", "refresh_every": "Steps between refreshes"}
+
+
+def curves(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw each method's error against epochs, gradient equivalents and seconds.
+
+    The other figures' contract is the same.
+
+    Args:
+        frame: rows of this experiment on one data set, network and precision, several settings and seeds.
+
+    Returns:
+        The figure; in a notebook, the last line of a cell shows it.
+
+    Raises:
+        NothingToDraw: when the frame holds nothing of what the figure shows.
+        ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
+    """
+    runs = select(networks(frame), budget="full")
+    series = series_by_setting(runs, "")
+    if not series:
+        raise NothingToDraw("the results hold no comparison of methods")
+    part = subject.part(runs)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.9, 3, sharey=True)
+    for axes, x in zip(panels, ("epoch", "cost", "seconds"), strict=True):
+        draw_curves(axes, series, x, f"{part}_error")
+        if x != "epoch":
+            axes.set_xscale("log")
+            style.log_ticks(axes.xaxis)
+    set_error_axis(panels[0], runs, part)
+    style.legend(panels[0], above=4)
+    caption = (
+        f"{error_name(runs, part)} on {subject.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
+        "epochs, minibatch gradients (every Hessian product counted) and seconds of training."
+    )
+    if "timed_seconds" in runs:
+        caption += " Seconds are of epochs for which all methods were timed in turn, in one process a seed."
+    if measured(frame, "trials"):
+        caption += " Each method's learning rate was chosen on validation data, over equally many trials."
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def causes(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final error of the recipe, with each of the source's causes of failure switched on, and with all."""
+    runs = select(networks(frame), budget="cause")
+    if runs.empty:
+        raise NothingToDraw("the results hold no cause of failure")
+    part = subject.part(runs)
+    summary = results.summarize(runs, ["order", "setting"], f"{part}_error").sort_values("order", ascending=False)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.26 * len(summary) + 0.9)
+    look = style.group_style(0) | {"linestyle": "none"}
+    places = range(len(summary))
+    with matplotlib.rc_context(style.RC):
+        axes.errorbar(summary["mean"], places, xerr=summary["std"].fillna(0), elinewidth=0.8, **look)
+    recipe = summary["mean"].iloc[-1]
+    if not math.isnan(recipe):
+        axes.axvline(recipe, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, zorder=1)
+    for place, row in zip(places, summary.itertuples(), strict=True):
+        if row.diverged:
+            _say_diverged(axes, place, f"{row.diverged:.0f} of {row.diverged + row.n:.0f} diverged", alone=not row.n)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 10, 20, 50, 100])
+    axes.set_yticks(list(places), list(summary["setting"]))
+    axes.set_ylim(-0.6, len(summary) - 0.4)
+    axes.set_xlabel(f"{error_name(runs, part)} (%)")
+    caption = (
+        f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
+        f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
+        "the recipe (dashed line); without its own parts; with what the source did instead, at the recipe's learning "
+        "rate; and with all of that, at the source's, but refreshed less often than at its every step."
+    )
+    note = spread_note(series_by_setting(runs, ""), crosses=False)
+    style.annotate(drawn, note, caption, frame)
+    return drawn
+
+
+def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final error against rank, Hessian batch and the steps between refreshes."""
+    runs = networks(frame)
+    base, swept = select(runs, setting="the recipe"), select(runs, budget="sweep")
+    if base.empty or swept.empty:
+        raise NothingToDraw("the results hold no sweep")
+    part, row = subject.part(runs), base.iloc[0]
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.2, 3, sharey=True)
+    shown = []
+    for axes, (name, label) in zip(panels, SWEPT.items(), strict=True):
+        if name == "refresh_every":  # the base's intervals grow: it has no place on this axis
+            draw_level(axes, base, f"{part}_error", "growing intervals")
+            constant = swept[swept["first_interval"] == swept["refresh_every"]]
+            one = Series("constant intervals", constant, style.group_style(0))
+        else:
+            others = swept[swept[name] != row[name]]
+            one = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))
+        draw_final(axes, [one], name, f"{part}_error")
+        axes.set_xscale("log")
+        style.log_ticks(axes.xaxis, sorted(one.frame[name].unique()))
+        axes.set_xlabel(label)
+        shown.append(one)
+    style.legend(panels[-1])
+    set_error_axis(panels[0], runs, part)
+    caption = (
+        f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
+        f"{_passes(base)} of {int(row['train_examples']):,} examples, around "
+        f"rank {row['rank']}, {row['hessian_batch']} examples for the Hessian, and refreshes that begin "
+        f"{row['first_interval']} steps apart and grow rarer. Right: refreshes equally far apart, from the start on."
+    )
+    style.annotate(drawn, spread_note(shown, list(SWEPT)), caption, frame)
+    return drawn
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate every setting: learning rate, epochs, accuracies and what it cost."""
+    runs = networks(frame)
+    values = {
+        **tables.ACCURACIES,
+        "cost": tables.Value("Gradients", digits=0),
+        "seconds": tables.Value("Seconds", digits=0),
+    }
+    made = tables.setting_table(runs, {"budget": "Runs", "setting": "Setting"}, values)
+    first = results.last_rows(runs).groupby("order")[["learning_rate", "epoch"]].first()
+    made.insert(2, "Rate", [f"{rate:.3g}" for rate in first["learning_rate"]])
+    made.insert(3, "Epochs", first["epoch"].to_numpy())
+    return made
+
+
+def milestones(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate test accuracy after epochs 1, 2, 3 and the longest run's last, by method, and seconds to the targets.
+
+    Those are the notebook's `target_accuracies`; 98.5 % where the results do not say them. Diverged runs are left out.
+    """
+    runs = select(networks(frame), budget="full")
+    if "curve_test_metric" not in runs:
+        raise NothingToDraw("the results hold no curve of test accuracy")
+    made = runs[["order", "setting"]].drop_duplicates().sort_values("order")["setting"].to_frame("Setting")
+    finished = runs[runs["status"] != "diverged"]
+    for epoch in sorted({1, 2, 3, int(runs["epoch"].max())}):
+        at = finished[finished["epoch"] == epoch].groupby("setting")["curve_test_metric"].agg(["mean", "std"])
+        shown = {name: tables.mean_and_spread(100 * row["mean"], 100 * row["std"], 2) for name, row in at.iterrows()}
+        made[f"Epoch {epoch}"] = [shown.get(name, "-") for name in made["Setting"]]
+    for target in measured(frame, "target_accuracies") or [0.985]:
+        reached = first_time(runs, target)
+        header = f"Seconds to {100 * target:g} %"
+        made[header] = [f"{reached[name]:.0f}" if name in reached else "-" for name in made["Setting"]]
+    return made.reset_index(drop=True)
+
+
+def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
+    """Return the seconds of training after which each setting's mean test accuracy is first seen to be this high.
+
+    Args:
+        frame: rows of `networks`.
+        accuracy: between 0 and 1. The test curve is looked at after every epoch; it selects nothing.
+
+    Returns:
+        Seconds by setting, of those that get there.
+    """
+    if "curve_test_metric" not in frame:
+        return pd.Series(dtype=float)
+    runs = frame[(frame["status"] != "diverged") & frame["curve_test_metric"].notna()]
+    means = runs.groupby(["setting", "epoch"])[["seconds", "curve_test_metric"]].mean().reset_index()
+    return means[means["curve_test_metric"] >= accuracy].groupby("setting")["seconds"].min()
+
+
+FIGURES = {
+    "05_hessian_curves": curves,
+    "05_hessian_causes": causes,
+    "05_hessian_sweeps": sweeps,
+    "05_hessian_spectrum": spectrum,
+    "05_hessian_eigenpairs": eigenpairs,
+    "05_hessian_saddle": saddle,
+}
+TABLES = {"05_hessian_table": table, "05_hessian_milestones": milestones, "05_hessian_spectra": spectra}
+
+
+def _passes(runs: pd.DataFrame) -> str:
+    count = int(results.last_rows(runs)["epoch"].max())
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
+
+
+def _say_diverged(axes: Axes, place: int, text: str, *, alone: bool) -> None:
+    """Write beside the row; from the right edge, where the errors of what nearly diverged stand further left."""
+    transform = axes.get_yaxis_transform()
+    axes.text(0.98, place + (0 if alone else 0.3), text, transform=transform, ha="right", va="center", fontsize=6)

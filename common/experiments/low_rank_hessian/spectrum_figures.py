@@ -1,0 +1,158 @@
+"""Figures of 05_low_rank_hessian about the Hessian itself; the contract is that of `low_rank_hessian`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from common.plotting import captions as subject
+from common.plotting import style
+from common.plotting.curves import NothingToDraw, select
+
+_NODE, _WEIGHT = "lanczos_node ", "lanczos_weight "
+
+
+def networks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of networks, without those on the artificial saddle, with their errors.
+
+    Where epochs were timed in turn, `seconds` are those of that clock, and NaN for runs without one: what runs record
+    depends on what else the machine was doing.
+    """
+    runs = select(frame, part="methods")
+    if runs.empty:
+        raise NothingToDraw("the results hold no run of a network")
+    if "timed_seconds" in runs:
+        runs = runs.assign(seconds=runs["timed_seconds"])
+    return subject.prepared(runs, sizes_by="budget")
+
+
+def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the spectrum of the Hessian at the start, in the middle and at the end of a run."""
+    looks, run = _looks(frame), networks(frame)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, len(looks), sharey=True, sharex=True)
+    for axes, (epoch, nodes, weights) in zip(panels, looks, strict=True):
+        positive = nodes > 0
+        for index, (which, label) in enumerate(((positive, "positive"), (~positive, "negative"))):
+            _draw_stems(axes, nodes[which], weights[which], label, style.group_style(index)["color"])
+        with matplotlib.rc_context(style.RC):
+            axes.set_title("start" if epoch == 0 else f"after epoch {epoch}")
+        axes.set_xlabel("Eigenvalue")
+    _set_eigenvalue_axis(panels, max(float(np.abs(nodes).max()) for _, nodes, _ in looks))
+    panels[0].set_yscale("log")
+    panels[0].set_ylim(bottom=1e-8)
+    style.power_ticks(panels[0].yaxis)
+    panels[0].set_ylabel("Share of all eigenvalues")
+    style.legend(panels[0], above=2)
+    caption = (
+        f"Spectrum of the Hessian on {subject.name(run)} along a run of saddle-free Newton, by stochastic Lanczos "
+        f"quadrature with {len(looks[0][1])} steps: nodes, and the share of all eigenvalues that each stands for. The "
+        "outermost nodes are eigenvalues."
+    )
+    style.annotate(drawn, _note(frame), caption, frame)
+    return drawn
+
+
+def spectra(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the Hessian's largest eigenvalues, those around the number of classes, and its negative part."""
+    classes, rows = measured(frame, "classes") or 10, []
+    for epoch, nodes, weights in _looks(frame):
+        falling = np.sort(nodes)[::-1]
+        row = {"Epoch": f"{epoch}", "Largest": f"{falling[0]:.3g}"}
+        for place in (classes - 1, classes, 2 * classes):  # from 1: outliers are expected to be one fewer than classes
+            row[f"No. {place}"] = f"{falling[place - 1]:.3g}" if place <= len(falling) else "-"
+        mass = weights * np.abs(nodes)
+        negative = 100 * mass[nodes < 0].sum() / mass.sum()
+        rows.append(row | {"Most negative": f"{falling[-1]:.3g}", "Negative share of Σ|λ| (%)": f"{negative:.1f}"})
+    return pd.DataFrame(rows)
+
+
+def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw how fast the eigenvalues fall with the rank, and how long the eigenvectors stay valid."""
+    looks, run, overlaps = _looks(frame), networks(frame), _overlaps(frame)
+    drawn, (left, right) = style.figure(style.DOUBLE_COLUMN, 2.4, 2)
+    for index, (epoch, nodes, _) in enumerate(looks):
+        size = np.sort(np.abs(nodes))[::-1]
+        look = style.group_style(index) | {"markevery": max(1, len(size) // 6), "markersize": 3}
+        left.plot(np.arange(1, len(size) + 1), size, label="start" if epoch == 0 else f"after epoch {epoch}", **look)
+    classes = measured(frame, "classes")
+    if classes:
+        left.axvline(classes - 1, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="classes - 1")
+    left.set_yscale("log")
+    style.power_ticks(left.yaxis)
+    left.set_xlabel("Rank")
+    left.set_ylabel("|eigenvalue| (Lanczos)")
+    for index, (name, values) in enumerate(overlaps.items()):
+        steps, look = sorted(step for step in values if step), style.group_style(index)
+        right.plot(steps, [values[step] for step in steps], label=name, markersize=3, **look)
+        if 0 in values:
+            right.axhline(values[0], color=look["color"], linewidth=0.8, linestyle=":")
+    right.set_xscale("log")
+    right.set_ylim(0, 1.02)
+    if overlaps:
+        style.log_ticks(right.xaxis)
+    right.set_xlabel("Update steps")
+    right.set_ylabel("Overlap of the eigenvectors' spans")
+    for axes in (left, right):
+        style.legend(axes)
+    rank = select(run, setting="saddle-free Newton")["rank"].iloc[0]
+    caption = (
+        f"Left: Ritz values of the Hessian on {subject.name(run)} by magnitude; the first are eigenvalues, the last "
+        f"are not converged. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step and "
+        "some steps later, both of the same examples; level lines: at the same step, computed twice."
+    )
+    style.annotate(drawn, _note(frame), caption, frame)
+    return drawn
+
+
+def measured(frame: pd.DataFrame, name: str) -> Any:
+    """Return a measurement of the first file that has it, or None."""
+    return next((it[name] for it in frame.attrs.get("measurements", []) if name in it), None)
+
+
+def _looks(frame: pd.DataFrame) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return (epoch, nodes, weights) of each look at the first seed's spectrum."""
+    names = [name for name in frame.columns if name.startswith(_NODE)]
+    rows = frame[frame[names[0]].notna()] if names else frame.iloc[:0]
+    if rows.empty:
+        raise NothingToDraw("the results hold no spectrum")
+    rows = rows[rows["seed"] == rows["seed"].min()].sort_values("epoch")
+    found = []
+    for _, row in rows.iterrows():
+        nodes = row[names].to_numpy(float)
+        weights = row[[name.replace(_NODE, _WEIGHT) for name in names]].to_numpy(float)
+        known = np.isfinite(nodes)  # fewer steps where the vectors' span was exhausted
+        found.append((int(row["epoch"]), nodes[known], weights[known]))
+    return found
+
+
+def _overlaps(frame: pd.DataFrame) -> dict[str, dict[int, float]]:
+    """Return by name the overlaps by step; JSON has turned the steps into text."""
+    found = measured(frame, "overlaps") or {}
+    return {name: {int(step): value for step, value in values.items()} for name, values in found.items()}
+
+
+def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> None:
+    """Make the x axes logarithmic to both sides of zero, and linear below a thousandth of the largest."""
+    top = math.ceil(math.log10(largest))
+    ticks = [10.0**power for power in range(top, top - 4, -2)]
+    for axes in panels:
+        axes.set_xscale("symlog", linthresh=10.0 ** (top - 3), linscale=0.5)
+        axes.set_xticks([*(-tick for tick in ticks), 0.0, *ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlim(-(10.0**top), 10.0**top)
+
+
+def _draw_stems(axes: Axes, nodes: np.ndarray, weights: np.ndarray, label: str, color: str) -> None:
+    with matplotlib.rc_context(style.RC):
+        axes.vlines(nodes, 1e-12, weights, color=color, linewidth=0.8)
+        axes.plot(nodes, weights, marker="o", markersize=2, linestyle="none", color=color, label=label)
+
+
+def _note(frame: pd.DataFrame) -> str:
+    return f"One seed, {int(frame['seed'].min())}."

@@ -1,0 +1,1 @@
+"""Notebook 02_noisy_gradients: its parameters, figures and tables."""

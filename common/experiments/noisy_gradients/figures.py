@@ -1,0 +1,188 @@
+"""Figures and tables of 02_noisy_gradients: what noise costs and when it wins; `noisy_remedies` has what helps.
+
+The contract of every figure is said in `common.plotting`.
+"""
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from common import results
+from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces
+from common.experiments.noisy_gradients.run_selection import PLAIN, budget, sigma_sweep
+from common.plotting import captions as subject
+from common.plotting import style, tables
+from common.plotting.curves import (
+    NothingToDraw,
+    Series,
+    draw_curves,
+    draw_final,
+    draw_level,
+    error_name,
+    select,
+    series_by_setting,
+    set_error_axis,
+    spread_note,
+)
+
+SOURCE_ERROR = 100 - 80.72  # the source's test error (%) on MNIST: σ = 1, batch 500, rate 0.01, 15 epochs
+_SIGMA_AXIS = "Noise standard deviation σ"
+
+
+def curves(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back."""
+    frame = subject.prepared(frame)
+    series = series_by_setting(select(frame, budget="full"), "full: ")
+    if not series:
+        raise NothingToDraw("the results hold no run of the full budget")
+    part = subject.part(frame)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
+    draw_curves(axes, series, "epoch", f"{part}_error")
+    set_error_axis(axes, frame, part)
+    style.legend(axes)
+    batch = series[0].frame["batch_size"].iloc[0]
+    caption = (
+        f"{error_name(frame, part)} on {subject.name(frame)}, plain SGD, batch {batch}, with noise in the gradients."
+    )
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final test error against σ, beside that without noise and the σ at which noise is predicted to win."""
+    frame = subject.prepared(frame)
+    runs = sigma_sweep(frame)
+    noisy = runs[runs["sigma"] > 0]
+    if noisy.empty:
+        raise NothingToDraw("the results hold no sweep over sigma")
+    series = [Series(budget(runs), noisy, style.group_style(0))]
+    full = select(frame, budget="full", **PLAIN)
+    if len(full):
+        look = style.group_style(1) | {"linestyle": "none", "markersize": 4}
+        series.append(Series(budget(full), full, look))
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
+    draw_final(axes, series, "sigma", "test_error")
+    draw_level(axes, runs[runs["sigma"] == 0], "test_error", "no noise")
+    _draw_source(axes, frame)
+    axes.set_xscale("log")
+    prediction = _draw_prediction(axes, frame)
+    axes.set_xlabel(_SIGMA_AXIS)
+    set_error_axis(axes, frame, "test")
+    style.log_ticks(axes.xaxis)
+    style.legend(axes)
+    caption = f"Test error on {subject.name(frame)} against the noise, plain SGD at a constant learning rate."
+    style.annotate(drawn, spread_note(series, ["sigma"]), " ".join(filter(None, (caption, prediction))), frame)
+    return drawn
+
+
+def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw ‖g‖²/(σ²P) over training and against σ, where noise undoes the progress, and how directions turn away."""
+    frame = subject.prepared(frame)
+    full = select(frame, budget="full")
+    plain = series_by_setting(select(full, **PLAIN), "full: ")
+    sweep = sigma_sweep(frame)
+    by_sigma = [Series("at the end of the run", sweep[sweep["sigma"] > 0], style.group_style(0))]
+    # Zero is where a run diverged, and has no place on an axis of powers of ten.
+    drawable = [(one.frame["signal_to_noise"] > 0).any() for one in (*plain, *by_sigma)]
+    if not plain or not all(drawable):
+        raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
+    both = series_by_setting(full, "full: ")
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, 3)
+    draw_curves(panels[0], plain, "epoch", "signal_to_noise")
+    draw_final(panels[1], by_sigma, "sigma", "signal_to_noise")
+    draw_curves(panels[2], both, "epoch", "cosine")
+    for axes, runs in zip(panels, (plain[0].frame, by_sigma[0].frame), strict=False):
+        threshold = _threshold(frame, int(runs["batch_size"].iloc[0]))
+        if threshold is not None:
+            axes.axhline(threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="below: noise wins")
+        _set_ratio_axis(axes)
+    panels[1].set_xscale("log")
+    style.log_ticks(panels[1].xaxis)
+    panels[1].set_xlabel(_SIGMA_AXIS)
+    panels[2].set_ylim(bottom=min(0.0, panels[2].get_ylim()[0]))
+    panels[2].set_ylabel("Cosine to the exact gradient")
+    for axes in panels:
+        style.legend(axes)
+    caption = (
+        f"The direction ĝ and the exact gradient g of the same minibatch on {subject.name(frame)}. Left: "
+        f"signal-to-noise ratio ‖g‖²/‖ĝ - g‖² after each epoch of the full run ({budget(plain[0].frame)}). Middle: the "
+        f"same at the end of the sweep's runs ({budget(by_sigma[0].frame)}) against σ. Right: cosine of the angle "
+        "between the two in the full runs; with subspaces amplified, between the amplified direction and g."
+    )
+    if threshold is not None:
+        caption += (
+            " Dashed: where the progress of a step, η‖G‖², is undone by the noise, η²σ² tr H / 2. The full gradient G "
+            "gives a minibatch of b a mean ‖g‖² = ‖G‖²(1 + B/b); the noise scale B, and tr H as the trace of the "
+            "per-example gradients' covariance, are those at the end of the run without noise."
+        )
+    style.annotate(drawn, spread_note([*both, *by_sigma], ["sigma"]), caption, frame)
+    return drawn
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate validation and test accuracy of every setting over the seeds."""
+    frame = subject.prepared(frame)
+    keys = {"budget": "Budget", "setting": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
+    made = tables.setting_table(frame, keys, tables.ACCURACIES)
+    return made.assign(Rate=made["Rate"].map("{:.3g}".format))
+
+
+FIGURES = {
+    "02_noisy_curves": curves,
+    "02_noisy_sigma": sigmas,
+    "02_noisy_signal_to_noise": signal_to_noise,
+    "02_noisy_remedies": remedies,
+    "02_noisy_batch_and_rate": batch_sizes,
+    "02_noisy_subspace": subspaces,
+    "02_noisy_over_the_air": over_the_air,
+}
+TABLES = {"02_noisy_table": table}
+
+
+def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
+    if (frame["dataset"] == "mnist").all():
+        axes.plot([1], [SOURCE_ERROR], label="source", **style.SOURCE_LOOK | {"markersize": 6.5})
+
+
+def _measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the last rows of the runs without noise in which the gradient's noise scale was measured."""
+    if "noise_scale" not in frame:
+        return frame.iloc[:0]
+    rows = results.last_rows(select(frame, sigma=0.0, noise="constant"))
+    return rows[rows["noise_scale"].notna() & (rows["status"] != "diverged")]
+
+
+def _threshold(frame: pd.DataFrame, batch: int) -> float | None:
+    """Return the ratio ‖g‖²/(σ²P) at which noise undoes a step's progress; None if its parts were not measured.
+
+    From η‖G‖² = η²σ² tr H / 2 and E‖g‖² = ‖G‖²(1 + B/b): η tr H (1 + B/b) / (2P).
+    """
+    rows = _measured(frame)
+    if rows.empty:
+        return None
+    full = rows["learning_rate"] * rows["gradient_variance"] / (2 * rows["coordinates"])
+    return float((full * (1 + rows["noise_scale"] / batch)).mean())
+
+
+def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
+    """Draw the σ from which noise is predicted to win, σ² = 2‖G‖²/(η tr H) = 2/(ηB), and say so for the caption."""
+    rows = _measured(frame)
+    if rows.empty:
+        return ""
+    sigma = float(((2 / (rows["learning_rate"] * rows["noise_scale"])) ** 0.5).mean())
+    look = {"color": style.GRAY, "linewidth": 0.9, "linestyle": style.LINE_STYLES[2]}
+    axes.axvline(sigma, label="predicted: noise wins", **look)
+    return (
+        "Dotted: the noise that undoes a step's progress, σ² = 2/(ηB), with the gradient noise scale B at the end of "
+        "the run without noise."
+    )
+
+
+def _set_ratio_axis(axes: Axes) -> None:
+    """Make the y axis one of whole decades, labeled as powers of ten: the ratios are too small for plain numbers."""
+    axes.set_yscale("log")
+    low, high = (math.log10(it) for it in axes.get_ylim())
+    axes.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
+    style.power_ticks(axes.yaxis)
+    axes.set_ylabel("Signal-to-noise ratio")

@@ -1,0 +1,192 @@
+"""Figures of 02_noisy_gradients about what brings the accuracy back; their contract is said in `common.plotting`."""
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+
+from common import results
+from common.experiments.noisy_gradients.run_selection import NOTHING_DONE, PLAIN, budget, reference, sigma_sweep
+from common.plotting import captions as subject
+from common.plotting import style
+from common.plotting.curves import (
+    NothingToDraw,
+    Series,
+    draw_final,
+    draw_level,
+    error_name,
+    select,
+    set_error_axis,
+    spread_note,
+)
+
+# By sketch and whether it is kept from the start: its name, in the order of the legend.
+_SKETCHES = {
+    ("random", True): "random, kept",
+    ("random", False): "random, redrawn",
+    ("public", False): "public gradients",
+}
+_ERROR_TICKS = (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # per cent; where one decade is shown
+
+
+def remedies(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final validation error at one σ under every remedy of the sweep, the best on top."""
+    frame = subject.prepared(frame)
+    rows = _remedies(frame)
+    if rows["setting"].nunique() < 2:
+        raise NothingToDraw("the results hold no remedies at the reference noise")
+    part = subject.part(frame)
+    ranked = results.summarize(rows.assign(same=_same_noise(frame, rows)), ["setting", "same"], f"{part}_error")
+    ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
+    _draw_ranks(axes, ranked)
+    plain = ranked.loc[ranked["setting"] == NOTHING_DONE, "mean"]
+    axes.axvline(plain.item(), color=style.GRAY, linewidth=0.8, linestyle=style.LINE_STYLES[2], zorder=1)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel(f"{error_name(frame, part)} (%)")
+    caption = (
+        f"{error_name(frame, part)} on {subject.name(frame)} at σ = {reference(frame)['sigma']:g} on every transmitted "
+        f"coordinate, by what is done about it ({budget(rows)}), the best on top; dotted: nothing. Open markers: noise "
+        "of a level of its own, or none."
+    )
+    style.annotate(drawn, spread_note([Series("", rows)], ["setting"]), caption, frame)
+    return drawn
+
+
+def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final validation error against the dimension of the subspace: random, kept or redrawn, and public."""
+    frame = subject.prepared(frame)
+    runs = select(frame, budget="sweep", noise="constant", momentum=0.0, averaging=0.0, devices=0)
+    inside = runs[runs["sketch"] != "none"]
+    if inside.empty:
+        raise NothingToDraw("the results hold no run in a subspace")
+    part, sigma = subject.part(frame), inside["sigma"].iloc[0]
+    series = _by_sketch(inside)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
+    draw_final(axes, series, "dimensions", f"{part}_error")
+    rate = reference(frame)["learning_rate"]
+    whole = select(runs, sketch="none", sigma=sigma, schedule="linear", trained_on="all", learning_rate=rate)
+    draw_level(axes, whole, f"{part}_error", f"no subspace, rate {rate:g}")
+    axes.set_xscale("log")
+    set_error_axis(axes, frame, part)
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel("Dimensions d of the subspace")
+    style.legend(axes)
+    caption = (
+        f"{error_name(frame, part)} on {subject.name(frame)} against the dimension of a subspace, noise of σ = "
+        f"{sigma:g} on each transmitted number, rate falling linearly to zero ({budget(inside)}). Random: d numbers "
+        "are transmitted. Public gradients: all coordinates are, and steps are longer within the span of d gradients "
+        "of public examples."
+    )
+    style.annotate(drawn, spread_note(series, ["dimensions"]), caption, frame)
+    return drawn
+
+
+def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final validation error at one σ against batch size and against learning rate, constant or decayed."""
+    frame = subject.prepared(frame)
+    compared, part = reference(frame), subject.part(frame)
+    same = {name: value for name, value in PLAIN.items() if name != "schedule"}
+    runs = select(frame, budget="sweep", sigma=compared["sigma"], **same)
+    sizes = select(runs, schedule="constant", learning_rate=compared["learning_rate"])
+    rates = select(runs, batch_size=compared["batch_size"])
+    if sizes["batch_size"].nunique() < 2 and rates["learning_rate"].nunique() < 2:
+        raise NothingToDraw("the results hold one batch size and one learning rate only")
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.2, 2, sharey=True)
+    by_size = [Series("constant rate", sizes, style.group_style(0))]
+    groups = [
+        ("constant rate", select(rates, schedule="constant")),
+        ("falling to zero", select(rates, schedule="linear")),
+    ]
+    by_rate = [Series(label, rows, style.group_style(i)) for i, (label, rows) in enumerate(groups) if len(rows)]
+    for axes, series, name in zip(panels, (by_size, by_rate), ("batch_size", "learning_rate"), strict=True):
+        draw_final(axes, series, name, f"{part}_error")
+        axes.set_xscale("log")
+        style.log_ticks(axes.xaxis, sorted(pd.concat([one.frame for one in series])[name].unique()))
+        style.legend(axes)
+    epochs = int(runs["epoch"].max())
+    panels[0].set_xlabel(f"Batch size, at equal epochs ({epochs})")
+    panels[1].set_xlabel("Learning rate at the start")
+    set_error_axis(panels[0], frame, part)
+    if panels[0].get_yscale() == "log":
+        style.log_ticks(panels[0].yaxis, _ERROR_TICKS)
+    caption = (
+        f"{error_name(frame, part)} on {subject.name(frame)} at σ = {compared['sigma']:g}. Left: learning rate "
+        f"{compared['learning_rate']:g}, so that a smaller batch has more updates, each with noise. Right: batch "
+        f"{compared['batch_size']}, the rate constant or falling linearly to zero."
+    )
+    notes = spread_note([*by_size, *by_rate], ["batch_size", "learning_rate"])
+    style.annotate(drawn, notes, caption, frame)
+    return drawn
+
+
+def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final validation error against the channel's signal-to-noise ratio, by number of devices and shares."""
+    frame = subject.prepared(frame)
+    runs = frame[(frame["devices"] > 0) & (frame["budget"] == "sweep")]
+    if runs.empty:
+        raise NothingToDraw("the results hold no over-the-air runs")
+    part, series = subject.part(frame), _by_devices(runs)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.7)
+    draw_final(axes, series, "decibels", f"{part}_error")
+    clean = sigma_sweep(frame)
+    draw_level(axes, clean[clean["sigma"] == 0], f"{part}_error", "no noise")
+    axes.set_xticks(sorted(runs["decibels"].unique()))
+    axes.set_xlabel("Channel signal-to-noise ratio of a device (dB)")
+    set_error_axis(axes, frame, part)
+    style.legend(axes, above=2)
+    caption = (
+        f"{error_name(frame, part)} on {subject.name(frame)} with gradients added up over the air ({budget(runs)}); "
+        "every device meets the same power constraint, so that more devices are heard better."
+    )
+    style.annotate(drawn, spread_note(series, ["decibels"]), caption, frame)
+    return drawn
+
+
+def _remedies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the sweep's runs at the reference noise, and those with annealed, relative and, for the server, none."""
+    compared = reference(frame)
+    runs = select(frame, budget="sweep", batch_size=compared["batch_size"])
+    same = (runs["noise"] == "constant") & ((runs["sigma"] == compared["sigma"]) | (runs["trained_on"] == "public"))
+    return runs[same | runs["noise"].isin(["annealed", "relative"])]
+
+
+def _same_noise(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+    return (rows["noise"] == "constant") & (rows["sigma"] == reference(frame)["sigma"])
+
+
+def _draw_ranks(axes: Axes, ranked: pd.DataFrame) -> None:
+    """Draw one row a setting, from the bottom up: mean and spread; where runs diverged, how many."""
+    with matplotlib.rc_context(style.RC):
+        for same, face in ((True, style.BLUE), (False, "white")):
+            rows = ranked[ranked["same"] == same]
+            axes.errorbar(
+                rows["mean"], rows.index, xerr=rows["std"].fillna(0), linestyle="none", elinewidth=0.8,
+                color=style.BLUE, marker="o", markerfacecolor=face,
+            )  # fmt: skip
+        axes.set_yticks(ranked.index, ranked["setting"], fontsize=6)
+        axes.set_ylim(-0.6, len(ranked) - 0.4)
+    for place, row in ranked[ranked["diverged"] > 0].iterrows():
+        told = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"
+        look = {"va": "center", "fontsize": 6, "color": style.VERMILION}
+        axes.annotate(told, (0.02, place), xycoords=axes.get_yaxis_transform(), **look)
+
+
+def _by_sketch(inside: pd.DataFrame) -> list[Series]:
+    groups = inside.assign(kept=inside["redraw_every"] == 0).groupby(["sketch", "kept", "learning_rate"])
+    ordered = sorted(groups, key=lambda group: list(_SKETCHES).index(group[0][:2]))
+    return [
+        Series(f"{_SKETCHES[sketch, kept]}, rate {rate:g}", rows, style.group_style(i))
+        for i, ((sketch, kept, rate), rows) in enumerate(ordered)
+    ]
+
+
+def _by_devices(runs: pd.DataFrame) -> list[Series]:
+    """Make a series of every number of devices, then those whose shares are skewed, in the same colors, dashed."""
+    counts, series = sorted(runs["devices"].unique()), []
+    for (skewed, devices), rows in runs.groupby(["label_skewed", "devices"]):
+        look = style.group_style(counts.index(devices)) | {"linestyle": style.DASHED if skewed else "-"}
+        face = {"markerfacecolor": "white"} if skewed else {}
+        plural = "devices" if devices > 1 else "device"
+        series.append(Series(f"{devices} {plural}{', skewed shares' if skewed else ''}", rows, look | face))
+    return series

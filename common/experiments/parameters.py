@@ -1,0 +1,125 @@
+"""Checks a notebook's parameters and puts what is wrong into a sentence."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.checks import nearest
+from common.experiments.fields import Parameters
+
+PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
+
+
+class ParameterError(ValueError):
+    """A wrong parameter. Jupyter shows its sentence and no traceback: the mistake is in the call, not in the code."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> Parameters:
+    """Check a notebook's parameters; call it as `check("01_baseline_sgd", In, globals())`.
+
+    Args:
+        notebook: one of `NOTEBOOKS`.
+        cells: the sources of the cells run so far (IPython's `In`). The last parameter cell and those directly before
+            it, all of which begin with "# Parameters", say which names are parameters.
+        namespace: where their values are.
+
+    Returns:
+        The checked parameters, frozen, with every number in its proper type: 1 where a float is meant becomes 1.0, and
+        the text "1e-3", which YAML makes of an unquoted 1e-3, becomes 0.001.
+
+    Raises:
+        ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
+    """
+    if any(cell.strip() for cell in cells):
+        names = _parameter_names(cells)
+    else:  # a client that keeps no history, such as nbval: then all plain values defined so far are parameters
+        names = [name for name, value in namespace.items() if _is_plain(name, value)]
+    if not names:
+        raise ParameterError(f"no parameters: run the cell that begins with {PARAMETER_CELL_MARK!r} before this one")
+    return validate(notebook, {name: namespace[name] for name in names if name in namespace})
+
+
+def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
+    """Check the values given for a notebook's parameters; see `check`."""
+    if notebook not in NOTEBOOKS:
+        raise ParameterError(f"notebook must be one of {sorted(NOTEBOOKS)}, got {notebook!r}")
+    model = NOTEBOOKS[notebook]
+    try:
+        return model(**values)
+    except ValidationError as error:
+        sentences = [_sentence(entry, model) for entry in error.errors()]
+        # A union or a list reports one mistake several times; say it once.
+        raise ParameterError("\n".join(dict.fromkeys(sentences))) from None
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    known_to_ipython = name.startswith("_") or name in ("In", "Out")
+    return not known_to_ipython and (value is None or isinstance(value, bool | int | float | str | list | tuple))
+
+
+def _parameter_names(cells: Sequence[str]) -> list[str]:
+    """Names assigned in the latest run of consecutive parameter cells, in order."""
+    run: list[str] = []
+    for source in reversed([cell for cell in cells if cell.strip()]):
+        if source.lstrip().startswith(PARAMETER_CELL_MARK):
+            run.append(source)
+        elif run:
+            break
+    names: list[str] = []
+    for source in reversed(run):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.append(node.id)
+    return list(dict.fromkeys(names))
+
+
+def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
+    """Put one pydantic error into the user's words."""
+    name = str(entry["loc"][0]) if entry["loc"] else ""
+    value = entry["input"]
+    if entry["type"] == "extra_forbidden":
+        return (
+            f"unknown parameter {name!r} (= {value!r}){nearest(name, model.model_fields)}; known are {_listed(model)}"
+        )
+    if entry["type"] == "missing":
+        return f"parameter {name!r} is missing: the parameters cell must define it"
+    if not name:  # a combination, worded by _require
+        return str(entry["ctx"]["error"])
+    if entry["type"] == "literal_error":
+        allowed = entry["ctx"]["expected"]
+        return f"parameter {name!r} must be {allowed}, got {value!r}{nearest(str(value), _quoted(allowed))}"
+    if entry["type"] in ("too_short", "too_long"):
+        length = entry["ctx"].get("min_length") or entry["ctx"]["max_length"]
+        bound = "at least" if entry["type"] == "too_short" else "at most"
+        return f"parameter {name!r} must be a list of {bound} {length} value{'s' * (length > 1)}, got {value!r}"
+    message = entry["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"parameter {name!r} must be {message}, got {value!r}"
+
+
+def _quoted(text: str) -> list[str]:
+    return text.split("'")[1::2]
+
+
+def _listed(model: type[Parameters]) -> str:
+    return ", ".join(sorted(model.model_fields))
+
+
+def _notebooks() -> dict[str, type[Parameters]]:
+    """Return each notebook's parameters by its name: what stands in the folders beside this file."""
+    for folder in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if folder.ispkg:
+            importlib.import_module(f"common.experiments.{folder.name}.parameters")
+    return dict(sorted((model.notebook, model) for model in Parameters.__subclasses__()))
+
+
+NOTEBOOKS = _notebooks()

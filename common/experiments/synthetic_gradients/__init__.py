@@ -1,0 +1,1 @@
+"""Notebook 06_synthetic_gradients: its parameters, figures and tables."""

@@ -1,0 +1,46 @@
+"""What a figure is about: runs on one data set with one network, their names, and the part whose error it shows."""
+
+import pandas as pd
+
+from common.plotting.curves import require_single, with_errors
+
+DATASETS = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "digits": "scikit-learn's digits",
+    "diabetes": "scikit-learn's diabetes",
+    "boston_housing": "Boston housing",
+}
+
+
+def prepared(frame: pd.DataFrame, *, several_networks: bool = False, sizes_by: str = "") -> pd.DataFrame:
+    """Add the errors to a frame, see `with_errors`, which must be of one subject.
+
+    Args:
+        frame: a tidy frame.
+        several_networks: whether networks are what the figure compares.
+        sizes_by: the column of groups that may have training splits of other sizes; empty: one size for all.
+
+    Raises:
+        ValueError: when it mixes data sets, networks, precisions or sizes of the training split.
+    """
+    require_single(frame, ["dataset", *([] if several_networks else ["network"]), "precision"])
+    for _, rows in frame.groupby(sizes_by, dropna=False) if sizes_by else [("", frame)]:
+        require_single(rows, ["train_examples"])
+    return with_errors(frame)
+
+
+def part(frame: pd.DataFrame) -> str:
+    """Return the part whose error is shown while choices are made: "validation", or "train" if nothing is held out."""
+    return "train" if frame["validation_error"].isna().all() else "validation"
+
+
+def dataset(frame: pd.DataFrame) -> str:
+    """Name the data set for a caption, e.g. "Boston housing"."""
+    first = frame["dataset"].iloc[0]
+    return DATASETS.get(first, first)
+
+
+def name(frame: pd.DataFrame) -> str:
+    """Name data set and network (or networks) for a caption, e.g. "MNIST (mnist_convnet)"."""
+    return f"{dataset(frame)} ({', '.join(frame['network'].drop_duplicates())})"

@@ -1,0 +1,38 @@
+"""The smallest loss with a saddle: one stiff direction, and one along which two minima lie behind it.
+
+    L(u, v) = u²/2 + (μ/4) (1 - v²)²
+
+At the saddle (0, 0) the curvatures are 1 and -μ, at the minima (0, ±1) they are 1 and 2μ. Gradient descent's rate is
+bounded by the stiff direction (2), so that it needs about 1/μ steps to leave; saddle-free Newton divides by |μ|.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.checks import require
+
+
+@dataclass(frozen=True)
+class Saddle:
+    """The loss as a function of two weights.
+
+    Attributes:
+        mu: μ > 0, how flat the way out is.
+    """
+
+    mu: float
+
+    def __post_init__(self):
+        require(self.mu > 0, "mu", "> 0", self.mu)
+
+    def __call__(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return the loss at points of any shape."""
+        return u**2 / 2 + self.mu / 4 * (1 - v**2) ** 2
+
+    @property
+    def height(self) -> float:
+        """The loss at the saddle; at the minima it is zero."""
+        return self.mu / 4

@@ -1,0 +1,83 @@
+import keras
+import numpy as np
+import pytest
+
+from common import training
+from common.data import Dataset, Split
+from common.tasks import networks as models
+from common.tasks import task as tasks
+from common.training import keras_fit
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    rng = np.random.default_rng(0)
+    parts = [
+        Split(rng.random((n, 12, 12, 1), dtype=np.float32), rng.integers(0, 4, n).astype(np.int32))
+        for n in (70, 30, 20)
+    ]
+    return Dataset("noise", "classification", *parts, 4, "abc", "made here")
+
+
+def _task(**options):
+    return tasks.classification(models.build("mnist_convnet", (12, 12, 1), 4, seed=0), **options)
+
+
+def _fit(dataset, task, epochs=3, **options):
+    return keras_fit.fit(task, keras.optimizers.SGD(0.05), dataset, epochs=epochs, batch_size=32, seed=0, **options)
+
+
+def test_records_what_keras_says(dataset):
+    task = _task()
+    history = _fit(dataset, task)
+    last = history.epochs[-1]
+    assert history.status == "finished"
+    assert [record["step"] for record in history.epochs] == [3, 6, 9]
+    assert last["cost"] == 9
+    loss, metric = training.evaluate(task, dataset.validation)
+    assert last["validation_loss"] == pytest.approx(loss, rel=1e-5)
+    assert last["validation_metric"] == pytest.approx(metric)
+    assert (last["test_loss"], last["test_metric"]) == training.evaluate(task, dataset.test)
+
+
+def test_a_finished_run_is_returned_as_it_is(dataset, tmp_path):
+    first = _fit(dataset, _task(), epochs=2, checkpoint_dir=tmp_path)
+    again = _fit(dataset, _task(), epochs=2, checkpoint_dir=tmp_path)
+    assert again.epochs == first.epochs
+
+
+def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
+    def interrupt(self, batch, logs=None):
+        if len(self._history.epochs) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras_fit._Recorder, "on_train_batch_begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(dataset, _task(), epochs=4, checkpoint_dir=tmp_path)
+    monkeypatch.undo()
+    resumed = _fit(dataset, _task(), epochs=4, checkpoint_dir=tmp_path)
+    whole = _fit(dataset, _task(), epochs=4)
+    assert [record["step"] for record in resumed.epochs] == [3, 6, 9, 12]
+    for a, b in zip(resumed.epochs[:2], whole.epochs[:2], strict=True):
+        assert a["train_loss"] == b["train_loss"]
+    assert resumed.status == "finished"
+
+
+def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path):
+    _fit(dataset, _task(), epochs=1, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"optimizer learning_rate = 0\.05.*, this one has 5\.0"):
+        keras_fit.fit(
+            _task(), keras.optimizers.SGD(5.0), dataset, epochs=1, batch_size=32, seed=0, checkpoint_dir=tmp_path
+        )
+
+
+def test_a_huge_learning_rate_is_a_result(dataset):
+    history = keras_fit.fit(_task(), keras.optimizers.SGD(1e30), dataset, epochs=2, batch_size=32, seed=0)
+    assert history.status == "diverged"
+    assert history.diverged_step == history.epochs[-1]["step"] <= 3
+    assert "test_loss" not in history.epochs[-1]
+
+
+def test_refuses_a_task_that_fit_would_not_train_as_told(dataset):
+    with pytest.raises(ValueError, match="training_mode=True"):
+        _fit(dataset, _task(training_mode=False))

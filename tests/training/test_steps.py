@@ -1,0 +1,83 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import training
+from common.data import Dataset, Split
+from common.estimators.backpropagation import Backpropagation
+from common.tasks import networks as models
+from common.tasks import task as tasks
+from common.training.steps import train_steps
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 6)).astype(np.float32), rng.integers(0, 3, 40).astype(np.int32)
+    parts = (Split(x[a:b], y[a:b]) for a, b in ((0, 24), (24, 32), (32, 40)))
+    return Dataset("made", "classification", *parts, 3, "", "made here")
+
+
+def _run(dataset, estimator=None, rate=0.1, **changes):
+    task = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))
+    how = {"steps": 6, "batch_size": 4, "record_every": 2, "seed": 3} | changes
+    return task, train_steps(task, estimator or Backpropagation(), keras.optimizers.SGD(rate), dataset, **how)
+
+
+def test_an_epoch_of_steps_is_an_epoch_of_the_loop(dataset):
+    task, history = _run(dataset)
+    other = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))
+    optimizer = keras.optimizers.SGD(0.1)
+    whole = training.train(other, Backpropagation(), optimizer, dataset, epochs=1, batch_size=4, seed=3)
+    for a, b in zip(task.weights, other.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert [record["step"] for record in history.epochs] == [2, 4, 6]
+    assert np.mean([record["train_loss"] for record in history.epochs]) == pytest.approx(whole.epochs[0]["train_loss"])
+    for name in ("validation_metric", "test_loss", "test_metric", "cost"):
+        assert history.epochs[-1][name] == pytest.approx(whole.epochs[0][name])
+    assert history.status == "finished"
+
+
+def test_it_goes_on_with_the_next_epoch_s_order(dataset):
+    history = _run(dataset, steps=14, record_every=7)[1]
+    assert [record["step"] for record in history.epochs] == [7, 14]
+    assert history.epochs[1]["train_loss"] < history.epochs[0]["train_loss"]
+
+
+class _Breaks(Backpropagation):
+    """Returns gradients that are not numbers at a step."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def estimate(self, x, y, seed):
+        estimate = super().estimate(x, y, seed)
+        broken = tf.where(seed[1] == self.step, math.nan, 1.0)
+        return estimate._replace(gradients=[broken * gradient for gradient in estimate.gradients])
+
+
+@pytest.mark.parametrize(("breaks", "noticed"), [(0, 2), (2, 4), (5, 6)])
+def test_a_diverged_run_ends_and_has_no_test_metric(dataset, breaks, noticed):
+    """The loss of the next step tells, or the weights at the next record: the last update's too."""
+    history = _run(dataset, _Breaks(breaks))[1]
+    assert (history.status, history.diverged_step) == ("diverged", noticed)
+    assert history.epochs[-1]["step"] == noticed
+    assert "test_metric" not in history.epochs[-1]
+    assert math.isnan(history.epochs[-1]["validation_loss"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"steps": 5}, "steps must be ≥ 1 and a multiple of record_every, 2, got 5"),
+        ({"record_every": 0}, "record_every must be ≥ 1, got 0"),
+        ({"batch_size": 25}, "batch_size must be from 1 to the 24 training examples, got 25"),
+    ],
+)
+def test_wrong_arguments_are_named(dataset, wrong, words):
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        _run(dataset, **wrong)

@@ -1,0 +1,33 @@
+import keras
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from common import training
+from common.data import Dataset, Split
+from common.estimators.backpropagation import Backpropagation
+from common.tasks import networks as models
+from common.tasks import task as tasks
+from common.training.tensorboard import TensorBoard
+
+
+def test_scalars_graph_and_histograms_are_written(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [
+        Split(rng.random((n, 12, 12, 1), dtype=np.float32), rng.integers(0, 4, n).astype(np.int32)) for n in (64, 16, 8)
+    ]
+    dataset = Dataset("noise", "classification", *parts, 4, "abc", "made here")
+    task = tasks.classification(models.build("mnist_convnet", (12, 12, 1), 4, seed=0))
+    estimator = Backpropagation()
+    board = TensorBoard(tmp_path, task, estimator, dataset.train)
+    training.train(
+        task, estimator, keras.optimizers.SGD(0.1), dataset, epochs=2, batch_size=32, seed=0, callbacks=[board]
+    )
+    train = EventAccumulator(str(tmp_path / "train")).Reload()
+    tags = train.Tags()
+    assert tags["graph"]
+    names = set(tags["tensors"]) | set(tags["histograms"])
+    assert {"epoch_loss", "epoch_accuracy", "epoch_learning_rate"} <= names
+    assert any("conv_1/kernel/gradient" in name for name in names)
+    assert any("conv_1" in name and "gradient" not in name for name in names)
+    validation = EventAccumulator(str(tmp_path / "validation")).Reload()
+    assert {"epoch_loss", "epoch_accuracy"} <= set(validation.Tags()["tensors"])
