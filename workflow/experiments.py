@@ -182,13 +182,9 @@ def code_files() -> list[Path]:
 
 def drawing_files() -> list[Path]:
     """List the code that draws figures and tables from results: common/plotting and the experiments' figures."""
-    return sorted(
-        [
-            *Path("common/plotting").rglob("*.py"),
-            *Path("common/experiments").rglob("*figures.py"),
-            *Path("common/experiments").glob("__main__.py"),
-        ]
-    )
+    experiments = Path("common/experiments")
+    figures = [*experiments.rglob("*figures.py"), *experiments.glob("__main__.py")]
+    return sorted([*Path("common/plotting").rglob("*.py"), *figures])
 
 
 def _require_seeds(preset: str, chosen: Mapping[str, Experiment], seeds: Collection[int]) -> None:

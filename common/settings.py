@@ -1,0 +1,189 @@
+"""Objects that are their settings, written as the constructor call that makes them, and read back from that text.
+
+`NoisyGradient(Backpropagation(), ConstantNoise(0.1))` is at once Python, the `repr` of the object, a notebook's
+parameter, a line of a sweep file and a cell of a result. `parse` reads it as an expression tree: known names, calls and
+literals, and nothing else is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from common.checks import nearest
+
+
+class Configured:
+    """An object that is its settings: the constructor stores every argument under its name."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Each argument of the constructor by its name, in the constructor's order."""
+        return {name: getattr(self, name) for name in _parameters(type(self))}
+
+    def __repr__(self) -> str:
+        return call_text(type(self).__name__, _parameters(type(self)), self.settings)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+@functools.singledispatch
+def text(value: Any) -> str:
+    """Write a setting as it stands inside a call; other packages register their own kinds."""
+    return repr(value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value)
+
+
+@text.register(list)
+@text.register(tuple)
+def _(value: list | tuple) -> str:
+    return f"[{', '.join(map(text, value))}]"
+
+
+def call_text(name: str, parameters: Mapping[str, inspect.Parameter], settings: Mapping[str, Any]) -> str:
+    """Write a constructor call: required arguments by position, others as keywords where they are not the default."""
+    parts = []
+    for parameter in parameters.values():
+        value = settings[parameter.name]
+        if parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY:
+            parts.append(text(value))
+        elif parameter.default is parameter.empty or text(value) != text(parameter.default):
+            parts.append(f"{parameter.name}={text(value)}")
+    return f"{name}({', '.join(parts)})"
+
+
+def flat(value: Configured) -> dict[str, Any]:
+    """Return one entry `Owner.argument` for each setting of an object and of all that it holds.
+
+    An object among the settings gives the name of its class, and entries of its own. Where a class occurs a second
+    time, as in noise around noise, its entries are named `Owner2.argument`.
+    """
+    entries: dict[str, Any] = {}
+    _flatten(value, entries, {})
+    return entries
+
+
+def _flatten(value: Configured, entries: dict[str, Any], counts: dict[str, int]) -> None:
+    owner = type(value).__name__
+    counts[owner] = counts.get(owner, 0) + 1
+    prefix = owner if counts[owner] == 1 else f"{owner}{counts[owner]}"
+    for name, setting in value.settings.items():
+        if isinstance(setting, Configured):
+            entries[f"{prefix}.{name}"] = type(setting).__name__
+            _flatten(setting, entries, counts)
+        else:
+            plain = setting is None or isinstance(setting, bool | int | float | str)
+            entries[f"{prefix}.{name}"] = setting if plain else text(setting)
+
+
+def parse(expression: str, known: Mapping[str, Callable], what: str) -> Any:
+    """Make the object that a constructor call describes.
+
+    Args:
+        expression: such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))".
+        known: the classes that may be named, by name; a dotted name such as "keras.Adam" is a name like any other.
+        what: what the expression is to describe, for the error: "estimator".
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
+            that is not such an expression.
+    """
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(f"{what} {expression!r} is no constructor call, such as {_example(known)}") from None
+    if not isinstance(tree, ast.Call):
+        name = ast.unparse(tree)
+        hint = f"; write {name}()" if name in known else nearest(name, known)
+        raise ValueError(f"{what} {expression!r} is no constructor call, such as {_example(known)}{hint}")
+    return _Reader(expression, known, what).value(tree)
+
+
+class _Reader:
+    """Turns the nodes of one expression tree into values."""
+
+    def __init__(self, expression: str, known: Mapping[str, Callable], what: str):
+        self._expression, self._known, self._what = expression, known, what
+
+    def value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
+                return value
+            case ast.List(elts=elements) | ast.Tuple(elts=elements):
+                return [self.value(element) for element in elements]
+            case ast.UnaryOp(op=ast.USub(), operand=operand) if isinstance(operand, ast.Constant | ast.Name):
+                number = self.value(operand)
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    return -number
+            case ast.Name(id="inf"):
+                return float("inf")
+            case ast.Call():
+                return self._call(node)
+            case ast.Name(id=name) if name in self._known:
+                raise ValueError(f"{self._what} {self._expression!r}: {name} needs parentheses, {name}()")
+        raise ValueError(
+            f"{self._what} {self._expression!r}: {ast.unparse(node)!r} is neither a literal nor a call of a known name"
+            + (nearest(ast.unparse(node), self._known) if isinstance(node, ast.Name) else "")
+        )
+
+    def _call(self, node: ast.Call) -> Any:
+        name = ast.unparse(node.func)
+        if name not in self._known:
+            hint = f"{nearest(name, self._known)}; known are {', '.join(sorted(self._known))}"
+            raise ValueError(f"{self._what} {self._expression!r}: unknown name {name!r}{hint}")
+        for part in (*node.args, *node.keywords):
+            if isinstance(part, ast.Starred) or (isinstance(part, ast.keyword) and part.arg is None):
+                raise ValueError(f"{self._what} {self._expression!r}: {ast.unparse(node)!r} must name its arguments")
+        arguments = [self.value(argument) for argument in node.args]
+        keywords = {keyword.arg: self.value(keyword.value) for keyword in node.keywords}
+        make = self._known[name]
+        self._refuse_wrong_arguments(name, make, arguments, keywords)
+        try:
+            return make(*arguments, **keywords)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{self._what} {self._expression!r}: {name}: {error}") from None
+
+    def _refuse_wrong_arguments(self, name: str, make: Callable, arguments: list, keywords: dict[str, Any]) -> None:
+        signature = inspect.signature(make)
+        takes = [parameter.name for parameter in signature.parameters.values()]
+        free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+        for keyword in keywords:
+            if keyword not in takes and not free:
+                listed = ", ".join(takes) or "none"
+                raise ValueError(
+                    f"{self._what} {self._expression!r}: {name} has no argument {keyword!r}{nearest(keyword, takes)}; "
+                    f"its arguments are {listed}"
+                )
+        try:
+            signature.bind(*arguments, **keywords)
+        except TypeError as error:
+            raise ValueError(
+                f"{self._what} {self._expression!r}: {name}{signature_text(make)} got wrong arguments: {error}"
+            ) from None
+
+
+def signature_text(make: Callable) -> str:
+    """Write a constructor's arguments without their annotations: "(inner, level, *, clip_norm=None)"."""
+    signature = inspect.signature(make)
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
+def _example(known: Mapping[str, Callable]) -> str:
+    return f"{sorted(known)[0]}(...)" if known else "Name(...)"
+
+
+@functools.cache
+def _parameters(owner: type) -> Mapping[str, inspect.Parameter]:
+    # Of the constructor alone: a metaclass may hide it from `inspect.signature(owner)`.
+    parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
+    return {parameter.name: parameter for parameter in parameters}
