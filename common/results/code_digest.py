@@ -124,7 +124,7 @@ class _Module:
     """What one module is made of: its imports, and the digest of its tree."""
 
     def __init__(self, source: bytes, name: str, *, is_package: bool):
-        tree = ast.parse(source)
+        tree = ast.parse(source, name)
         writer = _Writer()
         self.digest = hashlib.sha256(writer.written(tree).encode()).hexdigest()
         package = name if is_package else name.rpartition(".")[0]

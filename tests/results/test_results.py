@@ -15,8 +15,9 @@ import pytest
 from result_runs import diverged, records, run
 
 from common import results
-from common.results.provenance import __file__ as PROVENANCE_FILE
 from common.results.provenance import _git_state
+
+PROVENANCE_FILE = Path(results.__file__).with_name("provenance.py")
 
 FIXED = [
     "epoch", "step", "seconds", "cost", "train_loss", "train_metric", "validation_loss", "validation_metric",
@@ -83,7 +84,7 @@ def test_provenance_is_json_in_the_schema_metadata(tmp_path):
 
 
 def test_provenance_tells_the_code_and_nothing_of_the_machine():
-    root = Path(PROVENANCE_FILE).parents[2]
+    root = PROVENANCE_FILE.parents[2]
     parameters = {"result_file": root / "results/quick/all.parquet", "weights": "/somewhere/else/w.keras", "epochs": 3}
     begin = datetime.now(UTC)
     made = results.provenance(parameters=parameters, data_checksum="ab", device="CPU")
@@ -100,7 +101,7 @@ def test_provenance_tells_the_code_and_nothing_of_the_machine():
 def checkout(tmp_path, monkeypatch):
     """A git repository with a copy of the module and a committed result file."""
     git = lambda *words: subprocess.run(["git", "-C", tmp_path, *words], check=True, capture_output=True)  # noqa: E731
-    source = Path(PROVENANCE_FILE)
+    source = PROVENANCE_FILE
     (tmp_path / "common").mkdir()
     (tmp_path / "results").mkdir()
     (tmp_path / "common" / source.name).write_text(source.read_text())
@@ -120,7 +121,7 @@ def test_git_state_names_commit_and_changes_of_code_only(checkout):
     (checkout / "results" / "a.txt").write_text("new")
     (checkout / "untracked.txt").write_text("x")
     assert _git_state(folder) == (commit, False)
-    (folder / Path(PROVENANCE_FILE).name).write_text("changed")
+    (folder / PROVENANCE_FILE.name).write_text("changed")
     assert _git_state(folder) == (commit, True)
 
 
