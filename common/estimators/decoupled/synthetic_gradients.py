@@ -49,7 +49,7 @@ class SyntheticGradients(GradientEstimator):
         synth_step: k ≥ 1: predictors are trained at every k-th step, from the first on; modules use them at every step.
         update_probability: p in (0, 1]: at each step each module updates with this probability, by itself. The gradient
             of one that does not is zero: plain gradient descent then leaves it alone; momentum would move it, unless
-            the optimizer is wrapped in `Resting`, and noise added by another estimator moves it in any case. Below 1, λ
+            the optimizer is wrapped in `Lazy`, and noise added by another estimator moves it in any case. Below 1, λ
             must be 0: mixing waits for the modules above.
         optimizer: Keras optimizer of which every predictor gets a copy; None: Adam at 0.001. A learning rate
             schedule counts a predictor's own updates.
