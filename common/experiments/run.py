@@ -5,8 +5,8 @@
     plan += [sgd.but(f"σ = {s:g}", estimator=NoisyGradient(sgd.estimator, ConstantNoise(s))) for s in (0.1, 1)]
     frame, trained = train_all(plan, images, network=Network("mnist_convnet"), seeds=[0, 1], experiment="mine")
 
-Runs hold unbuilt objects: each seed trains copies. A store keeps one record for each run and seed, found by what decides
-its numbers, so that a plan with one more line trains that line alone.
+Runs hold unbuilt objects: each seed trains copies. A store keeps one record for each run and seed, found by what
+decides its numbers, so that a plan with one more line trains that line alone.
 """
 
 from __future__ import annotations
