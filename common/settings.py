@@ -101,8 +101,8 @@ def parse(expression: str, known: Mapping[str, Callable], what: str) -> Any:
         The object.
 
     Raises:
-        ExpressionError: a ValueError, one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
-            that is not such an expression.
+        ExpressionError: a ValueError with one sentence, for an unknown name, a wrong argument, a value that a
+            constructor refuses, or anything that is not such an expression.
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
