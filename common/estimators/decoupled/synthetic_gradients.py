@@ -29,11 +29,9 @@ from common.estimators.decoupled.gradient_predictors import GradientPredictor, P
 from common.estimators.decoupled.network_modules import ForwardPass, as_boundaries, forward, gradient_products, split
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.optimizers.clone import described
+from common.randomness import Stream
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
-
-SCHEDULE_STREAM = 7_000_003  # folded into the seed: apart from dropout, noise and channels
-PREDICTORS = 10_000  # first index of their seeds: apart from the network's layers
 
 
 class SyntheticGradients(GradientEstimator):
@@ -49,7 +47,7 @@ class SyntheticGradients(GradientEstimator):
         synth_step: k ≥ 1: predictors are trained at every k-th step, from the first on; modules use them at every step.
         update_probability: p in (0, 1]: at each step each module updates with this probability, by itself. The gradient
             of one that does not is zero: plain gradient descent then leaves it alone; momentum would move it, unless
-            the optimizer is wrapped in `Resting`, and noise added by another estimator moves it in any case. Below 1, λ
+            the optimizer is wrapped in `Lazy`, and noise added by another estimator moves it in any case. Below 1, λ
             must be 0: mixing waits for the modules above.
         optimizer: Keras optimizer of which every predictor gets a copy; None: Adam at 0.001. A learning rate
             schedule counts a predictor's own updates.
@@ -95,7 +93,7 @@ class SyntheticGradients(GradientEstimator):
         modules = split(task, self.boundaries)
         how = (task.network.output_shape[-1], self.labels, self.hidden_layers, self.width, self._optimizer)
         self._predictors = [
-            GradientPredictor(module.output_shape, *how, seed=hash_seed(self.seed, PREDICTORS + number))
+            GradientPredictor(module.output_shape, *how, seed=hash_seed(self.seed, Stream.PREDICTORS + number))
             for number, module in enumerate(modules[:-1])
         ]
         self._modules = tuple(modules)
@@ -156,7 +154,7 @@ class SyntheticGradients(GradientEstimator):
         count = len(self._modules)
         if self.update_probability == 1:
             return [True] * count
-        draws = tf.random.stateless_uniform([count], tf.random.fold_in(seed, SCHEDULE_STREAM))
+        draws = tf.random.stateless_uniform([count], tf.random.fold_in(seed, Stream.SCHEDULE))
         return tf.unstack(draws < self.update_probability)
 
     @staticmethod

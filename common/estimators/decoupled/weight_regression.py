@@ -26,12 +26,12 @@ from common.checks import require
 from common.estimators.decoupled.network_modules import ForwardPass, NetworkModule, forward, gradient_products, split
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.optimizers.clone import copy_of, described
+from common.randomness import Stream
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
 from common.vectors import flat, unflat
 
 START = 0.01  # the source's: of the models' weights, times the root of a block's number of weights
-MODELS = 20_000  # first index of their seeds: apart from the network's layers and from predictors
 
 
 class WeightRegression(GradientEstimator):
@@ -58,7 +58,7 @@ class WeightRegression(GradientEstimator):
         super().build(task)
         self._batch = None
         self._modules = tuple(split(task, None, one_is_enough=True))
-        seeds = [hash_seed(self.seed, MODELS + number) for number in range(len(self._modules))]
+        seeds = [hash_seed(self.seed, Stream.MODELS + number) for number in range(len(self._modules))]
         self._models = [_linear(module, seed) for module, seed in zip(self._modules, seeds, strict=True)]
         self._optimizers = [copy_of(self._optimizer) for _ in self._models]
         for optimizer, model in zip(self._optimizers, self._models, strict=True):

@@ -32,8 +32,9 @@ from common.checks import require
 from common.estimators.estimator import GradientEstimate
 from common.estimators.evolution import importance_sampling
 from common.estimators.evolution.visible_perturbations import VisiblePerturbations
-from common.estimators.evolution.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
+from common.estimators.evolution.weight_evolution import Evaluation, WeightEvolution
 from common.estimators.noise.data_partition import require_divisor
+from common.randomness import Stream
 from common.tasks.task import Task
 
 
@@ -192,7 +193,7 @@ class LayerwiseEvolution(WeightEvolution):
         return self._gradients(parts)
 
     def _own_seed(self, seed: tf.Tensor) -> tf.Tensor:
-        return tf.random.fold_in(seed, PERTURBATION_STREAM)
+        return tf.random.fold_in(seed, Stream.PERTURBATIONS)
 
     def _chunk_seed(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         return tf.random.fold_in(tf.random.fold_in(self._own_seed(seed), len(self.pairs) + 1), number)

@@ -23,8 +23,9 @@ import tensorflow as tf
 from common.checks import require, require_one_of
 from common.estimators.estimator import GradientEstimate
 from common.estimators.evolution.perturbations import TABLES, Directions, DirectionSource
-from common.estimators.evolution.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
+from common.estimators.evolution.weight_evolution import Evaluation, WeightEvolution
 from common.estimators.noise.data_partition import require_divisor
+from common.randomness import Stream
 from common.tasks.task import Task
 
 CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
@@ -162,7 +163,7 @@ class ParameterEvolution(WeightEvolution):
 
     def _codes(self, seed: tf.Tensor, chunk: int) -> list[list[tf.Tensor]]:
         """Draw what names all directions, chunk by chunk: (chunks, chunk, rows) for each factor of each layer."""
-        own_seed = tf.random.fold_in(seed, PERTURBATION_STREAM)
+        own_seed = tf.random.fold_in(seed, Stream.PERTURBATIONS)
         drawn = [
             self._source.codes(shape, self.pairs, tf.random.fold_in(own_seed, layer))
             for layer, shape in enumerate(self._network.shapes)

@@ -15,7 +15,6 @@ from common.estimators.estimator import GradientEstimator
 from common.estimators.evolution.perturbed_network import PerturbedNetwork
 from common.tasks.task import Task
 
-PERTURBATION_STREAM = 5_000_003  # folded into the seed: apart from dropout, noise, channels and public examples
 FITNESSES = ("loss", "accuracy")
 
 

@@ -44,11 +44,10 @@ from common.curvature.operators import PRODUCT_COST, HessianOperator
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.newton.damping import Damping, TiedDamping, as_damping
 from common.estimators.newton.line_search import LINE_SEARCH_COST, ArmijoLineSearch
-from common.randomness import standard_normal
+from common.randomness import Stream, standard_normal
 from common.tasks.task import Task
 from common.vectors import flat, unflat
 
-CURVATURE_STREAM = 4_000_004  # folded into the seed: apart from dropout, noise and channels
 CURVATURES = ("hessian", "gauss_newton")
 DAMPING = TiedDamping(floor=0.4)
 INTERVAL_SHARE = 8  # intervals grow with the step, to this part of it
@@ -205,7 +204,7 @@ class SaddleFreeNewton(GradientEstimator):
 
     def _random_vectors(self, seed: tf.Tensor) -> tf.Tensor:
         drawn_at = seed if self.fresh_vectors else tf.zeros_like(seed)
-        return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, CURVATURE_STREAM))
+        return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, Stream.CURVATURE))
 
     def _told_from_noise(self, found: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
         """Set to zero what sub-batches do not agree on: of other examples, whose noise the eigenpairs do not follow."""

@@ -19,11 +19,8 @@ import tensorflow as tf
 from common.checks import require
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.noise.sign_sketch import SignSketch
-from common.randomness import add_noise
+from common.randomness import Stream, add_noise
 from common.vectors import flat, unflat
-
-# Folded into the seed before anything is drawn: apart from the network's dropout, which folds in its layer numbers.
-NOISE_STREAM = 1_000_003
 
 
 class NoiseLevel(Protocol):
@@ -157,7 +154,7 @@ class NoisyGradient(GradientEstimator):
         gradients = estimate.gradients
         if self.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
-        own_seed = tf.random.fold_in(seed, NOISE_STREAM + self._depth())
+        own_seed = tf.random.fold_in(seed, Stream.NOISE + self._depth())
         if self.sketch is None:
             return estimate._replace(gradients=self._disturbed(gradients, own_seed, seed[1]))
         drawn = self.sketch.draw(self.task.parameter_count, seed)

@@ -23,9 +23,7 @@ import tensorflow as tf
 from common.checks import require
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.noise.data_partition import require_divisor, share_estimates
-from common.randomness import add_noise
-
-CHANNEL_STREAM = 2_000_003  # folded into the seed: apart from dropout and from `noisy`
+from common.randomness import Stream, add_noise
 
 
 class OverTheAir(GradientEstimator):
@@ -88,7 +86,7 @@ class OverTheAir(GradientEstimator):
         # Where all gradients are zero any factor meets the constraint; a finite one keeps the division below finite.
         amplitude = math.sqrt(coordinates * self.power) / tf.maximum(largest, 1e-30)
         sums = [amplitude * tf.reduce_sum(part, 0) for part in gradients]
-        own_seed = tf.random.fold_in(seed, CHANNEL_STREAM)
+        own_seed = tf.random.fold_in(seed, Stream.CHANNEL)
         if self.channel_noise:
             sums = add_noise(sums, self.channel_noise, own_seed)
         return [part / (self.devices * amplitude) for part in sums]

@@ -27,11 +27,9 @@ from common.checks import require
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.estimators.noise.data_partition import share_estimates
-from common.randomness import permutation
+from common.randomness import Stream, permutation
 from common.tasks.task import Task
 from common.vectors import flat, unflat
-
-PUBLIC_STREAM = 3_000_003  # folded into the seed: apart from dropout, noise and channels
 
 
 class PublicSubspace(GradientEstimator):
@@ -97,7 +95,7 @@ class PublicSubspace(GradientEstimator):
         return estimate._replace(gradients=unflat(amplified, estimate.gradients))
 
     def _refresh(self, seed: tf.Tensor) -> tf.Tensor:
-        own_seed = tf.random.fold_in(seed, PUBLIC_STREAM)
+        own_seed = tf.random.fold_in(seed, Stream.PUBLIC)
         order = permutation(self.examples, own_seed)
         dealt = (tf.gather(self._x, order), tf.gather(self._y, order))
         gradients = share_estimates(self._exact, *dealt, self.dimensions, seed).gradients
