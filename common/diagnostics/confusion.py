@@ -8,7 +8,7 @@ import tensorflow as tf
 from common.checks import require_one_of
 from common.diagnostics.diagnostic import Diagnostic, Measured
 from common.training.epoch import EVALUATION_BATCH
-from common.training.moment import Moment
+from common.training.history import Moment
 
 SPLITS = ("train", "validation", "test")
 

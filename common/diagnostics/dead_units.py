@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from common.diagnostics.diagnostic import Diagnostic, Measured
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class DeadUnits(Diagnostic):

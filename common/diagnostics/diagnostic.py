@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.settings import Configured
-from common.training.moment import Moment
+from common.training.history import Moment
 
 Measured = Mapping[str, float | np.ndarray]
 Epochs = Sequence[int] | str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.diagnostics.diagnostic import Diagnostic, Measured
 from common.training.epoch import Evaluation
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class TestCurve(Diagnostic):

@@ -14,7 +14,7 @@ from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator, RunContext
 from common.randomness import Stream, key
-from common.training.moment import Moment
+from common.training.history import Moment
 from common.vectors import cosine
 
 Function = tf.types.experimental.PolymorphicFunction

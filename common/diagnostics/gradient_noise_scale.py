@@ -11,7 +11,7 @@ from common.diagnostics.diagnostic import Diagnostic, Measured
 from common.estimators.backpropagation import Backpropagation
 from common.randomness import Stream, key
 from common.tasks.task import Task
-from common.training.moment import Moment
+from common.training.history import Moment
 from common.vectors import flat
 
 

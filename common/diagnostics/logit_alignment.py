@@ -13,7 +13,7 @@ from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_
 from common.estimators.evolution.logit_gradient import LogitGradient
 from common.estimators.evolution.logit_quadrature import ExactLogitGradient
 from common.randomness import Stream, key
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class LogitAlignment(Diagnostic):

@@ -8,7 +8,7 @@ from common.checks import require
 from common.curvature.operators import HessianOperator
 from common.curvature.spectra import spectral_density
 from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_epochs
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class SpectrumProbe(Diagnostic):

@@ -6,7 +6,7 @@ import numpy as np
 
 from common.diagnostics.diagnostic import Diagnostic, Measured
 from common.optimizers.adam import Adam
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class StepSizes(Diagnostic):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_epochs
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class WeightPath(Diagnostic):

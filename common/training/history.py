@@ -27,6 +27,7 @@ class Moment(NamedTuple):
         dataset: what the run trains, validates and is tested on.
         seed: the run's.
         epoch: full epochs trained; 0 before the first, where only diagnostics with `at_start = True` are called.
+        epochs: how many the run is to have; None: not known.
     """
 
     task: Task
@@ -35,6 +36,7 @@ class Moment(NamedTuple):
     dataset: Dataset
     seed: int
     epoch: int
+    epochs: int | None = None
 
 
 Diagnostic = Callable[[Moment], Mapping[str, float | np.ndarray]]
