@@ -46,7 +46,7 @@ class LogitEvolution(LogitGradient):
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
         """Estimate P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
-        sigma = self.sigma.standard_deviation(seed[1], [logits])
+        sigma = self.level.standard_deviation(seed[1], [logits])
         draws = self.samples // 2 if self.antithetic else self.samples
         # Classes first: the largest logit is then found a whole row of samples at a time.
         noise = standard_normal([logits.shape[1], logits.shape[0], draws], tf.random.fold_in(seed, Stream.LOGITS))

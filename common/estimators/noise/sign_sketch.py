@@ -20,10 +20,11 @@ import tensorflow as tf
 
 from common.checks import require
 from common.randomness import Stream, key, permutation
+from common.settings import Configured
 
 
-@dataclass(frozen=True)
-class SignSketch:
+@dataclass(frozen=True, repr=False, eq=False)
+class SignSketch(Configured):
     """Which subspace: its dimension, and for how long it is kept.
 
     A kept subspace confines the run to d directions, in which each step builds on the last (one kept from the start is
