@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from common.arguments import require
+from common.layers import PooledConv2D
 from common.names import nearest
 from common.tasks import Task
 
@@ -180,4 +181,5 @@ def layer_products(layer: keras.Layer) -> int:
     """Return the multiplications of a layer's matrix product for one example: its kernel, as often as it is applied."""
     if not hasattr(layer, "kernel"):
         return 0
-    return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+    positions = layer.positions if isinstance(layer, PooledConv2D) else layer.output.shape[1:-1]
+    return math.prod(layer.kernel.shape) * math.prod(positions)
