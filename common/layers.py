@@ -10,7 +10,7 @@ With 2×2 windows, the pooled outputs of a convolution with kernel W (k, k, c, o
 
 so that all four members of a window see the same (k+1)×(k+1) patch of the image, each through W in another corner of
 it. For an image of few channels, the four products are made apart, each of the size of what is pooled: the full-size
-image is never formed. Of those of many, whose multiplications count, only what no pool drops is convolved.
+image is never formed. Where channels are many, multiplications count: only what no window drops is convolved.
 
 Every operation may be differentiated twice, forwards and backwards, and batched: gradients of pooling are linear in
 what comes from above, and nothing else depends on it.
@@ -19,6 +19,7 @@ what comes from above, and nothing else depends on it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -75,6 +76,42 @@ def _shared_out(above: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tuple[
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class SeenPixels(keras.layers.Layer):
+    """Leaves out the last rows and columns of images of which the pooled convolutions behind it make nothing.
+
+    Windows that do not fit are dropped, with all that only they see: two of MNIST's 28 rows behind two 3×3 kernels, and
+    a seventh of what is computed for them.
+
+    Args:
+        kernels: the (square) kernels' sizes in pixels, from the first layer to the last.
+    """
+
+    def __init__(self, kernels: Sequence[int], **options):
+        super().__init__(**options)
+        self.kernels = tuple(kernels)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """From (b, h, w, c) to as much of it as is seen."""
+        return _top_left(inputs, *map(self._seen, inputs.shape[1:3]))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Leave batch and channels as they are."""
+        batch, height, width, channels = input_shape
+        return batch, self._seen(height), self._seen(width), channels
+
+    def get_config(self) -> dict:
+        """Return what `from_config` needs."""
+        return super().get_config() | {"kernels": self.kernels}
+
+    def _seen(self, size: int) -> int:
+        for kernel in self.kernels:
+            size = (size - kernel + 1) // 2
+        for kernel in reversed(self.kernels):
+            size = 2 * size + kernel - 1
+        return size
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class MaxPool2D(keras.layers.Layer):
     """Max pooling in 2×2 windows; see `max_pool`. A last odd row or column is dropped."""
 
@@ -111,8 +148,8 @@ class PooledConv2D(keras.layers.Conv2D):
     @property
     def positions(self) -> tuple[int, int]:
         """How many rows and columns the image has between convolution and pooling."""
-        height, width = (size - kernel + 1 for size, kernel in zip(self.input.shape[1:3], self.kernel_size))
-        return height, width
+        height, width = self.input.shape[1:3]
+        return height - self.kernel_size[0] + 1, width - self.kernel_size[1] + 1
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """From (b, h, w, c) to (b, ⌊(h - k + 1)/2⌋, ⌊(w - k + 1)/2⌋, filters)."""
@@ -155,7 +192,7 @@ def _patches(images: tf.Tensor, counts: tuple[int, int], size: tuple[int, int]) 
     By one gather of rows of a transpose, one row for each pixel: single numbers are slow to gather.
     """
     height, width = images.shape[1:3]
-    down, across = (2 * np.arange(count)[:, None] + np.arange(one) for count, one in zip(counts, size))
+    down, across = (2 * np.arange(count)[:, None] + np.arange(one) for count, one in zip(counts, size, strict=True))
     indices = down[:, None, :, None] * width + across[None, :, None, :]
     pixels = tf.transpose(tf.reshape(images, [-1, height * width]))
     gathered = tf.gather(pixels, tf.constant(indices.ravel(), tf.int32))

@@ -16,7 +16,7 @@ from keras import layers
 
 from common.arguments import require_one_of
 from common.atomic import replacing
-from common.layers import MaxPool2D, PooledConv2D
+from common.layers import MaxPool2D, PooledConv2D, SeenPixels
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -105,6 +105,10 @@ class _Layers:
             return [self.conv(filters, size, activation), self.pool()]
         return [PooledConv2D(filters, size, activation=activation, **self._initializer("conv"))]
 
+    def seen_pixels(self, *kernels: int) -> list[layers.Layer]:
+        """Put before pooled convolutions with these kernels what they see of an image; Keras' see it all."""
+        return [] if self._standard else [SeenPixels(kernels, **self._options("seen_pixels"))]
+
     def dense(self, units: int, activation: str | None = None, *, use_bias: bool = True) -> layers.Layer:
         return layers.Dense(units, activation=activation, use_bias=use_bias, **self._initializer("dense"))
 
@@ -152,6 +156,7 @@ def hash_seed(seed: int, index: int) -> int:
 def _mnist_convnet(make: _Layers) -> list[layers.Layer]:
     """34,826 parameters on 28×28×1 and 10 classes: the network of Keras' own MNIST example."""
     return [
+        *make.seen_pixels(3, 3),
         *make.pooled_conv(32, 3, "relu"),
         *make.pooled_conv(64, 3, "relu"),
         make.flatten(),
