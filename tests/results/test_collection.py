@@ -155,7 +155,9 @@ def test_settings_that_only_some_runs_have(tmp_path):
         run(1, clip=2.0, steps=None, level="fast"),
         run(2, clip=True, level=1),
     ]
-    results.write(results.combine(runs), tmp_path / "all.parquet", {})
+    combined = results.combine(runs)
+    assert combined["only_none"].nunique(dropna=False) == 1  # None, and nothing at all
+    results.write(combined, tmp_path / "all.parquet", {})
     last = results.last_rows(results.read(tmp_path))
     assert last["clip"].fillna("NA").tolist() == ["NA", "2.0", "True"]
     assert last["steps"].fillna(-1).tolist() == [3, -1, -1]
