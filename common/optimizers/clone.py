@@ -21,5 +21,3 @@ def copy_of(
     if steps is not None:
         bind(copy, steps, steps if steps_per_epoch is None else steps_per_epoch)
     return copy
-
-
