@@ -64,7 +64,7 @@ class ArmijoLineSearch(Configured):
             x, y, seed = batch
             for weight, value, part in zip(task.weights, before, direction, strict=True):
                 weight.assign(value - length * part)
-            return task.loss(y, task.outputs(x, seed))
+            return task.loss(y, task.outputs(x, seed, update_state=False))
 
         def enough(length: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
             return (slope > 0.0) & (there <= loss - self.decrease * length * slope)
