@@ -4,6 +4,7 @@ Whatever the machine and however the files were prepared, the same name gives th
 the content is compared with a checksum, and every random split has its own fixed seed.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -59,6 +60,22 @@ class Dataset:
     classes: int | None
     checksum: str
     source: str
+
+    def __str__(self) -> str:
+        splits = {"training": self.train, "validation": self.validation, "test": self.test}
+        sizes = ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
+        shape = self.train.x.shape[1:]
+        return f"{self.name}: {sizes} examples of shape {shape}, content {self.checksum[:12]}"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is trained and evaluated on: all splits as they are here, in their order."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            for part in (split.x, split.y):
+                digest.update(f"{part.shape} {part.dtype}".encode())
+                digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from common.checks import require
 from common.data.load import SPECIFICATIONS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def _no_boolean(value: Any) -> Any:
@@ -62,7 +65,7 @@ class Parameters(BaseModel):
     seeds: Seeds
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     result_file: str = ""
-    checkpoint_dir: str = ""
+    store: str = ""
     tensorboard_dir: str = ""
     weights_file: str = ""
 
@@ -78,8 +81,20 @@ class Parameters(BaseModel):
     @property
     def result_path(self) -> Path:
         """Where the last cell writes: `result_file`, or results/own/ of this repository from any working folder."""
-        own = Path(__file__).resolve().parents[2] / "results" / "own"
-        return Path(self.result_file) if self.result_file else own / f"{self.notebook}.parquet"
+        return (
+            Path(self.result_file) if self.result_file else REPOSITORY / "results" / "own" / f"{self.notebook}.parquet"
+        )
+
+    @property
+    def result_name(self) -> str:
+        """The same for a sentence: within the repository without its folder, so that no stored output names one."""
+        path = self.result_path.resolve()
+        return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(self.result_path)
+
+    @property
+    def store_path(self) -> Path:
+        """Where finished runs are kept: `store`, else the environment's RUN_STORE, else results/.store."""
+        return Path(self.store or os.environ.get("RUN_STORE", "") or REPOSITORY / "results" / ".store")
 
 
 def require_parameter(condition: bool, name: str, value: Any, allowed: str) -> None:

@@ -69,7 +69,7 @@ def test_quick_runs_what_changed_and_nothing_else(project, tmp_path):
     assert project.run("--preset", "quick", "--cores", "2")[0] == 0
     assert (len(project.runs()), len(project.lines("drawn.txt"))) == (1, 2)
 
-    edit(project.folder / "common" / "results.py")
+    edit(project.folder / "common" / "results" / "__init__.py")
     assert project.run("--preset", "quick", "--cores", "2")[0] == 0
     assert (len(project.runs()), len(project.lines("drawn.txt"))) == (2, 3)
 
@@ -107,7 +107,7 @@ def test_paper_runs_seeds_apart_and_only_for_a_reason(project):
     # As in a fresh clone: times are arbitrary, Snakemake remembers nothing. Only what is missing runs.
     shutil.rmtree(project.folder / ".snakemake")
     edit(project.folder / "notebooks" / "01_one.ipynb")
-    edit(project.folder / "common" / "results.py")
+    edit(project.folder / "common" / "results" / "__init__.py")
     assert project.run("--preset", "paper")[0] == 0
     assert project.runs() == ["01_one [1]", "01_one [0]"]
     assert project.lines("figures/paper/01_one.txt") == ["missing: []"]

@@ -1,0 +1,106 @@
+"""What decides a run's numbers, as plain data, and the columns under which its results are found."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from common.results.code_digest import code_digest
+from common.results.store import identity_digest
+from common.settings import Configured, flat, text
+
+if TYPE_CHECKING:
+    from common.experiments.run import Run
+
+
+def run_digest(run: Run, seed: int) -> str:
+    """Return the digest of what decides a run's numbers with one seed, by which a store finds its record.
+
+    Names and groups are labels and do not count: two runs that differ in nothing else are one. The code that counts is
+    that of the run's own parts and of its loop, with all that they import.
+    """
+    parts = (run.estimator, run.network, *run.diagnostics)
+    modules = {module for part in parts for module in _modules(part)}
+    modules |= {module for module in (type(run.optimizer).__module__, run.loop.__module__) if _is_ours(module)}
+    return identity_digest(
+        {
+            "network": text(run.network),
+            "estimator": text(run.estimator),
+            "optimizer": text(run.optimizer),
+            "data": run.data.digest,
+            "batch_size": run.batch_size,
+            "epochs": run.epochs,
+            "seed": seed,
+            "diagnostics": [text(diagnostic) for diagnostic in run.diagnostics],
+            "callbacks": [callback.__name__ for callback in run.callbacks],
+            "options": {name: text(value) for name, value in sorted(run.options.items())},
+            "loop": f"{run.loop.__module__}.{run.loop.__qualname__}",
+            "code": code_digest(sorted(modules)),
+        }
+    )
+
+
+def columns(run: Run) -> dict[str, Any]:
+    """Return what a run is made of: texts that can be read back, and a column `Owner.argument` for each setting."""
+    network = run.network.settings
+    made_of = {
+        "dataset": run.data.name,
+        "network": network.get("name", type(run.network).__name__),
+        "precision": network.get("precision", "float32"),
+        "batch_size": run.batch_size,
+        "train_examples": len(run.data.train),
+        "estimator": text(run.estimator),
+        "optimizer": text(run.optimizer),
+    }
+    made_of |= optimizer_columns(run.optimizer)
+    settings = flat(run.estimator) | {f"option.{name}": value for name, value in run.options.items()}
+    owner = type(run.network).__name__
+    settings |= {f"{owner}.{name}": value for name, value in network.items() if name not in ("name", "precision")}
+    return made_of | {name: _plain(value) for name, value in settings.items()}
+
+
+def optimizer_columns(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Return `learning_rate` (the first one of a schedule), `schedule` and each other argument as `Owner.argument`."""
+    return _optimizer_columns(ast.parse(text(optimizer), mode="eval").body)
+
+
+def _optimizer_columns(call: ast.Call) -> dict[str, Any]:
+    owner, first = ast.unparse(call.func), call.args[0]
+    if not isinstance(first, ast.Call):
+        found = {"learning_rate": ast.literal_eval(first), "schedule": "constant"}
+    elif ast.unparse(first.func).endswith("Decay"):
+        found = {"learning_rate": ast.literal_eval(first.args[0]), "schedule": ast.unparse(first.func)}
+        found |= {f"{found['schedule']}.{part.arg}": _literal(part.value) for part in first.keywords}
+    else:  # an optimizer around another one
+        found = _optimizer_columns(first)
+    return found | {f"{owner}.{part.arg}": _literal(part.value) for part in call.keywords}
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return _plain(ast.literal_eval(node))
+    except ValueError:
+        return ast.unparse(node)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else text(value)
+
+
+def _modules(value: Any) -> Iterator[str]:
+    """Name the modules of this project whose objects a setting is made of."""
+    if isinstance(value, Configured | keras.optimizers.Optimizer) and _is_ours(type(value).__module__):
+        yield type(value).__module__
+    if isinstance(value, Configured):
+        for setting in value.settings.values():
+            yield from _modules(setting)
+    elif isinstance(value, list | tuple):
+        for element in value:
+            yield from _modules(element)
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] == "common"

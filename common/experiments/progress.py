@@ -1,0 +1,42 @@
+"""Progress of a plan: a bar in JupyterLab, lines elsewhere. Which run, which seed, which epoch, how long it takes."""
+
+from __future__ import annotations
+
+import os
+
+import keras
+from tqdm import tqdm
+from tqdm.notebook import tqdm as widget
+
+
+def bar(epochs: int) -> tqdm:
+    """Return a bar that counts so many epochs of all runs together.
+
+    JupyterLab's server names the session of each kernel that it starts; papermill, nbval and scripts do not. There,
+    a widget would be an empty box in the stored notebook, so they get a line of text every few seconds.
+    """
+    make = widget if "JPY_SESSION_NAME" in os.environ else tqdm
+    return make(total=epochs, unit="epoch", mininterval=5)
+
+
+class Progress(keras.callbacks.Callback):
+    """Moves a plan's bar at every recorded epoch of one run."""
+
+    def __init__(self, plan_bar: tqdm, name: str, seed: int, epochs: int):
+        super().__init__()
+        self._bar, self._label, self._epochs, self._done = plan_bar, f"{name}, seed {seed}", str(epochs), [0]
+        self._describe()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Count the epochs since the last record, of this process or of the one that was killed."""
+        self._bar.update(epoch + 1 - self._done[0])
+        self._done[0] = epoch + 1
+        self._describe()
+
+    def finish(self) -> None:
+        """Count what was not trained: a run that ended early or was found in the store."""
+        self._bar.update(int(self._epochs) - self._done[0])
+        self._done[0] = int(self._epochs)
+
+    def _describe(self) -> None:
+        self._bar.set_description(f"{self._label}, epoch {self._done[0]} of {self._epochs}", refresh=False)

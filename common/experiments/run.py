@@ -1,0 +1,265 @@
+"""A run is an estimator × an optimizer × a task; a plan is a list of runs; `train_all` trains it.
+
+    sgd   = Run("no noise", Backpropagation(), SGD(0.01), epochs=15, batch_size=128)
+    plan  = [sgd]
+    plan += [sgd.but(f"σ = {s:g}", estimator=NoisyGradient(sgd.estimator, ConstantNoise(s))) for s in (0.1, 1)]
+    frame, trained = train_all(plan, images, network=Network("mnist_convnet"), seeds=[0, 1], experiment="mine")
+
+Runs hold unbuilt objects: each seed trains copies. A store keeps one record for each run and seed, found by what
+decides its numbers, so that a plan with one more line trains that line alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from common.checks import require
+from common.data.load import Dataset
+from common.estimators.estimator import GradientEstimator
+from common.experiments import progress
+from common.experiments.identity import columns, run_digest
+from common.optimizers.clone import copy_of
+from common.results.frame import combine, run_frame
+from common.results.provenance import run_provenance
+from common.results.store import Store
+from common.settings import Configured, text
+from common.tasks.task import Task
+from common.training.history import History
+from common.training.loop import Trainer, device, train
+from common.training.tensorboard import TensorBoard
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of a plan: what is trained, and how. All objects in it are unbuilt, so they are settings.
+
+    Attributes:
+        name: unique in its plan; legends and tables show it.
+        estimator: where the direction comes from.
+        optimizer: what is made of it: any Keras optimizer, its learning rate a number or a schedule.
+        epochs: passes over the training split, ≥ 1.
+        batch_size: examples per step; None: the whole training split.
+        group: what the run is for, such as "full" or "sweep".
+        network: what is trained; None: the plan's.
+        data: the data set; None: the plan's.
+        diagnostics: called after every recorded epoch.
+        callbacks: Keras callback classes; each seed gets an object of its own.
+        options: further arguments of the loop, such as drop_remainder or record_every.
+        loop: `training.train`, or another function with its first arguments, such as Keras' own `fit`.
+    """
+
+    name: str
+    estimator: GradientEstimator
+    optimizer: keras.optimizers.Optimizer
+    epochs: int
+    batch_size: int | None
+    group: str = ""
+    network: Configured | None = None
+    data: Dataset | None = None
+    diagnostics: Sequence[Configured] = ()
+    callbacks: Sequence[type[keras.callbacks.Callback]] = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    loop: Callable[..., History] = train
+
+    def __post_init__(self):
+        require(isinstance(self.estimator, GradientEstimator), "estimator", "a GradientEstimator", self.estimator)
+        require(isinstance(self.optimizer, keras.optimizers.Optimizer), "optimizer", "an optimizer", self.optimizer)
+        require(self.epochs >= 1, "epochs", "≥ 1", self.epochs)
+        require(self.batch_size is None or self.batch_size >= 1, "batch_size", "≥ 1 or None", self.batch_size)
+
+    def but(self, name: str, **changes: Any) -> Run:
+        """Return another run, with another name and some things changed."""
+        return dataclasses.replace(self, name=name, **changes)
+
+    def __str__(self) -> str:
+        size = self.batch_size or "all"
+        return f"{self.name}: {text(self.estimator)}, {text(self.optimizer)}, batch {size}, {self.epochs} epochs"
+
+    def built_for(self, seed: int) -> tuple[Task, GradientEstimator, keras.optimizers.Optimizer]:
+        """Return a task of this seed, and copies of estimator and optimizer that are not built yet."""
+        return self.network.task(self.data, seed), copy.deepcopy(self.estimator), copy_of(self.optimizer)
+
+    @property
+    def examples_per_step(self) -> int:
+        """The batch size in numbers, where it is the whole training split too."""
+        return self.batch_size or len(self.data.train)
+
+
+def train_all(
+    plan: Sequence[Run],
+    data: Dataset,
+    *,
+    network: Configured,
+    seeds: Sequence[int],
+    experiment: str,
+    store: str | Path | None = None,
+    tensorboard_dir: str | Path = "",
+) -> tuple[pd.DataFrame, Trained]:
+    """Train every run with every seed; what the store has is not trained again.
+
+    Args:
+        plan: the runs, each with a name of its own.
+        data: for runs without a data set of their own.
+        network: for runs without a network of their own; `network.task(data, seed)` makes the task.
+        seeds: of the initial weights, the order of the examples and all that is random in network and estimator.
+        experiment: the notebook's name, a column of the results.
+        store: a folder of records, see `results.Store`; None: nothing is kept and nothing is found.
+        tensorboard_dir: with it, every run that has no logs there yet is trained and writes them.
+
+    Returns:
+        The tidy frame of all runs, and the trained tasks by (name, seed).
+
+    Raises:
+        ValueError: a name twice, a run without a network, or what `training.train` refuses.
+    """
+    plan = completed(plan, data, network)
+    records = Store(store) if store else None
+    frames, trained = [], Trained()
+    with progress.bar(sum(run.epochs for run in plan) * len(seeds)) as bar:
+        for order, run in enumerate(plan):
+            logs = Path(tensorboard_dir, f"{order:02}") if tensorboard_dir else None
+            runner = _Runner(run, experiment, records, logs)
+            for seed in seeds:
+                shown = progress.Progress(bar, run.name, seed, run.epochs)
+                frame, weights = runner.record(seed, shown)
+                shown.finish()
+                label = {"experiment": experiment, "run": run.name, "group": run.group, "order": order}
+                frames.append(frame.assign(**label))
+                trained.add(run, seed, weights)
+    return without_constant_settings(combine(frames)), trained
+
+
+def completed(plan: Sequence[Run], data: Dataset, network: Configured | None) -> list[Run]:
+    """Give the plan's data set and network to runs that have none of their own; refuse a name that is there twice."""
+    names = [run.name for run in plan]
+    for name in names:
+        require(names.count(name) == 1, "the names of a plan", "different from each other", name)
+    plan = [dataclasses.replace(run, data=run.data or data, network=run.network or network) for run in plan]
+    for run in plan:
+        require(run.network is not None, f"network of the run {run.name!r}", "given, or the plan's", None)
+    return plan
+
+
+def without_constant_settings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out columns `Owner.argument` that are the same in all runs: `estimator` and `optimizer` still say them."""
+    settings = [name for name in frame if "." in name]
+    constant = [name for name in settings if frame[name].nunique(dropna=False) <= 1]
+    return frame.drop(columns=constant)
+
+
+class Trained(Mapping):
+    """The trained tasks of a plan, by (name, seed); each is made of its stored weights when it is asked for."""
+
+    def __init__(self):
+        self._weights: dict[tuple[str, int], tuple[Run, list[np.ndarray]]] = {}
+
+    def add(self, run: Run, seed: int, weights: list[np.ndarray]) -> None:
+        """Keep the final weights of a run with one seed."""
+        self._weights[run.name, seed] = run, weights
+
+    def __getitem__(self, key: tuple[str, int]) -> Task:
+        run, weights = self._weights[key]
+        task = run.network.task(run.data, key[1])
+        task.network.set_weights(weights)
+        return task
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+
+class _Runner:
+    """Trains one run for one seed after another, with one trace, or takes what the store has."""
+
+    def __init__(self, run: Run, experiment: str, store: Store | None, logs: Path | None):
+        self._run, self._experiment, self._store, self._logs = run, experiment, store, logs
+        self._columns = columns(run)
+        self._trainer: Trainer | None = None
+
+    def record(self, seed: int, shown: progress.Progress) -> tuple[pd.DataFrame, list[np.ndarray]]:
+        """Return the frame of the run with one seed, and its final weights."""
+        digest, made = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
+        if self._store is None:
+            return self._train(seed, shown, None, made | {"digest": digest})
+        with self._store.lock(digest):
+            stored = None if self._wants_logs(seed) else self._store.find(digest)
+            if stored is not None:
+                return stored.frame, stored.weights
+            made = self._store.begin(digest, made)
+            frame, weights = self._train(seed, shown, self._store.checkpoint_dir(digest), made | {"digest": digest})
+            self._store.write(digest, frame, weights)
+            return frame, weights
+
+    def _wants_logs(self, seed: int) -> bool:
+        return self._logs is not None and not self._log_dir(seed).exists()
+
+    def _log_dir(self, seed: int) -> Path:
+        return self._logs.with_name(f"{self._logs.name}-seed{seed}")
+
+    def _train(self, seed: int, shown, checkpoint_dir: Path | None, made: Mapping[str, Any]):
+        run = self._run
+        if run.loop is train:
+            task, history = self._train_traced(seed, shown, checkpoint_dir)
+        else:
+            task, estimator, optimizer = run.built_for(seed)
+            history = run.loop(
+                task,
+                estimator,
+                optimizer,
+                run.data,
+                epochs=run.epochs,
+                batch_size=run.examples_per_step,
+                seed=seed,
+                callbacks=self._callbacks(seed, shown, task, estimator),
+                diagnostics=run.diagnostics,
+                checkpoint_dir=checkpoint_dir,
+                **run.options,
+            )
+        frame = run_frame(
+            history.epochs,
+            experiment=self._experiment,
+            method=type(run.estimator).__name__,
+            seed=seed,
+            status=history.status,
+            metric=task.metric_name,
+            diverged_step=history.diverged_step,
+            provenance=made,
+            run=run.name,
+            group=run.group,
+            order=0,
+            coordinates=task.parameter_count,
+            **self._columns | {"batch_size": run.examples_per_step},
+        )
+        return frame, task.network.get_weights()
+
+    def _train_traced(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
+        """Train with the trace of the seed before, whose variables get the values of freshly made objects."""
+        run = self._run
+        if self._trainer is None:
+            options = {"epochs": run.epochs, "batch_size": run.examples_per_step} | dict(run.options)
+            self._trainer = Trainer(*run.built_for(seed), run.data, **options)
+        else:
+            self._trainer.restart(*run.built_for(seed))
+        trainer = self._trainer
+        callbacks = self._callbacks(seed, shown, trainer.task, trainer.estimator)
+        what = {"callbacks": callbacks, "diagnostics": run.diagnostics, "checkpoint_dir": checkpoint_dir}
+        return trainer.task, trainer.run(seed, **what)
+
+    def _callbacks(self, seed: int, shown, task: Task, estimator: GradientEstimator) -> list[keras.callbacks.Callback]:
+        callbacks = [shown, *(make() for make in self._run.callbacks)]
+        if self._logs is not None:
+            examples = self._run.examples_per_step
+            callbacks.append(TensorBoard(self._log_dir(seed), task, estimator, self._run.data.train, examples))
+        return callbacks

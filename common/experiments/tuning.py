@@ -1,0 +1,105 @@
+"""Learning rates chosen on validation data, equally many trials for every run; seconds that compare, taken in turn."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from common.checks import require
+from common.data.load import Dataset
+from common.experiments.run import Run, completed, train_all
+from common.results.summary import last_rows
+from common.settings import Configured
+from common.training.timing import one_epoch, timed_in_turn
+
+
+def choose(
+    plan: Sequence[Run],
+    data: Dataset,
+    *,
+    network: Configured,
+    factors: Sequence[float],
+    seeds: Sequence[int],
+    experiment: str,
+    epochs: int | None = None,
+    store: str | Path | None = None,
+) -> tuple[list[Run], pd.DataFrame]:
+    """Choose each run's learning rate among its own, times each factor, by the mean metric on validation data.
+
+    Every run gets the same factors, trial seeds and epochs, so that none is tuned harder than another. Of equal ones
+    the larger rate is taken. A trial with a seed that diverged loses to every other. With a single factor there is
+    nothing to choose, and nothing is trained.
+
+    Args:
+        plan: runs with the learning rate from which to try.
+        data: as in `train_all`; runs need a validation split.
+        network: as in `train_all`.
+        factors: > 0, on the learning rate, or on the first one of a schedule.
+        seeds: of the trials; take others than those of the plan.
+        experiment: as in `train_all`.
+        epochs: of each trial; None: those of the run.
+        store: as in `train_all`.
+
+    Returns:
+        The plan with the chosen learning rates, and the frame of all trials (group "trial"; the column `trial_of` names
+        the run that a trial is for), empty without any.
+    """
+    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
+    if len(factors) == 1:
+        return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
+    trials = {(run.name, factor): _trial(run, factor, epochs) for run in plan for factor in factors}
+    shared = {"network": network, "seeds": seeds, "experiment": experiment, "store": store}
+    frame, _ = train_all(list(trials.values()), data, **shared)
+    reached = _validation_scores(frame)
+    chosen = []
+    for run in plan:
+        best = max(factors, key=lambda factor: (reached[trials[run.name, factor].name], factor))
+        chosen.append(_with_factor(run, best))
+    trial_of = {trial.name: name for (name, _), trial in trials.items()}
+    return chosen, frame.assign(trial_of=frame["run"].map(trial_of))
+
+
+def time_in_turn(
+    plan: Sequence[Run], data: Dataset, *, network: Configured, seed: int, epochs: int
+) -> dict[str, list[float]]:
+    """Time epochs of all runs in turn, so that what slows the machine down slows every run alike.
+
+    Returns:
+        Seconds by the run's name, a value for each epoch; NaN for an epoch that diverged, which ends early.
+    """
+    timed = {}
+    for run in completed(plan, data, network):
+        objects, split = run.built_for(seed), run.data.train
+        timed[run.name] = one_epoch(*objects, split, batch_size=run.examples_per_step, seed=seed)
+    return timed_in_turn(timed, epochs)
+
+
+def _trial(run: Run, factor: float, epochs: int | None) -> Run:
+    trial = _with_factor(run, factor)
+    return dataclasses.replace(
+        trial, name=f"trial: {run.name}, rate × {factor:g}", group="trial", epochs=epochs or run.epochs, diagnostics=()
+    )
+
+
+def _with_factor(run: Run, factor: float) -> Run:
+    """Return the run with its learning rate, or the first one of its schedule, times a factor."""
+    config = copy.deepcopy(run.optimizer.get_config())
+    rate = config["learning_rate"]
+    if isinstance(rate, dict):
+        rate["config"]["initial"] *= factor
+    else:
+        config["learning_rate"] = rate * factor
+    return dataclasses.replace(run, optimizer=type(run.optimizer).from_config(config))
+
+
+def _validation_scores(frame: pd.DataFrame) -> dict[str, float]:
+    """Return each trial's mean score, higher is better; minus infinity where a seed diverged."""
+    rows = last_rows(frame)
+    sign = rows["metric"].map({"accuracy": 1.0, "mean_squared_error": -1.0})
+    scores = (sign * rows["validation_metric"]).mask(rows["status"] == "diverged", -math.inf)
+    return scores.groupby(rows["run"]).mean().to_dict()
