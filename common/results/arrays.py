@@ -1,4 +1,6 @@
-"""Cells that hold arrays of any shape: pictures, spectra, confusion matrices; in a file, nested lists of float64.
+"""Cells that hold arrays of any shape: pictures, spectra, confusion matrices; in a file, nested lists.
+
+A column is of float64 or, such as the names that belong to another column's numbers, of texts.
 
 The file's schema metadata hold the shapes (key ``shapes``), which nested lists alone do not tell of an empty array.
 """
@@ -15,8 +17,9 @@ _SHAPES = b"shapes"
 
 
 def cells(values: Iterable[Any]) -> pd.Series:
-    """Make a column of arrays, as float64; None stays None."""
-    values = [None if value is None else np.asarray(value, np.float64) for value in values]
+    """Make a column of arrays, as float64 or as texts; None stays None."""
+    values = [None if value is None else np.asarray(value) for value in values]
+    values = [None if value is None else value if _is_text(value) else value.astype(np.float64) for value in values]
     column = np.empty(len(values), object)  # filled one by one: numpy would stack arrays of one shape
     for row, value in enumerate(values):
         column[row] = value
@@ -54,8 +57,9 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 def _nested(arrays: list[np.ndarray | None]) -> pa.Array:
     """Arrays of fewer dimensions than the column's most get leading ones, for a column has one type."""
-    most = max(array.ndim for array in arrays if array is not None)
-    kind = pa.float64()
+    present = [array for array in arrays if array is not None]
+    most = max(array.ndim for array in present)
+    kind = pa.string() if any(map(_is_text, present)) else pa.float64()
     for _ in range(most):
         kind = pa.list_(kind)
     lists = [None if array is None else array[(None,) * (most - array.ndim)].tolist() for array in arrays]
@@ -65,4 +69,13 @@ def _nested(arrays: list[np.ndarray | None]) -> pa.Array:
 def _arrays(lists: list[Any], shapes: list[list[int]]) -> pd.Series:
     present = sum(nested is not None for nested in lists)
     remaining = iter(shapes if len(shapes) == present else shapes * present)
-    return cells(None if nested is None else np.array(nested, np.float64).reshape(next(remaining)) for nested in lists)
+    return cells(None if nested is None else _array(nested).reshape(next(remaining)) for nested in lists)
+
+
+def _array(nested: list[Any]) -> np.ndarray:
+    array = np.array(nested)
+    return array if _is_text(array) else np.array(nested, np.float64)
+
+
+def _is_text(array: np.ndarray) -> bool:
+    return array.dtype.kind == "U"

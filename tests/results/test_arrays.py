@@ -63,6 +63,17 @@ def test_frames_with_arrays_are_combined_compared_and_summarized(tmp_path):
     pd.testing.assert_frame_equal(results.read(tmp_path)[frame.columns], frame)
 
 
+def test_texts_stay_beside_the_numbers_that_they_name(tmp_path):
+    names = np.array(["Likelihood()", "σ"])
+    results.write(run(epochs=with_last(names=names, cosine=np.ones(2))), tmp_path / "a.parquet", {})
+    frame = results.combine([results.read(tmp_path), run(1)])
+    again = frame["names"].iloc[2]
+    assert again.dtype.kind == "U"
+    assert again.tolist() == names.tolist()
+    assert frame["names"].isna().sum() == len(frame) - 1
+    assert equal(frame["cosine"].iloc[2], np.ones(2))
+
+
 def test_mean_of_arrays_is_refused():
     with pytest.raises(ValueError, match="column 'picture' holds arrays"):
         results.summarize(run(epochs=with_last(picture=PICTURE)), ["method"], "picture")
