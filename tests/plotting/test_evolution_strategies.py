@@ -157,6 +157,6 @@ def test_figures_of_which_every_run_diverged_are_drawn(frame, name):
 
 def test_what_texts_leave_out_is_the_estimator_s_default():
     defaults = {name: signature(LogitEvolution).parameters[name].default for name in run_selection._DEFAULTS}
-    assert run_selection._DEFAULTS == defaults
+    assert defaults == run_selection._DEFAULTS
     known = run_selection._settings(repr(LogitEvolution(Likelihood(), 1.5)))
     assert known == {"objective": "likelihood", "sigma": 1.5, "samples": 200, "antithetic": False}
