@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
-from common.experiments.low_rank_hessian.rows import has_trials, measurement, networks
+from common.experiments.low_rank_hessian.run_selection import has_trials, measurement, networks
 from common.experiments.low_rank_hessian.saddle_figures import saddle
 from common.experiments.low_rank_hessian.spectrum_figures import eigenpairs, spectra, spectrum
 from common.plotting import captions, style, tables
@@ -23,7 +23,7 @@ from common.plotting.curves import (
     draw_level,
     error_name,
     select,
-    series_by,
+    series_by_run,
     set_error_axis,
     spread_note,
 )
@@ -57,7 +57,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     The other figures' contract is the same.
 
     Args:
-        frame: rows of this experiment on one data set, network and precision, several settings and seeds.
+        frame: rows of this experiment on one data set, network and precision, several runs and seeds.
 
     Returns:
         The figure; in a notebook, the last line of a cell shows it.
@@ -68,7 +68,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """
     runs = select(networks(frame), group="full")
     runs = runs.assign(passes=runs["cost"] / runs["train_examples"].astype(float))
-    series = _series_by_run(runs)
+    series = series_by_run(runs)
     if not series:
         raise NothingToDraw("the results hold no comparison of methods")
     part = captions.part(runs)
@@ -124,7 +124,7 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         "the recipe (dashed line); without its own parts; with what the source did instead, at the recipe's learning "
         "rate; and with all of that, at the source's, but refreshed less often than at its every step."
     )
-    note = spread_note(_series_by_run(runs), crosses=False)
+    note = spread_note(series_by_run(runs), crosses=False)
     style.annotate(drawn, note, caption, frame)
     return drawn
 
@@ -157,7 +157,8 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
         f"{_passes(base)} of {int(row['train_examples']):,} examples, around "
         f"rank {row['SaddleFreeNewton.rank']}, {row['SaddleFreeNewton.hessian_batch']} examples for the Hessian, and "
-        f"refreshes that begin {row['SaddleFreeNewton.first_interval']} steps apart and grow rarer. Right: refreshes equally far apart, from the start on."
+        f"refreshes that begin {row['SaddleFreeNewton.first_interval']} steps apart and grow rarer. Right: refreshes "
+        "equally far apart, from the start on."
     )
     style.annotate(drawn, spread_note(shown, list(SWEPT)), caption, frame)
     return drawn
@@ -171,8 +172,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         "cost": tables.Value("10⁶ gradients of one example", scale=1e-6, digits=2),
         "seconds": tables.Value("Seconds", digits=0),
     }
-    by = {"order": "order", "group": "Runs", "run": "Setting"}
-    tabulated = tables.final_table(runs, by, values).drop(columns="order")
+    tabulated = tables.setting_table(runs, {"group": "Runs", "run": "Setting"}, values)
     first = results.last_rows(runs).groupby("order")[["learning_rate", "epoch"]].first()
     tabulated.insert(2, "Rate", [f"{rate:.3g}" for rate in first["learning_rate"]])
     tabulated.insert(3, "Epochs", first["epoch"].to_numpy())
@@ -248,10 +248,6 @@ TABLES = {
     "05_hessian_spectra": spectra,
     "05_hessian_trials": trials,
 }
-
-
-def _series_by_run(runs: pd.DataFrame) -> list[Series]:
-    return series_by(runs, ["order", "run"], "{1}")
 
 
 def _passes(runs: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from common.experiments.low_rank_hessian.rows import SADDLE
+from common.experiments.low_rank_hessian.run_selection import SADDLE
 from common.plotting import style
 from common.plotting.curves import NothingToDraw, select
 from common.tasks.saddle import Saddle
@@ -24,9 +24,9 @@ def saddle(frame: pd.DataFrame) -> style.PaperFigure:
     for index, (_, run) in enumerate(runs.groupby("order")):
         run = run.sort_values("step")
         look = style.group_style(index) | {"markersize": 2.5}
-        loss = surface(run["u"].astype(float), run["v"].astype(float))
-        right.plot(run["step"], np.maximum(loss, 1e-9), markevery=_marked(run), label=run["run"].iloc[0].removeprefix(SADDLE), **look)
-        left.plot(run["u"].astype(float), run["v"].astype(float), markevery=_marked(run), **look)
+        u, v, name = run["u"].astype(float), run["v"].astype(float), run["run"].iloc[0].removeprefix(SADDLE)
+        right.plot(run["step"], np.maximum(surface(u, v), 1e-9), markevery=_marked(run), label=name, **look)
+        left.plot(u, v, markevery=_marked(run), **look)
     right.axhline(surface.height, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="at the saddle")
     right.set_yscale("log")
     style.power_ticks(right.yaxis)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from common.experiments.low_rank_hessian.rows import measurement, networks
+from common.experiments.low_rank_hessian.run_selection import measurement, networks
 from common.plotting import captions, style
 from common.plotting.curves import NothingToDraw, select
 
