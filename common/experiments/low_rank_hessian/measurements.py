@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from common.data.load import Dataset
-from common.diagnostics.spectrum import eigenvector_overlaps
+from common.diagnostics.eigenvector_overlaps import eigenvector_overlaps
 from common.experiments.run import Run, completed
-from common.optimizers.clone import copy_of
 from common.plotting.curves import select
 from common.settings import Configured
 from common.training.timing import seconds_at
@@ -36,10 +35,8 @@ def overlaps(
     steps_per_epoch = -(-len(run.data.train) // run.examples_per_step)
     measured = {}
     for name, before in (("from the start", 0), ("after an epoch", steps_per_epoch)):
-        task, estimator, _ = run.built_for(seed)
-        optimizer = copy_of(run.optimizer, steps=run.epochs * steps_per_epoch, steps_per_epoch=steps_per_epoch)
         measured[name] = eigenvector_overlaps(
-            task, estimator, optimizer, run.data.train, batch_size=run.examples_per_step, before=before,
+            *run.built_for(seed), run.data.train, batch_size=run.examples_per_step, before=before,
             at_steps=sorted(at_steps), examples=examples, rank=run.estimator.rank, seed=seed,
         )  # fmt: skip
     return measured
