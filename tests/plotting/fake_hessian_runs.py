@@ -64,8 +64,8 @@ def fake_walk(name, seed):
         place = {"u": 0.5**step, "v": min(1.0, 0.01 * (1 + WALKS[name]) ** step)}
         records.append({"epoch": step, "step": step, "validation_loss": 0.1, "validation_metric": 0.1} | place)
     records[-1] |= {"test_loss": 0.1, "test_metric": 0.1}
-    label = {"dataset": "saddle", "network": "SaddleSurface", "precision": "float32", "batch_size": 2, "group": "saddle"}
-    label |= {"run": name, "order": len(PLAN) + list(WALKS).index(name), "metric": "mean_squared_error"}
+    label = {"dataset": "saddle", "network": "SaddleSurface", "precision": "float32", "batch_size": 2}
+    label |= {"group": "saddle", "run": name, "order": len(PLAN) + list(WALKS).index(name), "metric": "mean_squared_error"}
     return _frame(records, seed, label | {"train_examples": 2, "SaddleSurface.mu": 0.02}, None)
 
 
