@@ -51,7 +51,13 @@ class Budget:
 
     def context(self, seed: int) -> RunContext:
         """Return what an estimator may know of the run."""
-        return RunContext(seed, self.steps, self.steps_per_epoch, self.dataset.train)
+        return RunContext(
+            seed=seed,
+            steps=self.steps,
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=self.batch_size,
+            split=self.dataset.train,
+        )
 
     def cost(self, estimator: GradientEstimator, step: int) -> float:
         """Return what a run has paid after so many updates, in gradients of one example; each batch by its own size."""
