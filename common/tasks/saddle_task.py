@@ -42,6 +42,9 @@ class Position(Configured):
 
     at_start = True
 
+    def __init__(self):
+        pass
+
     def __call__(self, moment: Any) -> dict[str, float]:
         """Return `u` and `v` at a `training.Moment`, which no task may import."""
         u, v = moment.task.weights[0].numpy()[:, 0]
