@@ -65,8 +65,8 @@ def fake_walk(name, seed):
         records.append({"epoch": step, "step": step, "validation_loss": 0.1, "validation_metric": 0.1} | place)
     records[-1] |= {"test_loss": 0.1, "test_metric": 0.1}
     label = {"dataset": "saddle", "network": "SaddleSurface", "precision": "float32", "batch_size": 2}
-    label |= {"group": "saddle", "run": name, "order": len(PLAN) + list(WALKS).index(name), "metric": "mean_squared_error"}
-    return _frame(records, seed, label | {"train_examples": 2, "SaddleSurface.mu": 0.02}, None)
+    label |= {"group": "saddle", "run": name, "order": len(PLAN) + list(WALKS).index(name), "train_examples": 2}
+    return _frame(records, seed, label | {"metric": "mean_squared_error", "SaddleSurface.mu": 0.02}, None)
 
 
 def fake_trials():

@@ -140,7 +140,7 @@ def test_paths_at_the_saddle(frame):
 def test_table_has_every_setting(frame):
     table = low_rank_hessian.table(frame)
     assert list(table["Setting"]) == list(PLAN)
-    assert table.iloc[0]["10⁶ gradients of one example"] == "0.22 ± 0.00"
+    assert table.iloc[0]["Gradients of one example (thousands)"] == "220 ± 0"
     values = 100 * last(frame, "Adam", "test_metric")
     assert table.iloc[2]["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert table.iloc[0]["Epochs"] == 4

@@ -76,7 +76,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, x in zip(panels, ("epoch", "passes", "seconds"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
         if x == "passes":
-            axes.set_xlabel("Cost (gradients of one example / training examples)")
+            axes.set_xlabel("Cost (gradients per training example)")
         if x != "epoch":
             axes.set_xscale("log")
             style.log_ticks(axes.xaxis)
@@ -84,7 +84,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[0], above=4)
     caption = (
         f"{error_name(runs, part)} on {captions.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
-        "epochs, cost and seconds of training. Cost counts every Hessian product: it is in gradients of one example, "
+        "epochs, cost and seconds of training. Cost counts every Hessian product: gradients of one example, "
         f"divided by the {int(runs['train_examples'].iloc[0]):,} training examples."
     )
     if "timed_seconds" in runs:
@@ -169,7 +169,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     runs = networks(frame)
     values = {
         **tables.ACCURACIES,
-        "cost": tables.Value("10⁶ gradients of one example", scale=1e-6, digits=2),
+        "cost": tables.Value("Gradients of one example (thousands)", scale=1e-3, digits=0),
         "seconds": tables.Value("Seconds", digits=0),
     }
     tabulated = tables.setting_table(runs, {"group": "Runs", "run": "Setting"}, values)
