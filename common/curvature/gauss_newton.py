@@ -11,7 +11,6 @@ are those of the Gram matrix F Fᵀ (b·c, b·c), with eigenvectors Fᵀv/√λ:
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from common.checks import require
@@ -96,10 +95,9 @@ def gauss_newton_eigenpairs(
 
 def _refuse_batch_statistics(task: Task) -> None:
     # Alone in its batch, an example is its own mean: normalised to zero, it would have no Jacobian.
-    norms = [layer for layer in task.network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    if norms and task.training_mode:
+    if task.batch_norms:
         raise ValueError(
-            f"the Gauss-Newton factor runs one example at a time, and layer {norms[0].name!r} normalises by its batch: "
+            f"the Gauss-Newton factor runs one example at a time, and layer {task.batch_norms[0]!r} normalises by its batch: "
             "take products (GaussNewtonOperator), the Hessian, or a network without batch norm"
         )
 

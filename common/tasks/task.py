@@ -51,6 +51,12 @@ class Task(tf.Module):
         """P, the number of trainable scalars."""
         return sum(math.prod(weight.shape) for weight in self.weights)
 
+    @property
+    def batch_norms(self) -> list[str]:
+        """Names of the layers through which, in training, an example's outputs depend on its whole batch."""
+        layers = self.network._flatten_layers() if self.training_mode else ()
+        return [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
     def outputs(self, x: tf.Tensor, seed: tf.Tensor, *, update_state: bool = True) -> tf.Tensor:
         """Run the network as training does.
 

@@ -1,53 +1,98 @@
-"""Every gradient estimator, by name: one line more and all the shared tests run over it."""
+"""Every gradient estimator, by name, in several configurations: one line more and all the shared tests run over it.
+
+Each entry makes an unbuilt estimator, for networks of two blocks or more, batches of 24 examples and a run that has at
+least eight training examples.
+"""
 
 import keras
-import numpy as np
 
-from common.estimators.backpropagation import Backpropagation
-from common.estimators.decoupled.last_module import LastModuleOnly
-from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
-from common.estimators.decoupled.weight_regression import WeightRegression
-from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
-from common.estimators.evolution.logit_evolution import LogitEvolution
-from common.estimators.evolution.logit_gradient import Likelihood, MovedTarget, SmoothedAccuracy
-from common.estimators.evolution.logit_quadrature import ExactLogitGradient
-from common.estimators.evolution.parameter_evolution import ParameterEvolution
-from common.estimators.newton.newton_cg import NewtonCG
-from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
-from common.estimators.noise.noisy_gradient import AnnealedNoise, ConstantNoise, NoisyGradient, RelativeNoise
-from common.estimators.noise.over_the_air import OverTheAir
-from common.estimators.noise.public_subspace import PublicSubspace
-from common.estimators.noise.sign_sketch import SignSketch
+from common.estimators import (
+    AnnealedNoise,
+    ArmijoLineSearch,
+    Backpropagation,
+    ConstantNoise,
+    DirectFeedbackAlignment,
+    ExactLogitGradient,
+    LastModuleOnly,
+    LayerwiseEvolution,
+    Likelihood,
+    LogitEvolution,
+    MovedTarget,
+    NewtonCG,
+    NoisyGradient,
+    OverTheAir,
+    ParameterEvolution,
+    PublicSubspace,
+    RelativeNoise,
+    SaddleFreeNewton,
+    SignSketch,
+    SmoothedAccuracy,
+    SyntheticGradients,
+    TiedDamping,
+    WeightRegression,
+)
+from common.optimizers import Adam, CosineDecay
 
 
-def _over_the_air():
-    return OverTheAir(Backpropagation(), devices=4, channel_noise=0.1)
+def _noisy(level, **options):
+    return NoisyGradient(Backpropagation(), level, **options)
 
 
-def _public_subspace():
-    rng = np.random.default_rng(0)
-    x, y = rng.random((8, 12, 12, 1), dtype=np.float32), rng.integers(0, 4, 8)
-    return PublicSubspace(Backpropagation(), x, y, dimensions=4, amplification=2.0, refresh_every=1)
+def _over_the_air(**options):
+    return OverTheAir(Backpropagation(), devices=4, channel_noise=0.1, **options)
+
+
+def _public_subspace(inner, **options):
+    return PublicSubspace(inner, examples=8, dimensions=4, amplification=2.0, **options)
+
+
+def _newton(**options):
+    return SaddleFreeNewton(Backpropagation(), 4, hessian_batch=8, refresh_every=2, **options)
 
 
 ESTIMATORS = {
     "backpropagation": Backpropagation,
-    "noisy": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01)),
-    "noisy, annealed and clipped": lambda: NoisyGradient(Backpropagation(), AnnealedNoise(1e-4), clip_norm=5.0),
-    "noisy, relative": lambda: NoisyGradient(Backpropagation(), RelativeNoise(1.0)),
-    "noisy in a sketch": lambda: NoisyGradient(Backpropagation(), ConstantNoise(0.01), sketch=SignSketch(500)),
+    "noisy": lambda: _noisy(ConstantNoise(0.01)),
+    "noisy, annealed and clipped": lambda: _noisy(AnnealedNoise(1e-4), clip_norm=5.0),
+    "noisy, relative": lambda: _noisy(RelativeNoise(1.0)),
+    "noisy in a sketch": lambda: _noisy(ConstantNoise(0.01), sketch=SignSketch(20)),
+    "noisy in a sketch that changes": lambda: _noisy(ConstantNoise(0.01), sketch=SignSketch(20, redraw_every=3)),
     "over the air": _over_the_air,
-    "public subspace": _public_subspace,
+    "over the air, skewed": lambda: _over_the_air(label_skewed=True, power=2.0),
+    "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
+    "public subspace": lambda: _public_subspace(Backpropagation(), refresh_every=1),
+    "public subspace of a noisy gradient": lambda: _public_subspace(_noisy(ConstantNoise(0.01))),
     "logit evolution, smoothed accuracy": lambda: LogitEvolution(SmoothedAccuracy(), 1.0, samples=50),
     "logit evolution, likelihood": lambda: LogitEvolution(Likelihood(), 1.0, samples=20, antithetic=True),
     "logit evolution, moved target": lambda: LogitEvolution(MovedTarget(1.0), AnnealedNoise(4.0), samples=50),
     "logit quadrature": lambda: ExactLogitGradient(Likelihood(), 1.0),
+    "logit quadrature, few points": lambda: ExactLogitGradient(SmoothedAccuracy(), ConstantNoise(2.0), points=16),
     "evolution of the weights": lambda: ParameterEvolution(128, 0.02, own_data=False),
-    "evolution of a layer at a time": lambda: LayerwiseEvolution((16, 16, 16), 0.02, chunk=8),
-    "saddle-free Newton": lambda: SaddleFreeNewton(Backpropagation(), 4, 1.0, hessian_batch=8, refresh_every=2),
+    "evolution of the weights, one chunk": lambda: ParameterEvolution(
+        16, 0.02, own_data=False, shaping="standardised", directions="signs", rank=2, chunk=8
+    ),
+    "evolution of the weights, own data": lambda: ParameterEvolution(8, 0.02, rank=None, weight_decay=0.01),
+    "evolution of a layer at a time": lambda: LayerwiseEvolution([16, 16, 16], 0.02, chunk=8),
+    "evolution of a layer at a time, half the examples": lambda: LayerwiseEvolution(
+        [4, 8, 16], 0.02, keep=0.5, chunk=4
+    ),
+    "saddle-free Newton": lambda: _newton(damping=1.0),
+    "saddle-free Newton, tied damping": lambda: _newton(damping=TiedDamping(0.8), sub_batches=2, averaging=0.5),
+    "saddle-free Newton, line search": lambda: _newton(warm_start=False, line_search=ArmijoLineSearch(0.01)),
+    "saddle-free Newton, Gauss-Newton": lambda: _newton(damping=1.0, curvature="gauss_newton", l2=0.001),
     "Newton by conjugate gradients": lambda: NewtonCG(Backpropagation(), 3, 1.0, hessian_batch=8),
-    "synthetic gradients": lambda: SyntheticGradients(boundaries=["conv_1"], optimizer=keras.optimizers.Adam(0.005)),
-    "last module only": lambda: LastModuleOnly(["conv_1"]),
+    "Newton by conjugate gradients, line search": lambda: NewtonCG(
+        _noisy(ConstantNoise(0.001)), 3, hessian_batch=8, line_search=ArmijoLineSearch()
+    ),
+    "synthetic gradients": lambda: SyntheticGradients(optimizer=keras.optimizers.Adam(0.005)),
+    "synthetic gradients, mixed": lambda: SyntheticGradients(
+        labels=False, hidden_layers=1, width=8, mixing=0.5, synth_step=2
+    ),
+    "synthetic gradients, unlocked": lambda: SyntheticGradients(
+        update_probability=0.5, optimizer=Adam(CosineDecay(0.005))
+    ),
+    "last module only": LastModuleOnly,
     "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
-    "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
+    "weight regression, now and then": lambda: WeightRegression(synth_step=3),
+    "direct feedback alignment": DirectFeedbackAlignment,
 }

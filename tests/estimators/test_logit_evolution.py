@@ -186,7 +186,7 @@ def test_the_gradient_is_backpropagated_through_the_network():
         np.testing.assert_allclose(estimate.gradients[0], x.numpy().T @ above, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(estimate.gradients[1], above.sum(0), rtol=1e-4, atol=1e-6)
         assert float(estimate.loss) == pytest.approx(float(tf.reduce_mean(estimator.objective.losses(known))))
-        assert estimator.cost == 1.0
+        assert estimator.cost(5) == 5.0
 
 
 def test_the_moved_target_is_its_squared_error_s_gradient():

@@ -11,6 +11,7 @@ from newton_cases import PARAMETERS, batch, flat, saddle_batch, saddle_task, see
 from common import training
 from common.curvature.operators import HessianOperator
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import RunContext
 from common.estimators.newton.line_search import ArmijoLineSearch
 from common.estimators.newton.newton_cg import NewtonCG, conjugate_gradients
 from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
@@ -71,9 +72,8 @@ def test_the_direction_is_that_of_a_dense_solve():
 
 def test_cost_is_a_bound_that_counts_all_products():
     estimator = _built(NewtonCG(Backpropagation(), 5, hessian_batch=12, line_search=ArmijoLineSearch()))
-    assert estimator.cost == pytest.approx(1 + 1 / 3)
-    estimator.estimate(*batch(), seed())
-    assert estimator.cost == pytest.approx(1 + 12 / 24 * (1 + 2 * 5) + 1 / 3)
+    assert estimator.cost(24) == pytest.approx(24 + 12 * (1 + 2 * 5) + 24 / 3)
+    assert estimator.cost(6) == pytest.approx(6 + 6 * (1 + 2 * 5) + 6 / 3)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,12 @@ def test_cost_is_a_bound_that_counts_all_products():
 def test_wrong_arguments_are_named(wrong, words):
     with pytest.raises(ValueError, match=f"^{words}$"):
         _built(NewtonCG(Backpropagation(), **wrong)).estimate(*batch(), seed())
+
+
+def test_an_epoch_s_smaller_last_batch_is_its_own_curvature():
+    estimator = NewtonCG(Backpropagation(), hessian_batch=16)
+    estimator.build(small_task(), RunContext(batch_size=24))
+    assert all(np.all(np.isfinite(part)) for part in estimator.estimate(*batch(6), seed()).gradients)
 
 
 def test_curvature_that_is_not_finite_ends_the_run_as_diverged(monkeypatch):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from common import training
 from common.data import Dataset, Split
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.estimator import GradientEstimator
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimator
 from common.estimators.noise.over_the_air import OverTheAir
 from common.tasks import networks as models
 from common.tasks import task as tasks
@@ -146,16 +146,17 @@ class _Filled(GradientEstimator):
         super().__init__()
         self.value = value
 
-    def build(self, task):
-        super().build(task)
+    def build(self, task, run=UNKNOWN_RUN):
+        super().build(task, run)
         self._exact = Backpropagation()
-        self._exact.build(task)
+        self._exact.build(task, run)
 
     def estimate(self, x, y, seed):
         estimate = self._exact.estimate(x, y, seed)
         return estimate._replace(gradients=[tf.zeros_like(part) + self.value for part in estimate.gradients])
 
-    cost = 1.0
+    def cost(self, batch_size):
+        return float(batch_size)
 
 
 @pytest.mark.parametrize("channel_noise", [0.0, 1.0])
@@ -172,7 +173,7 @@ def test_gradients_that_are_not_finite_stay_so(value, channel_noise):
 
 
 def test_it_costs_what_it_wraps():
-    assert _over_the_air(16).cost == 1.0
+    assert _over_the_air(16).cost(48) == 48.0
 
 
 @pytest.mark.parametrize(("devices", "nearest"), [(20, 24), (11, 12), (7, 6), (100, 24)])

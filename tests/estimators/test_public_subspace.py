@@ -1,6 +1,5 @@
 """Longer steps within the span of public gradients, beside projections in numpy of gradients computed one by one."""
 
-import json
 import math
 
 import keras
@@ -11,6 +10,7 @@ import tensorflow as tf
 from common import training
 from common.data import Dataset, Split
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import RunContext
 from common.estimators.noise import public_subspace
 from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
 from common.estimators.noise.over_the_air import OverTheAir
@@ -38,14 +38,14 @@ def _task():
     return tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))  # 53 parameters
 
 
-def _built(estimator, task=None):
-    estimator.build(task or _task())
+def _built(estimator, task=None, public=None):
+    estimator.build(task or _task(), RunContext(split=Split(*(public or _data(PUBLIC, 9)))))
     return estimator
 
 
-def _subspace(inner=None, *, public=None, **options):
-    options = {"dimensions": GROUPS, "amplification": 3.0, "refresh_every": 1} | options
-    return PublicSubspace(inner or Backpropagation(), *(public or _data(PUBLIC, 9)), **options)
+def _subspace(inner=None, **options):
+    options = {"examples": PUBLIC, "dimensions": GROUPS, "amplification": 3.0, "refresh_every": 1} | options
+    return PublicSubspace(inner or Backpropagation(), **options)
 
 
 def _flat(gradients):
@@ -94,9 +94,10 @@ def test_the_basis_is_orthonormal_and_spans_the_groups_gradients(dealt, dimensio
     np.testing.assert_allclose(basis @ basis.T, _projection(estimator.task, x, y, dimensions), atol=1e-4)
 
 
-def test_every_public_example_is_dealt_out_once_with_its_label(dealt):
-    public = _data(PUBLIC, 9)
-    _basis(_built(_subspace(public=public)))
+def test_the_first_training_examples_are_dealt_out_once_each_with_their_labels(dealt):
+    public = _data(PUBLIC + 5, 9)
+    _basis(_built(_subspace(), public=public))
+    public = tuple(part[:PUBLIC] for part in public)
     ((x, y),) = dealt
     assert not np.array_equal(x, public[0])
     places = [np.flatnonzero((public[0] == row).all(1)).item() for row in x]
@@ -160,7 +161,7 @@ def test_it_amplifies_what_a_noisy_estimator_says_noise_included(make, dealt):
     estimator = _built(_subspace(make()))
     noisy = _direction(_built(make(), estimator.task), 4, 2)
     direction = _direction(estimator, 4, 2)
-    x, y = next(it for it in dealt if len(it[0]) == PUBLIC)
+    x, y = next(examples for examples in dealt if len(examples[0]) == PUBLIC)
     np.testing.assert_allclose(direction, noisy + 2 * _projection(estimator.task, x, y) @ noisy, atol=1e-4)
 
 
@@ -207,7 +208,7 @@ def test_public_gradients_of_zero_give_no_nan_and_amplify_nothing(certain):
     kernel.assign(tf.one_hot([0], 6, axis=0) * tf.ones([1, 5]))
     bias.assign(tf.fill([5], 0.5))
     output.assign(tf.constant([[1e3, 0.0, 0.0]]) * tf.ones([5, 1]))
-    estimator = _built(_subspace(public=(x, np.zeros(PUBLIC, np.int32)), amplification=3.0), task)
+    estimator = _built(_subspace(), task, public=(x, np.zeros(PUBLIC, np.int32)))
     alone = _direction(_built(Backpropagation(), task))
     direction = _direction(estimator)
     assert np.isfinite(direction).all()
@@ -220,19 +221,8 @@ def test_public_gradients_of_zero_give_no_nan_and_amplify_nothing(certain):
 
 def test_cost_counts_the_public_examples():
     estimator = _built(_subspace(refresh_every=5))
-    assert estimator.cost == 1.0  # the batch is not known yet
-    estimator.estimate(*_batch(16), _seed())
-    estimator.estimate(*_batch(6), _seed())  # the smaller last batch of an epoch
-    assert estimator.cost == pytest.approx(1 + 8 / (5 * 16))
-
-
-def test_settings_are_plain_data_and_tell_every_difference():
-    different = [_subspace(), _subspace(dimensions=2), _subspace(amplification=2.0), _subspace(refresh_every=2),
-                 _subspace(public=_data(12)), _subspace(public=_data(PUBLIC, 10)),
-                 _subspace(INNERS["noisy"]())]  # fmt: skip
-    texts = [json.dumps(estimator.settings) for estimator in different]
-    assert len(set(texts)) == len(texts)
-    assert [json.loads(text) for text in texts] == [estimator.settings for estimator in different]
+    assert estimator.cost(16) == pytest.approx(16 + 8 / 5)
+    assert estimator.cost(6) == pytest.approx(6 + 8 / 5)
 
 
 def _train(epochs=2, make=INNERS["noisy"], dimensions=GROUPS, **options):
@@ -246,7 +236,7 @@ def _train(epochs=2, make=INNERS["noisy"], dimensions=GROUPS, **options):
 
 def test_resuming_is_bit_identical(tmp_path):
     whole, history = _train()
-    assert history.epochs[-1]["cost"] == pytest.approx(6 * (1 + 8 / (4 * 16)))
+    assert history.epochs[-1]["cost"] == pytest.approx(6 * (16 + 8 / 4))
     _train(epochs=1, checkpoint_dir=tmp_path)
     resumed, history = _train(checkpoint_dir=tmp_path)
     assert history.status == "finished"
@@ -276,10 +266,16 @@ def test_xla_trains_with_noise():
         ({"amplification": math.inf}, "amplification must be ≥ 1 and finite, got inf"),
         ({"amplification": math.nan}, "amplification must be ≥ 1 and finite, got nan"),
         ({"refresh_every": 0}, "refresh_every must be ≥ 1, got 0"),
-        ({"public": _data(0)}, "the number of public examples must be ≥ 1, got 0"),
-        ({"public": _data(54), "dimensions": 54}, "dimensions must be at most the network's 53 parameters, got 54"),
+        ({"examples": 0}, "examples must be ≥ 1, got 0"),
+        ({"examples": 56}, "examples must be at most the run's 55 training examples, got 56"),
+        ({"examples": 54, "dimensions": 54}, "dimensions must be at most the network's 53 parameters, got 54"),
     ],
 )
 def test_wrong_arguments_are_named(wrong, words):
     with pytest.raises(ValueError, match=f"^{words}$"):
-        _built(_subspace(**wrong))
+        _built(_subspace(**wrong), public=_data(55))
+
+
+def test_without_training_examples_it_says_what_it_lacks():
+    with pytest.raises(ValueError, match=r"^examples must be at most the run's 0 training examples, got 8$"):
+        _subspace().build(_task())

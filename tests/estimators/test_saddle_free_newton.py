@@ -1,6 +1,5 @@
 """Saddle-free Newton beside dense solves, at a saddle, and through the training loop."""
 
-import json
 import math
 from itertools import pairwise
 
@@ -14,6 +13,7 @@ from common import training
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import GaussNewtonOperator, HessianOperator
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import RunContext
 from common.estimators.newton.damping import ConstantDamping, TiedDamping
 from common.estimators.newton.line_search import ArmijoLineSearch
 from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
@@ -160,7 +160,8 @@ def test_eigenpairs_are_kept_until_the_next_refresh():
 
 
 def test_a_smaller_last_batch_puts_a_refresh_off():
-    estimator = _built(_newton(refresh_every=2))
+    estimator = _newton(refresh_every=2)
+    estimator.build(small_task(), RunContext(batch_size=24))
     vectors = []
     for number, size in enumerate([24, 24, 6, 24]):
         estimator.estimate(*batch(size), seed(0, number))
@@ -299,44 +300,46 @@ def test_curvature_that_is_not_finite_ends_the_run_as_diverged(monkeypatch):
 
 
 def test_cost_counts_every_product():
-    """Six columns of 16 examples in a batch of 24, and a shared gradient a pass; the first refresh has three passes."""
+    """Six columns of 16 examples, and a shared gradient a pass; the first refresh has three passes."""
     estimator = _built(_newton(oversampling=2, refresh_every=5))
-    assert (estimator.cost, estimator.initial_cost) == (1.0, 0.0)  # the batch is not known yet
-    estimator.estimate(*batch(24), seed())
-    estimator.estimate(*batch(6), seed())  # the smaller last batch of an epoch
-    one_pass = 16 / 24 * (1 + 2 * 6)
-    assert estimator.cost == pytest.approx(1 + one_pass / 5)
-    assert estimator.initial_cost == pytest.approx(2 * one_pass)
+    one_pass = 16 * (1 + 2 * 6)
+    assert estimator.cost(24) == pytest.approx(24 + one_pass / 5)
+    assert estimator.setup_cost(24, 100) == pytest.approx(2 * one_pass)
     often = _built(_newton(oversampling=2, refresh_every=5, first_interval=1))
-    often.estimate(*batch(24), seed())
-    early = len([*range(16), 17, 19, 21, 23, 26, 29, 33, 37]) - 8  # in forty steps, where five apart are eight
-    assert often.initial_cost == pytest.approx((2 + early) * one_pass)
+    early = [*range(16), 17, 19, 21, 23, 26, 29, 33, 37]  # in forty steps, where five apart are eight
+    assert often.setup_cost(24, 100) == often.setup_cost(24, 40) == pytest.approx((2 + len(early) - 8) * one_pass)
+    assert often.setup_cost(24, 18) == pytest.approx((2 + 17 - 18 / 5) * one_pass)
     fresh = _built(_newton(oversampling=2, refresh_every=5, warm_start=False, sub_batches=4))
-    fresh.estimate(*batch(32), seed())
-    assert fresh.cost == pytest.approx(1 + 16 / 32 * (3 * (1 + 2 * 6) + 1 + 2 * 4) / 5)
-    assert fresh.initial_cost == 0
-    exact = _newton(curvature="gauss_newton")
-    assert exact.cost == 1.0  # nor is the network
-    _built(exact).estimate(*batch(24), seed())
-    assert exact.cost == pytest.approx(1 + 16 / 24 * (1 / 3 + 3 * 2 / 3))
+    assert fresh.cost(32) == pytest.approx(32 + 16 * (3 * (1 + 2 * 6) + 1 + 2 * 4) / 5)
+    assert fresh.setup_cost(32, 100) == 0
+    exact = _built(_newton(curvature="gauss_newton", line_search=ArmijoLineSearch()))
+    assert exact.cost(24) == pytest.approx(24 + 16 * (1 / 3 + 3 * 2 / 3) + 24 / 3)
+
+
+@pytest.mark.parametrize("first_interval", [1, 100])
+def test_a_run_pays_for_the_refreshes_that_it_makes(first_interval):
+    """After 24 steps of a batch of 24, refreshed at 0, 5, 10 ... or as often as the intervals say."""
+    estimator = _built(_newton(oversampling=2, refresh_every=5, first_interval=first_interval))
+    for number in range(23):
+        estimator.estimate(*batch(), seed(0, number))
+    refreshes = int(estimator.refreshes)
+    counted = 23 * estimator.cost(24) + estimator.setup_cost(24, 23)
+    assert counted == pytest.approx(23 * 24 + (2 + refreshes) * 16 * (1 + 2 * 6))
 
 
 def test_a_run_counts_the_first_refresh_once():
+    """Three steps an epoch, refreshed at step 0 and 4."""
     history = _train()[1]
-    one_pass = 1 + 2 * 8
-    assert history.epochs[0]["cost"] == pytest.approx(3 * (1 + one_pass / 4) + 2 * one_pass)
-    assert history.epochs[1]["cost"] == pytest.approx(6 * (1 + one_pass / 4) + 2 * one_pass)
+    one_pass = 16 * (1 + 2 * 8)
+    assert history.epochs[0]["cost"] == pytest.approx(3 * 16 + (2 + 1) * one_pass)
+    assert history.epochs[1]["cost"] == pytest.approx(6 * 16 + (2 + 2) * one_pass)
 
 
-def test_settings_are_plain_data_and_tell_every_difference():
-    different = [_newton(), _newton(rank=3), _newton(damping=0.6), _newton(damping=TiedDamping(0.5)),
-                 _newton(damping=TiedDamping(0.5, 2.0)), _newton(hessian_batch=8), _newton(refresh_every=2),
-                 _newton(curvature="gauss_newton"), _newton(oversampling=1), _newton(power_iterations=0),
-                 _newton(warm_start=False), _newton(fresh_vectors=False), _newton(sub_batches=2), _newton(l2=0.1),
-                 _newton(averaging=0.5), _newton(first_interval=5),
-                 _newton(line_search=ArmijoLineSearch()), _newton(line_search=ArmijoLineSearch(0.1))]  # fmt: skip
-    texts = [json.dumps(estimator.settings) for estimator in different]
-    assert len(set(texts)) == len(texts)
+def test_the_loop_tells_it_what_a_whole_batch_is():
+    """Of 48 examples in batches of 20, the last eight put a refresh off that they would be enough for."""
+    task, estimator = small_task(), _newton(hessian_batch=8, refresh_every=1)
+    training.train(task, estimator, keras.optimizers.SGD(0.1), split_dataset(), epochs=2, batch_size=20, seed=0)
+    assert int(estimator.refreshes) == 4
 
 
 @pytest.mark.parametrize(

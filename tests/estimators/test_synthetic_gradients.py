@@ -13,9 +13,11 @@ from common.estimators.backpropagation import Backpropagation
 from common.estimators.decoupled.gradient_predictors import FILTER, GradientPredictor, Prediction
 from common.estimators.decoupled.last_module import LastModuleOnly
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
+from common.estimators.estimator import UNKNOWN_RUN, RunContext
 from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
 from common.optimizers.lazy import Lazy
 from common.optimizers.momentum import Momentum
+from common.optimizers.schedules import LinearDecay
 from common.tasks import networks as models
 from common.tasks import task as tasks
 
@@ -42,9 +44,9 @@ def _batch(task, examples=12, seed=0):
     return tf.constant(x), tf.constant(rng.integers(0, task.network.output_shape[-1], examples), tf.int32)
 
 
-def _built(task, **options):
+def _built(task, run=UNKNOWN_RUN, **options):
     estimator = SyntheticGradients(**options)
-    estimator.build(task)
+    estimator.build(task, run)
     return estimator
 
 
@@ -400,16 +402,16 @@ def test_boundary_gradients_compare_and_train_nothing():
 def test_cost_counts_the_predictors_products():
     linear = _built(_task(hidden=(8, 8)), labels=False, hidden_layers=0)
     network = 2 * 6 * 8 + 3 * (8 * 8 + 8 * 4)  # nobody asks for the gradient at the input
-    assert linear.cost == pytest.approx(1 + 2 * 2 * 64 / network)
+    assert linear.cost(12) == pytest.approx(12 * (1 + 2 * 2 * 64 / network))
     deep = _built(_task(hidden=(8, 8)), hidden_layers=1, width=5)
     one = 2 * (8 + 4) * 5 + 3 * 5 * 8
-    assert deep.cost == pytest.approx(1 + 2 * one / network)
+    assert deep.cost(12) == pytest.approx(12 * (1 + 2 * one / network))
     maps = _built(_convnet(), hidden_layers=0)
     network = 2 * 9 * 32 * 64 + 3 * (9 * 32 * 64 * 4 + 64 * 4)
     convolutions, whole = 32 * 32 * 16 + 64 * 64, 4 * (4 * 4 * 32 + 64)
-    assert maps.cost == pytest.approx(1 + (2 * convolutions + 2 * whole + 3 * 2 * whole) / network)
+    assert maps.cost(1) == pytest.approx(1 + (2 * convolutions + 2 * whole + 3 * 2 * whole) / network)
     blind = _built(_convnet(), labels=False, hidden_layers=0)
-    assert blind.cost == pytest.approx(1 + (2 * convolutions + 2 * whole + 3 * whole) / network)
+    assert blind.cost(1) == pytest.approx(1 + (2 * convolutions + 2 * whole + 3 * whole) / network)
 
 
 def test_no_backpropagation_is_the_last_module_s_gradient():
@@ -421,14 +423,14 @@ def test_no_backpropagation_is_the_last_module_s_gradient():
     assert all(np.all(part == 0) for part in found[:-2])
     _assert_equal_gradients(found[-2:], expected[-2:])
     network = 9 * 32 * 64 + 9 * 32 * 64 * 4 + 64 * 4
-    assert estimator.cost == pytest.approx((network + 64 * 4) / (3 * network - 9 * 32 * 64))
+    assert estimator.cost(1) == pytest.approx((network + 64 * 4) / (3 * network - 9 * 32 * 64))
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"mixing": 1.5}, r"mixing must be in \[0, 1\], got 1.5"),
-        ({"hidden_layers": 3}, "hidden_layers must be 0, 1 or 2, got 3"),
+        ({"hidden_layers": 3}, "hidden_layers must be 0, 1 or 2, or None, got 3"),
         ({"width": 0}, "width must be ≥ 1, got 0"),
         ({"synth_step": 0}, "synth_step must be ≥ 1, got 0"),
         ({"update_probability": 0.0}, r"update_probability must be in \(0, 1\], got 0.0"),
@@ -460,6 +462,18 @@ def test_predictors_start_apart_from_the_network_and_from_one_another():
     kernels = [task.weights[2], *(predictor.network.layers[0].kernel for predictor in (first, second))]
     for a, b in itertools.combinations(kernels, 2):
         assert np.abs(a.numpy() - b.numpy()).max() > 0.1
+
+
+def test_a_predictor_s_schedule_has_the_length_of_its_own_updates():
+    """Forty steps, of which each module makes half and each predictor every fourth of these: five."""
+    run = RunContext(steps=40, steps_per_epoch=10)
+    optimizer = Momentum(LinearDecay(0.1))
+    estimator = _built(_task(), run, update_probability=0.5, synth_step=4, optimizer=optimizer)
+    own = [predictor.optimizer for predictor in estimator._predictors]
+    assert len({id(each) for each in (*own, optimizer)}) == 4
+    assert float(own[0]._learning_rate(tf.constant(1))) == pytest.approx(0.1 * 4 / 5)
+    with pytest.raises(ValueError, match="relative to the length of a run"):
+        optimizer._learning_rate(tf.constant(1))
 
 
 def test_a_boundary_that_does_not_exist_is_named():

@@ -78,10 +78,8 @@ def test_models_are_trained_every_k_th_step_only():
 
 def test_cost_adds_the_models_once_a_batch_and_their_training_every_k_th_step():
     models_products, network = 5 * (6 * 5 + 5) + 4 * (5 * 4 + 4), 2 * 6 * 5 + 3 * 5 * 4
-    estimator, x, y = _built(synth_step=4)
-    assert estimator.cost == pytest.approx(1 + 2 / 4 * models_products / network)
-    estimator.estimate(x, y, _seed())
-    assert estimator.cost == pytest.approx(1 + (2 / 4 + 1 / 10) * models_products / network)
+    estimator, _, _ = _built(synth_step=4)
+    assert estimator.cost(10) == pytest.approx(10 + (10 * 2 / 4 + 1) * models_products / network)
 
 
 def test_a_resumed_run_is_bit_identical(tmp_path):
