@@ -16,6 +16,13 @@ from typing import Any
 from common.checks import nearest
 
 
+class ExpressionError(ValueError):
+    """A text that describes no object. Jupyter shows its sentence and no traceback: the mistake is in the text."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
 class Configured:
     """An object that is its settings: the constructor stores every argument under its name."""
 
@@ -94,17 +101,17 @@ def parse(expression: str, known: Mapping[str, Callable], what: str) -> Any:
         The object.
 
     Raises:
-        ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
-            that is not such an expression.
+        ExpressionError: a ValueError with one sentence, for an unknown name, a wrong argument, a value that a
+            constructor refuses, or anything that is not such an expression.
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"{what} {expression!r} is no constructor call, such as {_example(known)}") from None
+        raise ExpressionError(f"{what} {expression!r} is no constructor call, such as {_example(known)}") from None
     if not isinstance(tree, ast.Call):
         name = ast.unparse(tree)
         hint = f"; write {name}()" if name in known else nearest(name, known)
-        raise ValueError(f"{what} {expression!r} is no constructor call, such as {_example(known)}{hint}")
+        raise ExpressionError(f"{what} {expression!r} is no constructor call, such as {_example(known)}{hint}")
     return _Reader(expression, known, what).value(tree)
 
 
@@ -129,8 +136,8 @@ class _Reader:
             case ast.Call():
                 return self._call(node)
             case ast.Name(id=name) if name in self._known:
-                raise ValueError(f"{self._what} {self._expression!r}: {name} needs parentheses, {name}()")
-        raise ValueError(
+                raise ExpressionError(f"{self._what} {self._expression!r}: {name} needs parentheses, {name}()")
+        raise ExpressionError(
             f"{self._what} {self._expression!r}: {ast.unparse(node)!r} is neither a literal nor a call of a known name"
             + (nearest(ast.unparse(node), self._known) if isinstance(node, ast.Name) else "")
         )
@@ -139,10 +146,12 @@ class _Reader:
         name = ast.unparse(node.func)
         if name not in self._known:
             hint = f"{nearest(name, self._known)}; known are {', '.join(sorted(self._known))}"
-            raise ValueError(f"{self._what} {self._expression!r}: unknown name {name!r}{hint}")
+            raise ExpressionError(f"{self._what} {self._expression!r}: unknown name {name!r}{hint}")
         for part in (*node.args, *node.keywords):
             if isinstance(part, ast.Starred) or (isinstance(part, ast.keyword) and part.arg is None):
-                raise ValueError(f"{self._what} {self._expression!r}: {ast.unparse(node)!r} must name its arguments")
+                raise ExpressionError(
+                    f"{self._what} {self._expression!r}: {ast.unparse(node)!r} must name its arguments"
+                )
         arguments = [self.value(argument) for argument in node.args]
         keywords = {keyword.arg: self.value(keyword.value) for keyword in node.keywords}
         make = self._known[name]
@@ -150,7 +159,7 @@ class _Reader:
         try:
             return make(*arguments, **keywords)
         except (TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{self._what} {self._expression!r}: {name}: {error}") from None
+            raise ExpressionError(f"{self._what} {self._expression!r}: {name}: {error}") from None
 
     def _refuse_wrong_arguments(self, name: str, make: Callable, arguments: list, keywords: dict[str, Any]) -> None:
         signature = inspect.signature(make)
@@ -159,14 +168,14 @@ class _Reader:
         for keyword in keywords:
             if keyword not in takes and not free:
                 listed = ", ".join(takes) or "none"
-                raise ValueError(
+                raise ExpressionError(
                     f"{self._what} {self._expression!r}: {name} has no argument {keyword!r}{nearest(keyword, takes)}; "
                     f"its arguments are {listed}"
                 )
         try:
             signature.bind(*arguments, **keywords)
         except TypeError as error:
-            raise ValueError(
+            raise ExpressionError(
                 f"{self._what} {self._expression!r}: {name}{signature_text(make)} got wrong arguments: {error}"
             ) from None
 

@@ -61,6 +61,12 @@ class Dataset:
     checksum: str
     source: str
 
+    def __str__(self) -> str:
+        splits = {"training": self.train, "validation": self.validation, "test": self.test}
+        sizes = ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
+        shape = self.train.x.shape[1:]
+        return f"{self.name}: {sizes} examples of shape {shape}, content {self.checksum[:12]}"
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of what is trained and evaluated on: all splits as they are here, in their order."""

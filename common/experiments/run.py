@@ -5,8 +5,8 @@
     plan += [sgd.but(f"σ = {s:g}", estimator=NoisyGradient(sgd.estimator, ConstantNoise(s))) for s in (0.1, 1)]
     frame, trained = train_all(plan, images, network=Network("mnist_convnet"), seeds=[0, 1], experiment="mine")
 
-Runs hold unbuilt objects: each seed trains copies. A store keeps one record for each run and seed, found by what decides
-its numbers, so that a plan with one more line trains that line alone.
+Runs hold unbuilt objects: each seed trains copies. A store keeps one record for each run and seed, found by what
+decides its numbers, so that a plan with one more line trains that line alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from common.optimizers.clone import copy_of
 from common.results.frame import combine, run_frame
 from common.results.provenance import run_provenance
 from common.results.store import Store
-from common.settings import Configured
+from common.settings import Configured, text
 from common.tasks.task import Task
 from common.training.history import History
 from common.training.loop import Trainer, device, train
@@ -80,6 +80,10 @@ class Run:
     def but(self, name: str, **changes: Any) -> Run:
         """Return another run, with another name and some things changed."""
         return dataclasses.replace(self, name=name, **changes)
+
+    def __str__(self) -> str:
+        size = self.batch_size or "all"
+        return f"{self.name}: {text(self.estimator)}, {text(self.optimizer)}, batch {size}, {self.epochs} epochs"
 
     def built_for(self, seed: int) -> tuple[Task, GradientEstimator, keras.optimizers.Optimizer]:
         """Return a task of this seed, and copies of estimator and optimizer that are not built yet."""

@@ -1,4 +1,4 @@
-"""Learning rates chosen on validation data, equally many trials for every run; and seconds that compare, taken in turn."""
+"""Learning rates chosen on validation data, equally many trials for every run; seconds that compare, taken in turn."""
 
 from __future__ import annotations
 

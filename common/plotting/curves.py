@@ -23,7 +23,7 @@ X_LABELS = {
     "epoch": "Epochs",
     "step": "Update steps",
     "seconds": "Training time (s)",
-    "cost": "Cost (minibatch gradients)",
+    "cost": "Cost (gradients of one example)",
 }
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
@@ -48,10 +48,10 @@ class Series:
 
 
 def select(frame: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
-    """Return the rows whose columns equal the given values; rows where such a column is NA are left out."""
+    """Return the rows whose columns equal the given values; rows where such a column is NA or missing are left out."""
     kept = pd.Series(True, index=frame.index)
     for name, value in conditions.items():
-        kept &= (frame[name] == value).fillna(False).astype(bool)
+        kept &= (column(frame, name) == value).fillna(False).astype(bool)
     return frame[kept]
 
 
@@ -68,10 +68,15 @@ def series_by(frame: pd.DataFrame, by: str | Sequence[str], label: str = "{}") -
     return [Series(label.format(*key), rows, style.group_style(i)) for i, (key, rows) in enumerate(groups)]
 
 
-def series_by_setting(runs: pd.DataFrame, prefix: str) -> list[Series]:
-    """Make one series per setting, in the order in which they were run; its name without the prefix is the label."""
-    groups = runs.groupby(["order", "setting"])
+def series_by_run(runs: pd.DataFrame, prefix: str = "") -> list[Series]:
+    """Make one series per run of a plan, in the plan's order; its name without the prefix is the label."""
+    groups = runs.groupby(["order", "run"])
     return [Series(name.removeprefix(prefix), rows, style.group_style(i)) for i, ((_, name), rows) in enumerate(groups)]
+
+
+def column(frame: pd.DataFrame, name: str, default: Any = None) -> pd.Series:
+    """Return a column, or the default in every row: a setting that is the same in all runs has no column of its own."""
+    return frame[name] if name in frame else pd.Series(default, index=frame.index, name=name)
 
 
 def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
@@ -182,7 +187,7 @@ def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
     """
     if runs.empty:
         return
-    row = results.summarize(runs, ["budget"], value).iloc[0]
+    row = results.summarize(runs, ["experiment"], value).iloc[0]
     if math.isnan(row["mean"]):
         return
     axes.axhline(row["mean"], color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label=label)

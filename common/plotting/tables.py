@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -57,8 +58,14 @@ def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str,
     return table.assign(Seeds=first["n"], Diverged=first["diverged"])
 
 
+def accuracy_table(frame: pd.DataFrame, by: Mapping[str, str] = MappingProxyType({"run": "Run"})) -> pd.DataFrame:
+    """Tabulate validation and test accuracies in the plan's order, the first of `by` as the index: for a notebook."""
+    table = setting_table(frame, by, ACCURACIES)
+    return table.set_index(next(iter(by.values())))
+
+
 def setting_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str, Value]) -> pd.DataFrame:
-    """Tabulate as `final_table` does, in the order of the column `order`: that in which the settings were run."""
+    """Tabulate as `final_table` does, in the order of the column `order`: that of the plan."""
     return final_table(frame, {"order": "order", **by}, values).drop(columns="order")
 
 

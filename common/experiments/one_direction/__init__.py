@@ -1,0 +1,1 @@
+"""Notebook 00_one_direction: its parameters, figures and tables."""

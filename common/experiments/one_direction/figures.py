@@ -1,0 +1,70 @@
+"""Figures and tables of 00_one_direction: one source of a direction beside backpropagation.
+
+The contract of every figure is said in `common.plotting`.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from common import results
+from common.plotting import captions, style, tables
+from common.plotting.curves import (
+    NothingToDraw,
+    draw_curves,
+    error_name,
+    series_by_run,
+    set_error_axis,
+    spread_note,
+)
+
+AGAINST = ("epoch", "cost", "seconds")
+
+
+def curves(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the error against what it took: epochs, gradients of one example, seconds."""
+    frame = captions.prepared(frame)
+    part, series = captions.part(frame), series_by_run(frame)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, len(AGAINST), sharey=True)
+    for axes, x in zip(panels, AGAINST, strict=True):
+        draw_curves(axes, series, x, f"{part}_error")
+    set_error_axis(panels[0], frame, part)
+    style.legend(panels[0])
+    caption = f"{error_name(frame, part)} on {captions.name(frame)} against epochs, arithmetic and time."
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def cosine(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the cosine of the angle between the direction and the exact gradient of the same minibatch."""
+    frame = captions.prepared(frame)
+    if "cosine" not in frame or frame["cosine"].isna().all():
+        raise NothingToDraw("the results hold no cosine with the exact gradient")
+    series = series_by_run(frame)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
+    draw_curves(axes, series, "epoch", "cosine")
+    axes.axhline(0, color=style.BLACK, linewidth=0.6)
+    axes.set_ylabel("Cosine with the exact gradient")
+    style.legend(axes)
+    caption = f"Direction and exact gradient of the same minibatches, on {captions.name(frame)}."
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate accuracy and cosine of each direction, and what its epochs cost."""
+    values = tables.ACCURACIES | {
+        "cosine": tables.Value("Cosine", digits=3),
+        "cost": tables.Value("Gradients of one example", digits=0),
+    }
+    return tables.setting_table(frame, {"run": "Direction"}, values).set_index("Direction")
+
+
+def seconds(frame: pd.DataFrame) -> pd.Series:
+    """Return the mean training seconds of each direction, as they were on this machine."""
+    rows = results.last_rows(frame)
+    return rows.groupby("run", sort=False)["seconds"].mean().round(2).rename("Training seconds")
+
+
+FIGURES = {"00_direction_curves": curves, "00_direction_cosine": cosine}
+TABLES = {"00_direction_table": table}
