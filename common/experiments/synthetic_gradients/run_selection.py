@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from common.plotting import captions, style
-from common.plotting.curves import NothingToDraw, Series, select
+from common.plotting.curves import NothingToDraw, Series, column, select
 
 METHODS = ("no backprop", "backprop", "DNI", "cDNI")  # of the comparison
 REGRESSED = "weights regressed"
@@ -47,9 +47,8 @@ def described(frame: pd.DataFrame) -> pd.DataFrame:
 
 def setting(frame: pd.DataFrame, name: str, default: Any) -> pd.Series:
     """Return a column of settings, and the default where a run, or the whole frame, has none."""
-    if name not in frame:
-        return pd.Series(default, index=frame.index)
-    return frame[name].where(frame[name].notna(), default)
+    settings = column(frame, name)
+    return settings.astype(object).where(settings.notna(), default)
 
 
 def by_method(rows: pd.DataFrame) -> list[Series]:
