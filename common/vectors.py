@@ -16,3 +16,12 @@ def unflat(vector: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Return a vector, (P,), as tensors of the shapes of `like`; undoes `flat`."""
     parts = tf.split(vector, [tensor.shape.num_elements() for tensor in like])
     return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+
+
+def cosine(first: Sequence[tf.Tensor], second: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return the cosine of the angle between two directions, each a list of tensors; scalar float32 in [-1, 1].
+
+    NaN where one of them is zero: no direction has no angle.
+    """
+    inner = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(first, second, strict=True)])
+    return inner / (tf.linalg.global_norm(first) * tf.linalg.global_norm(second))

@@ -11,6 +11,7 @@ are those of the Gram matrix F Fᵀ (b·c, b·c), with eigenvectors Fᵀv/√λ:
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 
 from common.checks import require
@@ -28,14 +29,18 @@ def gauss_newton_factor(task: Task, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor 
         x: (b, *input_shape) float32, b ≥ 1 and small: F has b·c rows.
         y: (b,) labels or (b, 1) targets.
         seed: (2,) int64, decides the dropout mask, one for all examples; None: zeros.
+
+    Raises:
+        ValueError: a network with batch norm in training mode, whose outputs are functions of the whole batch.
     """
+    _refuse_batch_statistics(task)
     seed = tf.zeros([2], tf.int64) if seed is None else seed
     examples = x.shape[0]
 
     def rows(example: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         one_x, one_y = (part[None] for part in example)
         with tf.GradientTape(persistent=True) as tape:
-            outputs = task.outputs(one_x, seed)
+            outputs = task.outputs(one_x, seed, update_state=False)
         roots = _loss_hessian_root(task, one_y, outputs)
         return tf.map_fn(
             lambda root: flat(tape.gradient(outputs, task.weights, output_gradients=root[None])),
@@ -87,6 +92,16 @@ def gauss_newton_eigenpairs(
     columns = tf.matmul(factor, vectors, transpose_a=True) / lengths
     keep = tf.where(tf.math.is_nan(values), values, tf.cast(known, tf.float32))  # what is not a number stays so
     return Eigenpairs(values * keep, columns * keep)
+
+
+def _refuse_batch_statistics(task: Task) -> None:
+    # Alone in its batch, an example is its own mean: normalised to zero, it would have no Jacobian.
+    norms = [layer for layer in task.network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    if norms and task.training_mode:
+        raise ValueError(
+            f"the Gauss-Newton factor runs one example at a time, and layer {norms[0].name!r} normalises by its batch: "
+            "take products (GaussNewtonOperator), the Hessian, or a network without batch norm"
+        )
 
 
 def _loss_hessian_root(task: Task, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

@@ -86,7 +86,7 @@ class CurvatureOperator:
         raise NotImplementedError(f"{type(self).__name__} does not implement linearized()")
 
     def _outputs(self) -> tf.Tensor:
-        return self.task.outputs(self.x, self.seed)
+        return self.task.outputs(self.x, self.seed, update_state=False)
 
 
 class HessianOperator(CurvatureOperator):

@@ -1,20 +1,30 @@
-"""Diagnostics: what the loop measures after a recorded epoch, beside loss and metric."""
+"""Diagnostics: what the loop measures after a recorded epoch, beside loss and metric. Read `diagnostic.py` first."""
 
-from common.diagnostics.alignment import BoundaryAlignment, GradientAlignment, GradientNoiseScale, LogitAlignment
+from common.diagnostics.boundary_alignment import BoundaryAlignment
 from common.diagnostics.confusion import Confusion
-from common.diagnostics.spectrum import SpectrumProbe, eigenvector_overlaps
-from common.diagnostics.trajectory import DeadUnits, StepSizes, TestCurve, slope_and_intercept
+from common.diagnostics.dead_units import DeadUnits
+from common.diagnostics.diagnostic import Diagnostic
+from common.diagnostics.eigenvector_overlaps import eigenvector_overlaps
+from common.diagnostics.evaluation_curve import TestCurve
+from common.diagnostics.gradient_alignment import EstimatorAlignment, GradientAlignment
+from common.diagnostics.gradient_noise_scale import GradientNoiseScale
+from common.diagnostics.logit_alignment import LogitAlignment
+from common.diagnostics.spectrum import SpectrumProbe
+from common.diagnostics.step_sizes import StepSizes
+from common.diagnostics.weight_path import WeightPath
 
 __all__ = [
     "BoundaryAlignment",
     "Confusion",
     "DeadUnits",
+    "Diagnostic",
+    "EstimatorAlignment",
     "GradientAlignment",
     "GradientNoiseScale",
     "LogitAlignment",
     "SpectrumProbe",
     "StepSizes",
     "TestCurve",
+    "WeightPath",
     "eigenvector_overlaps",
-    "slope_and_intercept",
 ]

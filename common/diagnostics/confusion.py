@@ -5,27 +5,36 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from common.data.load import Split
-from common.tasks.task import Task
+from common.checks import require_one_of
+from common.diagnostics.diagnostic import Diagnostic, Measured
 from common.training.epoch import EVALUATION_BATCH
+from common.training.history import Moment
+
+SPLITS = ("train", "validation", "test")
 
 
-class Confusion:
-    """Counts of the predictions on a split; a diagnostic for `train`.
+class Confusion(Diagnostic):
+    """Counts of the predictions on a split, true class by predicted class.
 
     Args:
-        split: the examples to predict, the validation split as a rule, whatever split the loop trains on.
-        classes: number of classes.
+        split: "train", "validation" or "test": whose examples to predict.
+
+    Raises:
+        ValueError: another split; by the call, a dataset without classes.
     """
 
-    def __init__(self, split: Split, classes: int):
-        self.split, self.classes = split, classes
+    def __init__(self, split: str = "validation"):
+        require_one_of("split", split, SPLITS)
+        self.split = split
 
-    def __call__(self, task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
-        """Return `confusion_i_j` for every pair of classes: how many examples of class i are predicted as class j."""
-        starts = range(0, len(self.split), EVALUATION_BATCH)
-        parts = [self.split.x[start : start + EVALUATION_BATCH] for start in starts]
-        predicted = [np.argmax(task.predictions(tf.constant(part)), -1) for part in parts]
-        counts = np.zeros((self.classes, self.classes))
-        np.add.at(counts, (self.split.y, np.concatenate([*predicted, np.zeros(0, int)])), 1)
-        return {f"confusion_{i}_{j}": float(count) for (i, j), count in np.ndenumerate(counts)}
+    def measure(self, moment: Moment) -> Measured:
+        """Return `confusion`, (classes, classes): how many examples of class i are predicted as class j."""
+        split, classes = getattr(moment.dataset, self.split), moment.dataset.classes
+        if not classes:
+            raise ValueError(f"Confusion counts classes, and the dataset {moment.dataset.name!r} has none")
+        starts = range(0, len(split), EVALUATION_BATCH)
+        parts = [split.x[start : start + EVALUATION_BATCH] for start in starts]
+        predicted = [np.argmax(moment.task.predictions(tf.constant(part)), -1) for part in parts]
+        counts = np.zeros((classes, classes))
+        np.add.at(counts, (split.y, np.concatenate([*predicted, np.zeros(0, int)])), 1)
+        return {"confusion": counts}

@@ -1,1 +1,108 @@
-"""Gradient estimators: one method, one file. Read `estimator.py` first."""
+"""Gradient estimators: where a training direction comes from. One method, one file; read `estimator.py` first.
+
+| family | estimator | the direction |
+|---|---|---|
+| | `Backpropagation` | exact gradient of the minibatch |
+| noise | `NoisyGradient` | another one's, with noise: constant, annealed, relative, in a random subspace |
+| noise | `OverTheAir` | devices' gradients, added up by a noisy channel |
+| noise | `PublicSubspace` | another one's, amplified in the span of public examples' gradients |
+| evolution | `LogitEvolution` | right or wrong answers under noise on the logits |
+| evolution | `ExactLogitGradient` | the limit of `LogitEvolution` for infinitely many samples |
+| evolution | `ParameterEvolution` | fitness of networks with perturbed weights, all layers at once |
+| evolution | `LayerwiseEvolution` | fitness of networks with perturbed weights, one layer at a time |
+| newton | `SaddleFreeNewton` | another one's, divided by absolute curvature in a low-rank subspace |
+| newton | `NewtonCG` | another one's, divided by the Hessian with conjugate gradients |
+| decoupled | `SyntheticGradients` | predicted gradients at the boundaries of modules (DNI, cDNI) |
+| decoupled | `LastModuleOnly` | exact gradient of the last module, zero below |
+| decoupled | `WeightRegression` | weight gradients regressed from activations |
+| feedback | `DirectFeedbackAlignment` | the output's error through fixed random matrices |
+
+`parse` reads an estimator from its `repr`: parse("NoisyGradient(Backpropagation(), ConstantNoise(0.1))").
+"""
+
+from common.checks import require
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.decoupled.last_module import LastModuleOnly
+from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
+from common.estimators.decoupled.weight_regression import WeightRegression
+from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext, state_undone
+from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
+from common.estimators.evolution.logit_evolution import LogitEvolution
+from common.estimators.evolution.logit_gradient import Likelihood, LogitObjective, MovedTarget, SmoothedAccuracy
+from common.estimators.evolution.logit_quadrature import ExactLogitGradient
+from common.estimators.evolution.parameter_evolution import ParameterEvolution
+from common.estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
+from common.estimators.newton.damping import ConstantDamping, Damping, TiedDamping
+from common.estimators.newton.line_search import ArmijoLineSearch
+from common.estimators.newton.newton_cg import NewtonCG
+from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.estimators.noise.noisy_gradient import (
+    AnnealedNoise,
+    ConstantNoise,
+    NoiseLevel,
+    NoisyGradient,
+    RelativeNoise,
+)
+from common.estimators.noise.over_the_air import OverTheAir
+from common.estimators.noise.public_subspace import PublicSubspace
+from common.estimators.noise.sign_sketch import SignSketch
+from common.optimizers.notation import KNOWN as OPTIMIZERS_AND_SCHEDULES
+from common.settings import Configured
+from common.settings import parse as parse_call
+
+__all__ = [
+    "AnnealedNoise",
+    "ArmijoLineSearch",
+    "Backpropagation",
+    "ConstantDamping",
+    "ConstantNoise",
+    "Damping",
+    "DirectFeedbackAlignment",
+    "ExactLogitGradient",
+    "GradientEstimate",
+    "GradientEstimator",
+    "LastModuleOnly",
+    "LayerwiseEvolution",
+    "Likelihood",
+    "LogitEvolution",
+    "LogitObjective",
+    "MovedTarget",
+    "NewtonCG",
+    "NoiseLevel",
+    "NoisyGradient",
+    "OverTheAir",
+    "ParameterEvolution",
+    "PublicSubspace",
+    "RelativeNoise",
+    "RunContext",
+    "SaddleFreeNewton",
+    "SignSketch",
+    "SmoothedAccuracy",
+    "SyntheticGradients",
+    "TiedDamping",
+    "WeightRegression",
+    "parse",
+    "state_undone",
+]
+
+_BASES = (Damping, GradientEstimator, LogitObjective, NoiseLevel)
+_CLASSES = [value for value in (globals()[name] for name in __all__) if isinstance(value, type) and value not in _BASES]
+ESTIMATORS = tuple(value for value in _CLASSES if issubclass(value, GradientEstimator))
+KNOWN = {value.__name__: value for value in _CLASSES if issubclass(value, Configured)} | OPTIMIZERS_AND_SCHEDULES
+
+
+def parse(expression: str) -> GradientEstimator:
+    """Make the estimator that a constructor call describes; it undoes `repr`.
+
+    Args:
+        expression: such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))". Names of estimators and their parts,
+            of optimizers and schedules are known; nothing is evaluated.
+
+    Raises:
+        ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
+            that is no such expression.
+    """
+    estimator = parse_call(expression, KNOWN, "estimator")
+    allowed = "the constructor call of a gradient estimator, such as Backpropagation()"
+    require(isinstance(estimator, GradientEstimator), "estimator", allowed, expression)
+    return estimator

@@ -1,7 +1,7 @@
 """Backpropagation: the exact gradient of the minibatch loss, g = ∇_w (1/B) Σ_i loss(y_i, f(x_i; w)).
 
 It is the estimator that every other one is measured against: with a minibatch drawn without replacement it is an
-unbiased estimate of the full gradient, and its cost is the unit in which all costs are given.
+unbiased estimate of the full gradient. Its cost on one example is the unit in which all costs are given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ class Backpropagation(GradientEstimator):
             loss = self.task.loss(y, outputs)
         return GradientEstimate(loss, outputs, tape.gradient(loss, self.task.weights))
 
-    @property
-    def cost(self) -> float:
-        """One minibatch gradient, by definition."""
-        return 1.0
+    def cost(self, batch_size: int) -> float:
+        """One for each example, by definition."""
+        return float(batch_size)

@@ -1,20 +1,51 @@
 """The contract: a gradient estimator turns a batch into a training direction, and says what that costs.
 
+An estimator that is not built is its settings: the constructor stores every argument under its name, `repr` is the
+constructor call, and nothing in it knows a task, a run or a seed. `build` attaches it to a task for one run.
+
 An estimator may wrap another one (noise around anything, a Newton step around anything): compose, do not flag.
 Gradients point uphill; the optimizer subtracts.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import copy
+import functools
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from common.checks import require
+from common.data.load import Split
+from common.settings import Configured
 from common.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What an estimator may know of the run that it is built for.
+
+    Attributes:
+        seed: of the run; it decides an estimator's initial weights.
+        steps: updates of the whole run; None: not known.
+        steps_per_epoch: None: not known.
+        batch_size: examples of a step, of which an epoch's last batch may have fewer; None: not known.
+        split: the training examples; None: there are none.
+    """
+
+    seed: int = 0
+    steps: int | None = None
+    steps_per_epoch: int | None = None
+    batch_size: int | None = None
+    split: Split | None = None
+
+
+UNKNOWN_RUN = RunContext()  # of seed 0, and of unknown length and examples
 
 
 class GradientEstimate(NamedTuple):
@@ -31,15 +62,25 @@ class GradientEstimate(NamedTuple):
     gradients: list[tf.Tensor]
 
 
-class GradientEstimator(tf.Module):
-    """Base of all estimators. Subclasses implement `estimate` and `cost`, and `build` if they keep state."""
+class GradientEstimator(Configured, tf.Module):
+    """Base of all estimators. Subclasses implement `estimate` and `cost`, and `build` if they keep state.
 
-    def build(self, task: Task) -> None:
-        """Attach to `task` and create all state as tf.Variables, so that a tf.train.Checkpoint holds it.
+    A constructor checks its arguments, stores each under its own name and does nothing else.
+    """
 
-        The loop calls it once before tracing. Subclasses that add state call `super().build(task)` first.
+    def __init__(self):  # without the name that a tf.Module takes: it would be a setting
+        super().__init__()
+
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Attach to `task` and create all state as variables, so that a tf.train.Checkpoint holds it.
+
+        The loop calls it once before tracing. It builds every estimator that is a public attribute, such as `inner`;
+        subclasses that add state call `super().build(task, run)` first. What depends on the seed is a variable or comes
+        from `estimate`'s seed, never a Python constant: one trace serves all seeds of a run.
         """
         self.task = task
+        for estimator in self._wrapped():
+            estimator.build(task, run)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate the gradient of the mean loss on one batch, in pure TensorFlow, inside one traced function.
@@ -49,39 +90,65 @@ class GradientEstimator(tf.Module):
         Args:
             x: (batch, *input_shape) float32.
             y: (batch,) int32 labels or (batch, 1) float32 targets.
-            seed: (2,) int64, (run seed, global step). All randomness is stateless and derived from it (fold_in).
+            seed: (2,) int64, (run seed, global step). All randomness is stateless and derived from it, see
+                `common.randomness.Stream`.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement estimate(x, y, seed)")
 
-    @property
-    def cost(self) -> float:
-        """What one call costs, in minibatch gradients: forward and backward passes of one batch of the same size."""
+    def cost(self, batch_size: int) -> float:
+        """Return what one call costs on so many examples, in gradients of one example.
+
+        Backpropagation on a batch of B examples costs B. It is counted from multiply-accumulates of matrix products,
+        and is the mean over the steps of a long run where steps differ. It depends on the settings, the task and the
+        batch size, on nothing that was estimated before.
+
+        Args:
+            batch_size: examples of the step, ≥ 1.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not say what one estimate costs")
 
-    @property
-    def initial_cost(self) -> float:
-        """What is paid once a run and not at each step, in minibatch gradients: nothing, or what a wrapped one pays."""
-        return sum(value.initial_cost for value in vars(self).values() if isinstance(value, GradientEstimator))
+    def setup_cost(self, batch_size: int, steps: int) -> float:
+        """Return what the first `steps` updates cost beyond steps × cost, in gradients of one example.
 
-    @property
-    def settings(self) -> dict:
-        """What makes this estimator this one, as plain data: class, public settings, and what it wraps.
+        Nothing, or what wrapped estimators pay: all that is paid once, or more often at first.
 
-        A checkpoint made under other settings is refused.
+        Args:
+            batch_size: examples of a step, ≥ 1.
+            steps: updates so far, ≥ 1.
         """
-        found = {"estimator": type(self).__name__}
-        for name, value in vars(self).items():
-            if name.startswith("_"):
-                continue
-            if isinstance(value, GradientEstimator):
-                found[name] = value.settings
-            elif dataclasses.is_dataclass(value):
-                found[name] = {"kind": type(value).__name__} | dataclasses.asdict(value)
-            elif isinstance(value, int | float | str | bool | None):
-                found[name] = value
-            elif isinstance(value, tuple):
-                found[name] = list(value)
-        return found
+        return float(sum(estimator.setup_cost(batch_size, steps) for estimator in self._wrapped()))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A setting stays what was given: TensorFlow would wrap a list, and track an optimizer that is only copied. An
+        # estimator within this one has state that a checkpoint must hold.
+        if name in _arguments(type(self)) and not _is_estimator(value):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __deepcopy__(self, memo: dict) -> GradientEstimator:
+        """Return an estimator with the same settings that is not built: one that is is tied to its task."""
+        settings = self.settings.items()
+        return type(self)(
+            **{name: copy.deepcopy(value, memo) if _is_estimator(value) else value for name, value in settings}
+        )
+
+    def _wrapped(self) -> list[GradientEstimator]:
+        return [value for name, value in vars(self).items() if not name.startswith("_") and _is_estimator(value)]
+
+
+def require_estimator(name: str, value: Any) -> None:
+    """Refuse, with a ValueError, what is no gradient estimator where one is to be wrapped."""
+    require(_is_estimator(value), name, "a gradient estimator, such as Backpropagation()", value)
+
+
+def _is_estimator(value: Any) -> bool:
+    return isinstance(value, GradientEstimator)
+
+
+@functools.cache
+def _arguments(owner: type) -> frozenset[str]:
+    return frozenset(inspect.signature(owner.__init__).parameters) - {"self"}
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from common.checks import nearest
 from common.experiments.fields import Parameters
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
+RESULT = "p"  # what every notebook calls the checked parameters
+QUEUE_SECONDS = 1.0  # a front end sends all of Run All in 0.1 s, a slow browser on a busy machine in 0.4 s
 
 
 class ParameterError(ValueError):
@@ -24,14 +27,32 @@ class ParameterError(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
-def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> Parameters:
+class Refused:
+    """Stands where the checked parameters would be: whoever asks it for one is told why there are none."""
+
+    def __init__(self, reason: str):
+        self._sentence = f"the parameters were refused: {reason}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # no parameter; Python and Jupyter look for such names themselves
+            raise AttributeError(name)
+        raise ParameterError(self._sentence)
+
+    def __repr__(self) -> str:
+        return f"<{self._sentence}>"
+
+
+def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, Any]) -> Parameters:
     """Check a notebook's parameters; call it as `check("01_baseline_sgd", In, globals())`.
+
+    What a former check returned is dropped from the namespace before anything else, and a wrong parameter puts a
+    `Refused` there: where the notebook has run before, no cell can go on with the parameters of then.
 
     Args:
         notebook: one of `NOTEBOOKS`.
         cells: the sources of the cells run so far (IPython's `In`). The last parameter cell and those directly before
             it, all of which begin with "# Parameters", say which names are parameters.
-        namespace: where their values are.
+        namespace: where their values are, and `p`.
 
     Returns:
         The checked parameters, frozen, with every number in its proper type: 1 where a float is meant becomes 1.0, and
@@ -40,13 +61,30 @@ def check(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> 
     Raises:
         ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
     """
+    former = [name for name, value in namespace.items() if isinstance(value, Parameters | Refused)]
+    former = [name for name in former if not name.startswith("_")]  # _ and _12 are IPython's
+    for name in former:
+        del namespace[name]
+    try:
+        return validate(notebook, _values(cells, namespace))
+    except ParameterError as error:
+        namespace |= dict.fromkeys(former or [RESULT], Refused(str(error)))
+        if "get_ipython" in namespace:
+            # Jupyter aborts the cells that are queued when an error comes. Run All sends one cell after the other, and
+            # this error would come before the last of them: they would run.
+            time.sleep(QUEUE_SECONDS)
+        raise
+
+
+def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and values of the parameters that the cells have set; see `check`."""
     if any(cell.strip() for cell in cells):
         names = _parameter_names(cells)
     else:  # a client that keeps no history, such as nbval: then all plain values defined so far are parameters
         names = [name for name, value in namespace.items() if _is_plain(name, value)]
     if not names:
         raise ParameterError(f"no parameters: run the cell that begins with {PARAMETER_CELL_MARK!r} before this one")
-    return validate(notebook, {name: namespace[name] for name in names if name in namespace})
+    return {name: namespace[name] for name in names if name in namespace}
 
 
 def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:

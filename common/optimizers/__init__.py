@@ -8,3 +8,32 @@ shape of w, created in `build`. What all have in common, norm clipping above all
 Sparse gradients (of an embedding) are made dense first: rows without a gradient have the gradient zero, so that
 momentum and moments move them as the formula says.
 """
+
+from keras.optimizers import SGD
+
+from common.optimizers.adam import Adam
+from common.optimizers.adamw import AdamW
+from common.optimizers.clone import copy_of
+from common.optimizers.gradient_descent import GradientDescent
+from common.optimizers.lazy import Lazy
+from common.optimizers.momentum import Momentum
+from common.optimizers.muon import Muon
+from common.optimizers.notation import parse
+from common.optimizers.rmsprop import RMSprop
+from common.optimizers.schedules import CosineDecay, ExponentialDecay, LinearDecay
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CosineDecay",
+    "ExponentialDecay",
+    "GradientDescent",
+    "Lazy",
+    "LinearDecay",
+    "Momentum",
+    "Muon",
+    "RMSprop",
+    "copy_of",
+    "parse",
+]

@@ -16,7 +16,7 @@ from common.checks import nearest
 # What keras.optimizers.Optimizer takes beside the learning rate; clipnorm and its kin must be positive where given.
 _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 _AVERAGING = ("use_ema", "ema_momentum", "ema_overwrite_frequency")
-_OPTIONS = (*_CLIPPING, *_AVERAGING, "weight_decay", "loss_scale_factor", "gradient_accumulation_steps", "name")
+OPTIONS = (*_CLIPPING, *_AVERAGING, "weight_decay", "loss_scale_factor", "gradient_accumulation_steps", "name")
 
 LearningRate = float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], Any]
 
@@ -62,8 +62,8 @@ def options(optimizer: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = [name for name in inspect.signature(optimizer).parameters if name != "options"]
     for name, value in given.items():
-        if name not in _OPTIONS:
-            known = [*own, *_OPTIONS]
+        if name not in OPTIONS:
+            known = [*own, *OPTIONS]
             hint = nearest(name, known)
             raise ValueError(f"{optimizer.__name__} has no argument {name!r}{hint}; there is {', '.join(known)}")
         if name in _CLIPPING and value is not None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="common.optimizers")
-class Resting(keras.optimizers.Optimizer):
+class Lazy(keras.optimizers.Optimizer):
     """Another optimizer, one copy for each variable, of which only those with a gradient act.
 
     A variable whose gradient is exactly zero rests: neither it nor its state (moments, and the count of updates that
@@ -26,12 +26,12 @@ class Resting(keras.optimizers.Optimizer):
         ValueError: `inner` clips by the norm of all gradients, or averages or accumulates over steps.
     """
 
-    def __init__(self, inner: keras.optimizers.Optimizer, name: str = "resting"):
+    def __init__(self, inner: keras.optimizers.Optimizer, name: str = "lazy"):
         # A copy: Keras writes into what it deserializes.
         inner = keras.optimizers.deserialize(copy.deepcopy(inner)) if isinstance(inner, dict) else inner
-        for name in ("global_clipnorm", "use_ema", "gradient_accumulation_steps"):
-            if getattr(inner, name, None):
-                raise ValueError(f"inner must treat each variable and each step by itself, got {name} set")
+        for option in ("global_clipnorm", "use_ema", "gradient_accumulation_steps"):
+            if getattr(inner, option, None):
+                raise ValueError(f"inner must treat each variable and each step by itself, got {option} set")
         config = inner.get_config()
         rate = config["learning_rate"]
         rate = keras.optimizers.schedules.deserialize(copy.deepcopy(rate)) if isinstance(rate, dict) else rate
@@ -40,6 +40,11 @@ class Resting(keras.optimizers.Optimizer):
         self._inner_config = {key: value for key, value in config.items() if key != "name"}
         self._serialized = keras.optimizers.serialize(inner) | {"config": self._inner_config}
         self._make = type(inner).from_config
+
+    @property
+    def inner(self) -> keras.optimizers.Optimizer:
+        """The other optimizer, made anew and not built."""
+        return keras.optimizers.deserialize(copy.deepcopy(self._serialized))
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create one copy, with its state, for each variable."""

@@ -51,17 +51,22 @@ class Task(tf.Module):
         """P, the number of trainable scalars."""
         return sum(math.prod(weight.shape) for weight in self.weights)
 
-    def outputs(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def outputs(self, x: tf.Tensor, seed: tf.Tensor, *, update_state: bool = True) -> tf.Tensor:
         """Run the network as training does.
 
         Args:
             x: (batch, *input_shape) float32.
             seed: (2,) int64, (run seed, global step). It decides the dropout mask alone: calling twice with one seed
                 gives one mask, so that curvature products and finite differences see a fixed function.
+            update_state: whether the pass moves batch norm's averages, as a training step's does. One that only looks
+                (a curvature product, a probe) must not; its outputs are the same.
 
         Returns:
             (batch, outputs) float32 logits or predictions.
         """
+        if not update_state:
+            with keras.StatelessScope():  # what layers assign inside it is dropped, the state of dropout too
+                return self.outputs(x, seed)
         self.seed_dropout(seed)
         return tf.cast(self.network(x, training=self.training_mode), tf.float32)
 

@@ -7,9 +7,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from common.optimizers.schedules import RelativeSchedule, relative
+from common.settings import Configured, text
+from common.training.budget import Budget
+from common.training.history import epochs_done
 
 
 class _Progress(tf.train.experimental.PythonState):
@@ -19,13 +26,14 @@ class _Progress(tf.train.experimental.PythonState):
         self.history, self._identity, self._callbacks = history, identity, callbacks
 
     def serialize(self) -> str:
-        """Write everything as JSON, which keeps every float exactly, NaN included."""
+        """Write everything as JSON, which keeps every float exactly, NaN and those in arrays included."""
         counters = {name: _plain_attributes(callback) for name, callback in _named(self._callbacks)}
-        return json.dumps({"identity": self._identity, "history": asdict(self.history), "callbacks": counters})
+        state = {"identity": self._identity, "history": asdict(self.history), "callbacks": counters}
+        return json.dumps(state, default=_array_as_lists)
 
-    def deserialize(self, text: str | bytes) -> None:
+    def deserialize(self, stored: str | bytes) -> None:
         """Fill the history and the callbacks in place."""
-        state = json.loads(text)
+        state = _read(stored)
         vars(self.history).update(state["history"])
         for name, callback in _named(self._callbacks):
             vars(callback).update(state["callbacks"].get(name, {}))
@@ -75,7 +83,7 @@ class RunCheckpoint:
         """Compare settings before any weight is touched: shapes alone would not notice another learning rate."""
         reader = tf.train.load_checkpoint(self._manager.latest_checkpoint)
         name = next(key for key in reader.get_variable_to_shape_map() if key.startswith("progress"))
-        state = json.loads(reader.get_tensor(name))
+        state = _read(reader.get_tensor(name))
         stored, done = state["identity"], epochs_done(state["history"]["epochs"])
         wanted = json.loads(json.dumps(self._identity))
         if done > epochs:
@@ -91,29 +99,47 @@ class RunCheckpoint:
         )
 
 
-def epochs_done(records: list[dict[str, float]]) -> int:
-    """Return the last recorded epoch, 0 before the first; not every epoch has a record."""
-    return records[-1]["epoch"] if records else 0
+def run_identity(task, estimator, optimizer, budget: Budget, seed: int) -> dict:
+    """Say, as flat plain data, what must be equal for a resumed run to be the same run.
 
-
-def run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder) -> dict:
-    """Say, as flat plain data, what must be equal for a resumed run to be the same run."""
-    network = {
+    The number of steps counts where a schedule depends on it: a longer run would have had other rates.
+    """
+    data = budget.dataset
+    identity = {
+        "seed": seed,
+        "batch_size": budget.batch_size,
+        "drop_remainder": budget.drop_remainder,
+        "dataset": [data.name, data.checksum, len(data.train), len(data.validation)],
         # The last part of the path: Keras counts on the names of layers that nobody named.
         "weights": [[weight.path.split("/")[-1], list(weight.shape)] for weight in task.weights],
         "training_mode": task.training_mode,
         "precision": sorted({layer.dtype_policy.name for layer in task.network.layers}),
+        "estimator": repr(estimator),
+        "optimizer": text(optimizer),
     }
-    batches = {"seed": seed, "batch_size": batch_size, "drop_remainder": drop_remainder}
-    data = {"dataset": [dataset.name, dataset.checksum, len(dataset.train), len(dataset.validation)]}
-    # Keras counts its optimizers (sgd, sgd_1, ...): their names say nothing.
-    config = {"class": type(optimizer).__name__} | {k: v for k, v in optimizer.get_config().items() if k != "name"}
-    direction = {} if estimator is None else _prefixed("estimator", estimator.settings)
-    return batches | data | network | direction | _prefixed("optimizer", config)
+    return identity | ({"steps": budget.steps} if _depends_on_length(estimator) or _depends_on_length(optimizer) else {})
 
 
-def _prefixed(prefix: str, settings: dict) -> dict:
-    return {f"{prefix} {key}": json.loads(json.dumps(value, default=str)) for key, value in settings.items()}
+def _depends_on_length(value: Any) -> bool:
+    """Whether an object, or one that it holds, has a schedule that the length of the run decides."""
+    if isinstance(value, keras.optimizers.Optimizer):
+        value = relative(value)
+    if isinstance(value, RelativeSchedule):
+        return value.depends_on_length
+    return isinstance(value, Configured) and any(map(_depends_on_length, value.settings.values()))
+
+
+def _array_as_lists(value: Any) -> dict:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"a record holds numbers and arrays, got {type(value).__name__} {value!r}")
+    return {"array": value.tolist(), "dtype": value.dtype.name}
+
+
+def _read(stored: str | bytes) -> dict:
+    def as_array(part: dict) -> Any:
+        return np.array(part["array"], part["dtype"]) if part.keys() == {"array", "dtype"} else part
+
+    return json.loads(stored, object_hook=as_array)
 
 
 def _named(callbacks: list[keras.callbacks.Callback]) -> Iterator[tuple[str, keras.callbacks.Callback]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import keras
@@ -13,6 +13,7 @@ import tensorflow as tf
 from common.data.load import Split
 from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
+from common.training.checks import check_estimate
 
 EVALUATION_BATCH = 1_000
 
@@ -128,6 +129,7 @@ class EpochFunction:
     def _step(self, x, y, seed, totals: Totals) -> Totals:
         """Estimate, then update if all is finite: a step that is not leaves the last finite weights in place."""
         estimate = self.estimator.estimate(x, y, seed)
+        check_estimate(estimate, self.estimator, self.task)  # once, while it is traced
         finite = tf.reduce_all(
             [tf.reduce_all(tf.math.is_finite(part)) for part in [estimate.loss, *estimate.gradients]]
         )
@@ -142,23 +144,33 @@ class EpochFunction:
         return tf.constant(True)
 
 
+def is_finite(tensors: Iterable[tf.Tensor]) -> bool:
+    """Say whether no value is infinite or not a number."""
+    return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
+
+
 class Evaluation:
-    """Evaluation of one split, traced once; the data stay on the device."""
+    """Evaluation of one split, traced by the first call; the data stay on the device."""
 
     def __init__(self, task: Task, split: Split):
-        self._data = None
-        if len(split):
-            self._data = on_device(split)
-            # Concrete functions: TensorFlow's retracing warning takes one function for every network for a mistake.
-            traced = tf.function(_means(task), jit_compile=False, autograph=False)
-            self._function = traced.get_concrete_function(*map(_spec, self._data))
+        self._task, self._split, self._function = task, split, None
 
     def __call__(self) -> tuple[float, float]:
         """Return mean loss and mean metric with the weights of this moment; NaN for an empty split."""
-        if self._data is None:
+        if not len(self._split):
             return math.nan, math.nan
+        if self._function is None:
+            self._data = on_device(self._split)
+            # Concrete functions: TensorFlow's retracing warning takes one function for every network for a mistake.
+            traced = tf.function(_means(self._task), jit_compile=False, autograph=False)
+            self._function = traced.get_concrete_function(*map(_spec, self._data))
         loss, metric = self._function(*self._data)
         return float(loss), float(metric)
+
+
+def evaluate(task: Task, split: Split) -> tuple[float, float]:
+    """Return mean loss and mean metric over a split, without dropout; NaN for an empty one."""
+    return Evaluation(task, split)()
 
 
 def _means(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

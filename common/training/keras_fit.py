@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from common.data.load import Dataset
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimator
+from common.optimizers.schedules import bind
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
+from common.training.budget import Budget
+from common.training.callbacks import with_averages
 from common.training.checkpoint import RunCheckpoint, run_identity
-from common.training.loop import History, evaluate
+from common.training.checks import check_kinds
+from common.training.epoch import evaluate
+from common.training.history import Diagnostic, History, Moment, epochs_done, measured
+from common.training.recording import copies_of
 
 
 def fit(
     task: Task,
+    estimator: GradientEstimator,
     optimizer: keras.optimizers.Optimizer,
     dataset: Dataset,
     *,
     epochs: int,
     batch_size: int,
     seed: int,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    diagnostics: Sequence[Diagnostic] = (),
     checkpoint_dir: str | Path | None = None,
 ) -> History:
     """Train `task.network` with `keras.Model.fit` and return a history like that of `common.training.loop.train`.
@@ -33,49 +45,65 @@ def fit(
 
     Args:
         task: network, loss and metric; its training mode is `fit`'s own, and must be on.
+        estimator: `Backpropagation()`, which is what `fit` does.
         optimizer: any Keras optimizer.
         dataset: its validation split is evaluated after every epoch, its test split once, after the last.
         epochs: passes over the training split, ≥ 1.
         batch_size: examples a step, ≥ 1.
         seed: sets the global seed of Keras, from which `fit` draws the order of the examples.
+        callbacks: Keras callbacks; all their hooks are called.
+        diagnostics: see `train`.
         checkpoint_dir: with it, a killed run goes on after its last full epoch; the order of the remaining epochs is
             then another one, because `fit` keeps no state of it: unlike our loop's, such a run is not bit-identical.
 
     Raises:
-        ValueError: the task's training mode is off.
+        ValueError: the task's training mode is off, or the estimator is another one; see `train`.
     """
-    if not task.training_mode:
-        raise ValueError("keras fit trains with dropout on: give a task with training_mode=True")
-    history = History()
+    check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
+    _refuse_what_fit_does_not(task, estimator)
+    budget, history, callbacks = Budget(dataset, epochs, batch_size), History(), with_averages(callbacks, optimizer)
+    estimator.build(task, budget.context(seed))
+    bind(optimizer, budget.steps, budget.steps_per_epoch)
     optimizer.build(task.weights)
-    identity = {"trainer": "keras_fit"} | run_identity(task, None, optimizer, dataset, batch_size, seed, False)
-    checkpoint = RunCheckpoint(checkpoint_dir, identity, history, [], task, optimizer, None)
+    identity = {"trainer": "keras_fit"} | run_identity(task, estimator, optimizer, budget, seed)
+    checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callbacks, task, optimizer, estimator)
     checkpoint.restore(epochs)
-    done = len(history.epochs)
+    done = epochs_done(history.epochs)
     # Another stream for every (seed, epochs done): a run resumed in epoch 2 must not replay the order of epoch 1.
     keras.utils.set_random_seed(hash_seed(seed, done))
     task.network.compile(optimizer=optimizer, loss=task.loss, metrics=[_metric(task)], jit_compile=False)
     if history.status == "running":
-        recorder = _Recorder(history, checkpoint, -(-len(dataset.train) // batch_size), epochs)
-        _fit(task, dataset, batch_size, epochs, done, recorder)
-        if history.status == "running":
+        moment = Moment(task, estimator, optimizer, dataset, seed, done, epochs)
+        recorder = _Recorder(history, checkpoint, budget, moment, copies_of(diagnostics))
+        recorder.look_at_start()
+        _fit(task, budget, done, [*callbacks, recorder])
+        if history.status != "diverged":
             history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
+        if history.status == "running":
             history.status = "finished"
         checkpoint.save()
     return history
 
 
-def _fit(task: Task, dataset: Dataset, batch_size: int, epochs: int, done: int, recorder) -> None:
+def _refuse_what_fit_does_not(task: Task, estimator: GradientEstimator) -> None:
+    if not task.training_mode:
+        raise ValueError("keras fit trains with dropout on: give a task with training_mode=True")
+    if type(estimator) is not Backpropagation:
+        raise ValueError(f"keras fit trains by backpropagation: estimator must be Backpropagation(), got {estimator!r}")
+
+
+def _fit(task: Task, budget: Budget, done: int, callbacks: list[keras.callbacks.Callback]) -> None:
+    dataset = budget.dataset
     validation = (dataset.validation.x, dataset.validation.y) if len(dataset.validation) else None
     task.network.fit(
         dataset.train.x,
         dataset.train.y,
-        batch_size=batch_size,
-        epochs=epochs,
+        batch_size=budget.batch_size,
+        epochs=budget.epochs,
         initial_epoch=done,
         validation_data=validation,
         validation_batch_size=1_000,
-        callbacks=[recorder],
+        callbacks=callbacks,
         verbose=0,
     )
 
@@ -87,9 +115,23 @@ def _metric(task: Task) -> keras.metrics.Metric:
 class _Recorder(keras.callbacks.Callback):
     """Writes Keras' logs into the history; training seconds leave out the evaluation."""
 
-    def __init__(self, history: History, checkpoint: RunCheckpoint, steps: int, epochs: int):
+    def __init__(
+        self,
+        history: History,
+        checkpoint: RunCheckpoint,
+        budget: Budget,
+        moment: Moment,
+        diagnostics: Sequence[Diagnostic],
+    ):
         super().__init__()
-        self._history, self._checkpoint, self._steps, self._epochs = history, checkpoint, steps, epochs
+        self._history, self._checkpoint, self._budget = history, checkpoint, budget
+        self._moment, self._diagnostics = moment, diagnostics
+
+    def look_at_start(self) -> None:
+        early = [diagnostic for diagnostic in self._diagnostics if getattr(diagnostic, "at_start", False)]
+        if early and not self._history.epochs:
+            record = {"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}
+            self._history.epochs.append(record | measured(early, self._moment, record))
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start, self._evaluating = time.perf_counter(), 0.0
@@ -104,25 +146,24 @@ class _Recorder(keras.callbacks.Callback):
         # Keras reports the running mean of the epoch, which stays non-finite once one loss was.
         if not np.isfinite(logs["loss"]):
             self._history.status = "diverged"
-            self._history.diverged_step = len(self._history.epochs) * self._steps + batch + 1
+            epochs = epochs_done(self._history.epochs)
+            self._history.diverged_step = epochs * self._budget.steps_per_epoch + batch + 1
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start - self._evaluating
-        before = self._history.epochs[-1]["seconds"] if self._history.epochs else 0.0
-        record = {"epoch": epoch + 1, "step": (epoch + 1) * self._steps, "seconds": before + seconds}
-        record |= {
-            "cost": float((epoch + 1) * self._steps),
-            "train_loss": logs["loss"],
-            "train_metric": logs["metric"],
-        }
+        history, before = self._history, self._history.epochs[-1]["seconds"] if self._history.epochs else 0.0
+        step = history.diverged_step or (epoch + 1) * self._budget.steps_per_epoch
+        record = {"epoch": epoch + 1, "step": step, "seconds": before + seconds}
+        record |= {"cost": self._budget.cost(self._moment.estimator, step)}
+        record |= {"train_loss": logs["loss"], "train_metric": logs["metric"]}
         record |= {
             "validation_loss": logs.get("val_loss", np.nan),
             "validation_metric": logs.get("val_metric", np.nan),
         }
-        self._history.epochs.append(record)
-        if self._history.status == "diverged":
-            record["step"] = self._history.diverged_step
-            record["cost"] = float(self._history.diverged_step)
-        elif epoch + 1 < self._epochs:
+        record |= measured(self._diagnostics, self._moment._replace(epoch=epoch + 1), record)
+        history.epochs.append(record)
+        if history.status == "running" and self.model.stop_training:
+            history.status = "stopped"
+        elif history.status == "running" and epoch + 1 < self._budget.epochs:
             self._checkpoint.save()

@@ -3,50 +3,33 @@
 The data sit on the device as one tensor, the order of epoch e is a stateless shuffle of (seed, e) and the steps are a
 loop inside the traced function, so that no step waits for Python or for an input pipeline. All randomness is a function
 of (seed, step): on the same device and number of threads, a run is reproducible to the last bit, and so is one that was
-killed and resumed. (On GPUs only with `tf.config.experimental.enable_op_determinism()`: some kernels there add up in
-whatever order their threads finish.)
+killed and resumed, and one that another seed's trace serves. (On GPUs only with
+`tf.config.experimental.enable_op_determinism()`: some kernels there add up in whatever order their threads finish.)
 """
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from common.checks import require
-from common.data.load import Dataset, Split
+from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
+from common.optimizers.schedules import bind
+from common.settings import text
 from common.tasks.task import Task
-from common.training.checkpoint import RunCheckpoint, epochs_done, run_identity
+from common.training.budget import Budget
+from common.training.checkpoint import run_identity
+from common.training.checks import check_cost, check_kinds
 from common.training.epoch import EpochFunction, Evaluation, Totals, on_device
-
-Diagnostic = Callable[[Task, Split, int, int], Mapping[str, float]]
-
-
-@dataclass
-class History:
-    """What happened in a run.
-
-    Attributes:
-        epochs: one record for every epoch that is recorded: epoch (from 1), step (updates so far), seconds (of training
-            so far, evaluation and tracing excluded), cost (minibatch gradients so far), train_loss, train_metric (means
-            over that one epoch, as it went), validation_loss, validation_metric, and what the diagnostics measured; the
-            last record of a finished run also has test_loss and test_metric. Missing splits give NaN.
-        status: "finished", "diverged" (a loss or gradient was not finite) or "stopped" (by a callback).
-        diverged_step: the update, counted from 1, that was refused because it was not finite; None otherwise.
-        tracing_seconds: time to trace the epoch, once a process.
-    """
-
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    status: str = "running"
-    diverged_step: int | None = None
-    tracing_seconds: float = math.nan
+from common.training.history import Diagnostic, History, Record
+from common.training.recording import Recording
+from common.training.state import carry_over, variables_of
 
 
 def train(
@@ -70,20 +53,21 @@ def train(
     Args:
         task: network, loss and metric.
         estimator: gives the training direction; it is built here.
-        optimizer: any Keras optimizer; it gets the estimate's gradients and nothing else.
+        optimizer: any Keras optimizer; it gets the estimate's gradients and nothing else. A schedule that is relative
+            to the run's length is given it here.
         dataset: its validation split is evaluated after every recorded epoch, its test split once, after the last.
         epochs: passes over the training split, ≥ 1.
         batch_size: examples a step, 1 to the size of the training split. The last batch of an epoch is smaller where
             the division leaves a remainder, as in Keras, unless `drop_remainder`.
-        seed: decides the order of the examples and all that is random in network and estimator (initial weights
-            apart).
+        seed: decides the order of the examples and all that is random in network and estimator (the network's initial
+            weights apart).
         callbacks: Keras callbacks; epoch-level hooks, those around an evaluation (so that `SwapEMAWeights` has the
-            averaged weights evaluated) and `stop_training` work, batch-level hooks are not called. In their logs the
-            names are Keras' own (loss, val_loss, accuracy, val_accuracy). A resumed run restores their
-            counters (by class), not what else they hold: not the weights that EarlyStopping keeps for
-            `restore_best_weights`, and a CSVLogger needs `append=True`.
-        diagnostics: called after every recorded epoch with (task, training split, seed, epoch); their numbers join
-            the record.
+            averaged weights evaluated; an optimizer with `use_ema` brings it along) and `stop_training` work,
+            batch-level hooks are not called. In their logs the names are Keras' own (loss, val_loss, accuracy,
+            val_accuracy). A resumed run restores their counters (by class), not what else they hold: not the weights
+            that EarlyStopping keeps for `restore_best_weights`, and a CSVLogger needs `append=True`.
+        diagnostics: called with a `Moment` after every recorded epoch, and before the first where they ask for it; what
+            they measure, numbers or arrays, joins the record. Those that are settings are copied for the run.
         checkpoint_dir: with it, every recorded epoch ends with an atomic checkpoint of network, optimizer, estimator,
             callbacks' plain counters and history, and a run that finds one goes on from there, bit-identically. A
             finished run is returned as it is, or trained on if more epochs are asked for.
@@ -98,39 +82,166 @@ def train(
         from before the refused step; it is not an error.
 
     Raises:
-        ValueError: epochs, batch size or record_every out of range, or a checkpoint of a run with other settings or
-            more epochs.
+        ValueError: an argument of the wrong kind or out of range; an estimate whose gradients do not fit the weights or
+            whose cost is no number; a checkpoint of a run with other settings or more epochs.
     """
-    _check(epochs, batch_size, record_every, dataset)
-    estimator.build(task)
-    optimizer.build(task.weights)
-    task.network.optimizer = optimizer  # where Keras callbacks look for the learning rate
-    history = History()
-    callback_list = _callback_list(callbacks, task, epochs)
-    identity = run_identity(task, estimator, optimizer, dataset, batch_size, seed, drop_remainder)
-    checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callback_list.callbacks, task, optimizer, estimator)
-    xla = compiles_with_xla() if jit_compile is None else jit_compile
-    epoch_function = EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
-    task.network.stop_training = False
-    callback_list.on_train_begin()
-    checkpoint.restore(epochs)
-    if history.status == "running":
-        _run(history, epoch_function, dataset, epochs, record_every, seed, callback_list, diagnostics, checkpoint)
-    callback_list.on_train_end()
-    return history
+    how = {"drop_remainder": drop_remainder, "jit_compile": jit_compile, "record_every": record_every}
+    trainer = Trainer(task, estimator, optimizer, dataset, epochs=epochs, batch_size=batch_size, **how)
+    return trainer.run(seed, callbacks=callbacks, diagnostics=diagnostics, checkpoint_dir=checkpoint_dir)
 
 
-def compiles_with_xla() -> bool:
-    """XLA on GPUs only: on CPUs, where Keras uses it too, it makes this project's convnets two to six times slower."""
-    return bool(tf.config.list_physical_devices("GPU"))
+class Trainer:
+    """Runs that differ in their seed alone, traced once.
 
+        trainer = Trainer(task(0), estimator, optimizer, dataset, epochs=10, batch_size=128)
+        first = trainer.run(seed=0)
+        trainer.restart(task(1), copy.deepcopy(estimator), copy_of(optimizer))
+        second = trainer.run(seed=1)            # bit for bit what `train` gives for these objects
 
-def device() -> str:
-    """Name what TensorFlow runs on, for the provenance: "GPU, NVIDIA A100" or "CPU, 2 threads"."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        return f"GPU, {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
-    return f"CPU, {os.environ.get('TF_NUM_INTRAOP_THREADS', os.cpu_count())} threads"
+    Tracing takes seconds, more than many a run. `restart` hands over objects made as for a run of their own; the
+    values of their variables, counters included, are assigned to those in the trace.
+
+    Args:
+        task: see `train`, as all others.
+        estimator: not built.
+        optimizer: not built.
+        dataset: of all runs.
+        epochs: of each run.
+        batch_size: of each run.
+        drop_remainder: of each run.
+        jit_compile: of the trace.
+        record_every: of each run.
+
+    Attributes:
+        task: in the trace; it holds the weights of the run that was the last.
+        estimator: likewise.
+        optimizer: likewise.
+
+    Raises:
+        ValueError: an argument of the wrong kind or out of range.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        estimator: GradientEstimator,
+        optimizer: keras.optimizers.Optimizer,
+        dataset: Dataset,
+        *,
+        epochs: int,
+        batch_size: int,
+        drop_remainder: bool = False,
+        jit_compile: bool | None = None,
+        record_every: int = 1,
+    ):
+        check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
+        self._budget = Budget(dataset, epochs, batch_size, drop_remainder)
+        require(record_every >= 1, "record_every", "≥ 1", record_every)
+        self.task, self.estimator, self.optimizer = task, estimator, optimizer
+        self._settings = {"estimator": text(estimator), "optimizer": text(optimizer)}
+        self._given: tuple | None = (task, estimator, optimizer)
+        self._record_every = record_every
+        xla = compiles_with_xla() if jit_compile is None else jit_compile
+        self._epochs = EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
+        self._data: tuple | None = None
+        self._evaluations = Evaluation(task, dataset.validation), Evaluation(task, dataset.test)
+
+    def restart(self, task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer) -> None:
+        """Give the objects of the next run; after it, `task` has its weights.
+
+        Raises:
+            ValueError: an argument of the wrong kind, or with other settings than those that are traced.
+        """
+        check_kinds(task=task, estimator=estimator, optimizer=optimizer)
+        for name, given in {"estimator": estimator, "optimizer": optimizer}.items():
+            require(text(given) == self._settings[name], name, f"{self._settings[name]}, as in the trace", text(given))
+        if any(new is old for new, old in zip((task, estimator, optimizer), self._traced, strict=True)):
+            raise ValueError("restart takes a task, an estimator and an optimizer of the run's own, got a traced one")
+        self._given = task, estimator, optimizer
+
+    def run(
+        self,
+        seed: int,
+        *,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        diagnostics: Sequence[Diagnostic] = (),
+        checkpoint_dir: str | Path | None = None,
+    ) -> History:
+        """Train with the objects that were given last, once; see `train`."""
+        given = self._take(seed)
+        recording = Recording(
+            *self._traced,
+            self._budget.dataset,
+            seed=seed,
+            epochs=self._budget.epochs,
+            identity=run_identity(*self._traced, self._budget, seed),
+            evaluations=self._evaluations,
+            callbacks=callbacks,
+            diagnostics=diagnostics,
+            checkpoint_dir=checkpoint_dir,
+        )
+        recording.begin()
+        if recording.history.status == "running":
+            self._train(recording, seed)
+        recording.end()
+        if given is not self.task:
+            carry_over(self.task.network.variables, given.network.variables)
+        return recording.history
+
+    @property
+    def _traced(self) -> tuple[Task, GradientEstimator, keras.optimizers.Optimizer]:
+        return self.task, self.estimator, self.optimizer
+
+    def _take(self, seed: int) -> Task:
+        """Build the given objects for a run of this seed and, where others are traced, take over their values."""
+        if self._given is None:
+            raise ValueError("this Trainer has run with the objects that it has: give others with restart(...)")
+        (task, estimator, optimizer), self._given = self._given, None
+        estimator.build(task, self._budget.context(seed))
+        bind(optimizer, self._budget.steps, self._budget.steps_per_epoch)
+        optimizer.build(task.weights)
+        task.network.optimizer = optimizer  # where Keras callbacks look for the learning rate
+        sizes = [size for size in (self._budget.batch_size, self._budget.rest) if size]
+        check_cost(estimator, sizes, self._budget.steps)
+        if task is not self.task:
+            fresh = variables_of(task, estimator, optimizer)
+            carry_over(fresh, variables_of(*self._traced))
+        return task
+
+    def _train(self, recording: Recording, seed: int) -> None:
+        """Train the epochs that are missing."""
+        history, every, epochs = recording.history, self._record_every, self._budget.epochs
+        history.tracing_seconds = self._trace()
+        recording.look_at_start()
+        while recording.runs:
+            recording.begin_epoch()
+            # Multiples of record_every, also where a resumed run recorded in other places.
+            last = min(recording.done + every - recording.done % every, epochs)
+            recording.end_epoch(self._train_epochs(recording, seed, last))
+        recording.finish()
+
+    def _trace(self) -> float:
+        if self._data is not None:
+            return 0.0
+        self._data = on_device(self._budget.dataset.train)
+        return self._epochs.trace(*self._data)
+
+    def _train_epochs(self, recording: Recording, seed: int, last: int) -> Record:
+        """Run the missing epochs up to `last` and return its record; a non-finite step sets the history's status."""
+        before, start = recording.before, time.perf_counter()
+        epoch, step, totals = self._epochs(*self._data, seed, recording.done + 1, last, before["step"])
+        totals = Totals(*(value.numpy().item() for value in totals))
+        seconds = time.perf_counter() - start
+        if not totals.finite:
+            recording.history.status, recording.history.diverged_step = "diverged", step
+        return {
+            "epoch": epoch,
+            "step": step,
+            "seconds": before["seconds"] + seconds,
+            "cost": self._budget.cost(self.estimator, step),
+            "train_loss": totals.loss / totals.examples,
+            "train_metric": totals.metric / totals.examples,
+        }
 
 
 def one_step(
@@ -151,140 +262,14 @@ def one_step(
     return step
 
 
-def one_epoch(
-    task: Task,
-    estimator: GradientEstimator,
-    optimizer: keras.optimizers.Optimizer,
-    split: Split,
-    *,
-    batch_size: int,
-    seed: int,
-    epochs_a_call: int = 1,
-    count_on: bool = True,
-) -> Callable[[], float]:
-    """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
-
-    It is what `train` calls, without evaluation, records and checkpoints: for timing. With `epochs_a_call`, the
-    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last. Without
-    `count_on` the steps of each call are counted from 0: estimators whose first steps cost more do them each time.
-    """
-    estimator.build(task)
-    optimizer.build(task.weights)
-    x, y = on_device(split)
-    function = EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
-    function.trace(x, y)
-    epoch = steps = 0
-
-    def run() -> float:
-        nonlocal epoch, steps
-        epoch, done, totals = function(x, y, seed, epoch + 1, epoch + epochs_a_call, steps)
-        steps = done if count_on else 0
-        return float(totals.loss) / len(split)
-
-    return run
+def compiles_with_xla() -> bool:
+    """XLA on GPUs only: on CPUs, where Keras uses it too, it makes this project's convnets two to six times slower."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
-def evaluate(task: Task, split: Split) -> tuple[float, float]:
-    """Return mean loss and mean metric over a split, without dropout; NaN for an empty one."""
-    return evaluate_each_time(task, split)()
-
-
-def evaluate_each_time(task: Task, split: Split) -> Callable[[], tuple[float, float]]:
-    """Trace the evaluation of a split once; each call of what is returned evaluates the weights of that moment."""
-    return Evaluation(task, split)
-
-
-def _run(history, epoch_function, dataset, epochs, record_every, seed, callback_list, diagnostics, checkpoint) -> None:
-    """Train the epochs that are missing, then look at the test split once."""
-    task = epoch_function.task
-    x, y = on_device(dataset.train)
-    validation = Evaluation(task, dataset.validation)
-    history.tracing_seconds = epoch_function.trace(x, y)
-    while (done := epochs_done(history.epochs)) < epochs and history.status == "running":
-        # Multiples of record_every, also where a resumed run recorded in other places.
-        last = min(done + record_every - done % record_every, epochs)
-        callback_list.on_epoch_begin(done)
-        record = _train_epochs(history, epoch_function, x, y, seed, done + 1, last)
-        epoch = record["epoch"]
-        record["validation_loss"], record["validation_metric"] = _evaluated(validation, callback_list)
-        for diagnostic in diagnostics:
-            record |= diagnostic(task, dataset.train, seed, epoch)
-        history.epochs.append(record)
-        callback_list.on_epoch_end(epoch - 1, _keras_logs(record, task.metric_name))
-        if task.network.stop_training and history.status == "running":
-            history.status = "stopped"
-        if history.status == "running" and epoch < epochs:
-            checkpoint.save()
-    if history.status == "running" and not is_finite(task.weights):
-        # The last update overflowed, and no step came after it to notice.
-        history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
-    if history.status != "diverged":
-        test = _evaluated(Evaluation(task, dataset.test), callback_list)
-        history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = test
-    if history.status == "running":
-        history.status = "finished"
-    checkpoint.save()
-
-
-def _evaluated(evaluation: Evaluation, callback_list: keras.callbacks.CallbackList) -> tuple[float, float]:
-    """Evaluate between the hooks that Keras calls around an evaluation: a callback may swap in averaged weights."""
-    callback_list.on_test_begin()
-    loss, metric = evaluation()
-    callback_list.on_test_end()
-    return loss, metric
-
-
-def is_finite(tensors: Iterable[tf.Tensor]) -> bool:
-    """Say whether no value is infinite or not a number."""
-    return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
-
-
-def _train_epochs(history: History, epoch_function: EpochFunction, x, y, seed: int, first: int, last: int) -> dict:
-    """Run the epochs first to last and return the last one's record; a non-finite step sets the history's status."""
-    before = history.epochs[-1] if history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
-    start = time.perf_counter()
-    epoch, step, totals = epoch_function(x, y, seed, first, last, before["step"])
-    totals = Totals(*(value.numpy().item() for value in totals))
-    seconds = time.perf_counter() - start
-    if not totals.finite:
-        history.status, history.diverged_step = "diverged", step
-    return {
-        "epoch": epoch,
-        "step": step,
-        "seconds": before["seconds"] + seconds,
-        "cost": before["cost"] + cost_of_steps(epoch_function.estimator, before["step"], step),
-        "train_loss": totals.loss / totals.examples,
-        "train_metric": totals.metric / totals.examples,
-    }
-
-
-def cost_of_steps(estimator: GradientEstimator, before: int, step: int) -> float:
-    """Return what the steps from `before` to `step` cost, in minibatch gradients, with what the first pays once."""
-    return (step - before) * estimator.cost + (estimator.initial_cost if before == 0 else 0.0)
-
-
-def _callback_list(callbacks, task: Task, epochs: int) -> keras.callbacks.CallbackList:
-    return keras.callbacks.CallbackList(
-        list(callbacks),
-        model=task.network,
-        epochs=epochs,
-        steps=1,
-        verbose=1,
-        add_history=False,
-        add_progbar=False,
-    )
-
-
-def _keras_logs(record: Mapping[str, float], metric_name: str) -> dict[str, float]:
-    """Rename a record's entries to what Keras callbacks monitor by default."""
-    names = {"train_loss": "loss", "train_metric": metric_name}
-    names |= {"validation_loss": "val_loss", "validation_metric": f"val_{metric_name}"}
-    return {names.get(key, key): value for key, value in record.items() if key != "epoch"}
-
-
-def _check(epochs: int, batch_size: int, record_every: int, dataset: Dataset) -> None:
-    require(epochs >= 1, "epochs", "≥ 1", epochs)
-    require(record_every >= 1, "record_every", "≥ 1", record_every)
-    examples = len(dataset.train)
-    allowed = f"between 1 and the {examples:,} training examples of {dataset.name!r}"
-    require(1 <= batch_size <= examples, "batch_size", allowed, batch_size)
+def device() -> str:
+    """Name what TensorFlow runs on, for the provenance: "GPU, NVIDIA A100" or "CPU, 2 threads"."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return f"GPU, {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
+    return f"CPU, {os.environ.get('TF_NUM_INTRAOP_THREADS', os.cpu_count())} threads"

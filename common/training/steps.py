@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,10 +14,18 @@ import tensorflow as tf
 
 from common.checks import require
 from common.data.load import Dataset
-from common.estimators.estimator import GradientEstimator
+from common.estimators.estimator import GradientEstimator, RunContext
+from common.optimizers.schedules import bind
 from common.tasks.task import Task
-from common.training.epoch import Evaluation, epoch_order
-from common.training.loop import History, cost_of_steps, is_finite, one_step
+from common.training.budget import Budget, cost_of_steps
+from common.training.checkpoint import run_identity
+from common.training.checks import check_cost, check_kinds
+from common.training.epoch import Evaluation, epoch_order, is_finite
+from common.training.history import Diagnostic, History
+from common.training.loop import one_step
+from common.training.recording import Recording
+
+Batches = Iterator[tuple[tf.Tensor, tf.Tensor]]
 
 
 def train_steps(
@@ -24,59 +34,92 @@ def train_steps(
     optimizer: keras.optimizers.Optimizer,
     dataset: Dataset,
     *,
-    steps: int,
+    epochs: int,
     batch_size: int,
-    record_every: int,
+    steps_per_epoch: int,
     seed: int,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    diagnostics: Sequence[Diagnostic] = (),
+    checkpoint_dir: str | Path | None = None,
 ) -> History:
-    """Train `task.network` in place, on batches in the order of `training.train`'s epochs put behind one another.
+    """Train `task.network` in place, on batches in the order of `train`'s epochs put behind one another.
+
+    An "epoch" is `steps_per_epoch` updates here, whatever part of the data that is.
 
     Args:
         task: network, loss and metric.
         estimator: gives the training direction; it is built here.
         optimizer: any Keras optimizer.
         dataset: its validation and test splits are evaluated once, after the last step.
-        steps: ≥ 1, a multiple of record_every.
-        batch_size: examples a step, 1 to the size of the training split.
-        record_every: steps from record to record, ≥ 1.
+        epochs: how many times `steps_per_epoch` updates, ≥ 1; each has a record.
+        batch_size: examples a step, 1 to the size of the training split; no batch is smaller.
+        steps_per_epoch: updates from record to record, ≥ 1.
         seed: decides the order of the examples and all that is random in network and estimator.
+        callbacks: see `train`.
+        diagnostics: see `train`.
+        checkpoint_dir: see `train`.
 
     Returns:
-        A history with a record for every so many steps, its `epoch` counting them from 1: step, seconds, cost and
-        train_loss, the mean over these steps, each before its update. The last record has validation_loss,
-        validation_metric, and of a run that finished test_loss and test_metric. A run is "diverged" with the first
-        step whose loss is not finite, or whose update leaves weights that are not: these weights stay.
+        A history with a record for each "epoch": step, seconds, cost and train_loss, the mean over its steps, each
+        before its update. The last record has validation_loss, validation_metric, and of a run that finished test_loss
+        and test_metric. A run is "diverged" with the first step whose loss is not finite, or whose update leaves
+        weights that are not: these weights stay.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value of the wrong kind or out of range; a cost that is no number.
     """
-    require(record_every >= 1, "record_every", "≥ 1", record_every)
-    allowed = f"≥ 1 and a multiple of record_every, {record_every}"
-    require(steps >= 1 and steps % record_every == 0, "steps", allowed, steps)
-    allowed = f"from 1 to the {len(dataset.train):,} training examples"
-    require(1 <= batch_size <= len(dataset.train), "batch_size", allowed, batch_size)
-    estimator.build(task)
-    step = tf.function(one_step(task, estimator, optimizer), jit_compile=False, autograph=False)
+    check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
+    require(steps_per_epoch >= 1, "steps_per_epoch", "≥ 1", steps_per_epoch)
+    budget, steps = Budget(dataset, epochs, batch_size, drop_remainder=True), epochs * steps_per_epoch
+    estimator.build(task, RunContext(seed, steps, steps_per_epoch, batch_size, dataset.train))
+    bind(optimizer, steps, steps_per_epoch)
+    optimizer.build(task.weights)
+    task.network.optimizer = optimizer
+    check_cost(estimator, [batch_size], steps)
+    recording = Recording(
+        *(task, estimator, optimizer, dataset),
+        seed=seed,
+        epochs=epochs,
+        identity=run_identity(task, estimator, optimizer, budget, seed) | {"steps_per_epoch": steps_per_epoch},
+        evaluations=(Evaluation(task, dataset.validation), Evaluation(task, dataset.test)),
+        callbacks=callbacks,
+        diagnostics=diagnostics,
+        checkpoint_dir=checkpoint_dir,
+    )
+    recording.begin()
+    if recording.history.status == "running":
+        step = tf.function(one_step(task, estimator, optimizer), jit_compile=False, autograph=False)
+        _train(recording, step, task, estimator, dataset, batch_size, steps_per_epoch, epochs, seed)
+    recording.end()
+    return recording.history
+
+
+def _train(recording, step, task, estimator, dataset, batch_size, steps_per_epoch, epochs, seed) -> None:
+    """Train the "epochs" that are missing."""
+    recording.look_at_start()
+    batches = _batches(dataset, batch_size, seed, skip=recording.before["step"])
+    while recording.runs:
+        recording.begin_epoch()
+        before, start, losses = recording.before, time.perf_counter(), []
+        for number in range(before["step"], before["step"] + steps_per_epoch):
+            losses.append(float(step(*next(batches), tf.constant([seed, number], tf.int64))))
+            if not math.isfinite(losses[-1]):
+                break
+        done, history = number + 1, recording.history
+        if not math.isfinite(losses[-1]) or not is_finite(task.weights):
+            history.status, history.diverged_step = "diverged", done
+        record = {"epoch": recording.done + 1, "step": done}
+        record |= {"seconds": before["seconds"] + time.perf_counter() - start}
+        record |= {"cost": cost_of_steps(estimator, batch_size, done), "train_loss": float(np.mean(losses))}
+        last = history.status == "diverged" or record["epoch"] == epochs
+        recording.end_epoch(record, evaluate=last)
+    recording.finish()
+
+
+def _batches(dataset: Dataset, batch_size: int, seed: int, skip: int) -> Batches:
+    """Yield the batches after the first `skip`."""
     orders = (epoch_order(len(dataset.train), seed, number).numpy() for number in itertools.count(1))
-    examples = itertools.chain.from_iterable(orders)
-    history, losses, start = History(), [], time.perf_counter()
-    for number in range(steps):
+    examples = itertools.islice(itertools.chain.from_iterable(orders), skip * batch_size, None)
+    while True:
         chosen = np.fromiter(itertools.islice(examples, batch_size), int)
-        batch = tf.constant(dataset.train.x[chosen]), tf.constant(dataset.train.y[chosen])
-        losses.append(float(step(*batch, tf.constant([seed, number], tf.int64))))
-        recorded = (number + 1) % record_every == 0
-        if not math.isfinite(losses[-1]) or (recorded and not is_finite(task.weights)):
-            history.status, history.diverged_step = "diverged", number + 1
-        if recorded or history.status == "diverged":
-            record = {"epoch": len(history.epochs) + 1, "step": number + 1, "seconds": time.perf_counter() - start}
-            record |= {"cost": cost_of_steps(estimator, 0, number + 1)}
-            history.epochs.append(record | {"train_loss": float(np.mean(losses))})
-            losses = []
-        if history.status == "diverged":
-            break
-    last = history.epochs[-1]
-    last["validation_loss"], last["validation_metric"] = Evaluation(task, dataset.validation)()
-    if history.status != "diverged":
-        history.status = "finished"
-        last["test_loss"], last["test_metric"] = Evaluation(task, dataset.test)()
-    return history
+        yield tf.constant(dataset.train.x[chosen]), tf.constant(dataset.train.y[chosen])

@@ -11,8 +11,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from tqdm import tqdm
+
+from common.data.load import Dataset, Split
+from common.estimators.estimator import GradientEstimator
+from common.optimizers.schedules import bind
+from common.tasks.task import Task
+from common.training.budget import Budget
+from common.training.epoch import EpochFunction, on_device
+from common.training.loop import compiles_with_xla
+
+TIMED_EPOCHS = 100
 
 
 def turns(subjects: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
@@ -64,3 +75,40 @@ def seconds_at(steps: Sequence[float] | np.ndarray, timed: Sequence[float], step
     known = steps_an_epoch * np.arange(len(ends))
     steps = np.asarray(steps, float)
     return np.interp(steps, known, ends) + later / steps_an_epoch * np.maximum(0.0, steps - known[-1])
+
+
+def one_epoch(
+    task: Task,
+    estimator: GradientEstimator,
+    optimizer: keras.optimizers.Optimizer,
+    split: Split,
+    *,
+    batch_size: int,
+    seed: int,
+    epochs_a_call: int = 1,
+    count_on: bool = True,
+) -> Callable[[], float]:
+    """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
+
+    It is what `train` calls, without evaluation, records and checkpoints: for timing. With `epochs_a_call`, the
+    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last. Without
+    `count_on` the steps of each call are counted from 0: estimators whose first steps cost more do them each time. A
+    schedule that is relative to the length of a run is given one of `TIMED_EPOCHS`: it changes no time.
+    """
+    dataset = Dataset("timed", "classification", split, split, split, None, "", "")
+    budget = Budget(dataset, TIMED_EPOCHS, batch_size)
+    estimator.build(task, budget.context(seed))
+    bind(optimizer, budget.steps, budget.steps_per_epoch)
+    optimizer.build(task.weights)
+    x, y = on_device(split)
+    function = EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
+    function.trace(x, y)
+    epoch = steps = 0
+
+    def run() -> float:
+        nonlocal epoch, steps
+        epoch, done, totals = function(x, y, seed, epoch + 1, epoch + epochs_a_call, steps)
+        steps = done if count_on else 0
+        return float(totals.loss) / len(split)
+
+    return run

@@ -14,7 +14,7 @@ from common.estimators.decoupled.gradient_predictors import FILTER, GradientPred
 from common.estimators.decoupled.last_module import LastModuleOnly
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
-from common.optimizers.lazy import Resting
+from common.optimizers.lazy import Lazy
 from common.optimizers.momentum import Momentum
 from common.tasks import networks as models
 from common.tasks import task as tasks
@@ -210,7 +210,7 @@ def test_hidden_layers_are_the_paper_s_unless_said_otherwise(labels, expected):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_takes_its_gradients_and_rests_where_modules_do(name):
     task = _task(hidden=(5,))
-    step = training.one_step(task, _built(task, update_probability=0.5), Resting(OPTIMIZERS[name]()))
+    step = training.one_step(task, _built(task, update_probability=0.5), Lazy(OPTIMIZERS[name]()))
     step, (x, y) = tf.function(step), _batch(task, 32)
     losses = [float(step(x, y, tf.constant([0, number], tf.int64))) for number in range(40)]
     assert losses[-1] < losses[0]
@@ -263,7 +263,7 @@ def test_each_module_updates_with_its_probability_and_by_itself():
 def test_a_resting_module_keeps_its_weights_under_adam():
     task = _task(hidden=(5, 5))
     estimator = _built(task, update_probability=0.5)
-    step = tf.function(training.one_step(task, estimator, Resting(keras.optimizers.Adam(0.01))))
+    step = tf.function(training.one_step(task, estimator, Lazy(keras.optimizers.Adam(0.01))))
     x, y = _batch(task)
     moved = []
     for number in range(20):
@@ -332,7 +332,7 @@ def test_a_resumed_run_is_bit_identical(tmp_path):
     """With a hidden layer and its batch norm, a schedule, and modules and predictors that rest."""
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 100))
     options = {"hidden_layers": 1, "width": 4, "synth_step": 2, "update_probability": 0.5, "optimizer": optimizer}
-    assert_resumes_bit_identically(lambda: SyntheticGradients(**options), tmp_path, Resting)
+    assert_resumes_bit_identically(lambda: SyntheticGradients(**options), tmp_path, Lazy)
 
 
 def test_a_resumed_run_with_predictors_of_maps_is_bit_identical(tmp_path):

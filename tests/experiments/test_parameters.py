@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,46 @@ def test_results_go_into_the_repository_from_any_folder(tmp_path, monkeypatch):
 def test_a_mistake_mended_in_the_session_is_forgotten():
     cells = [*_cells("# Parameters\nlearning_rat = 0.1", "check()"), *_cells("check()")]
     assert check("01_baseline_sgd", cells, GOOD | {"learning_rat": 0.1}).learning_rate == 0.01
+
+
+def test_a_wrong_parameter_takes_the_place_of_what_was_checked_before():
+    session = GOOD.copy()
+    session["p"] = session["q"] = check("01_baseline_sgd", _cells(), session)
+    with pytest.raises(ParameterError):
+        check("01_baseline_sgd", _cells(), session | {"epochs": 0})
+    assert session["p"].epochs == 15  # another namespace
+    session["epochs"] = 0
+    for _ in range(2):
+        with pytest.raises(ParameterError, match=r"^parameter 'epochs' must be"):
+            check("01_baseline_sgd", _cells(), session)
+        for name in ("p", "q"):
+            with pytest.raises(ParameterError, match=r"^the parameters were refused: parameter 'epochs' must be"):
+                _ = session[name].learning_rate
+    assert "were refused" in repr(session["p"])
+    assert not hasattr(session["p"], "_repr_html_")  # Jupyter asks whatever it shows
+    session["epochs"] = 3
+    assert check("01_baseline_sgd", _cells(), session).epochs == 3
+    assert "p" not in session  # the notebook's own assignment
+
+
+@pytest.mark.parametrize("cells", [_cells("# Parameters\nepochs = '"), ["", "x = 1"], [""]])
+def test_whatever_ends_the_check_the_old_parameters_are_gone(cells):
+    session = {"p": check("01_baseline_sgd", _cells(), GOOD)}
+    with pytest.raises((ParameterError, SyntaxError)):
+        check("01_baseline_sgd", cells, session)
+    assert "epochs" not in dir(session.get("p"))
+
+
+def test_only_a_notebook_with_a_wrong_parameter_waits(monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    for session in (GOOD.copy(), GOOD | {"get_ipython": None}, GOOD | {"epochs": 0}):
+        with contextlib.suppress(ParameterError):
+            check("01_baseline_sgd", _cells(), session)
+    assert waits == []
+    with pytest.raises(ParameterError):
+        check("01_baseline_sgd", _cells(), GOOD | {"epochs": 0, "get_ipython": None})
+    assert len(waits) == 1
 
 
 def test_choices_agree_with_what_exists():

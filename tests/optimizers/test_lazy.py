@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.optimizers.lazy import Resting
+from common.optimizers.lazy import Lazy
 
 
 def _trajectory(optimizer, masks):
@@ -28,14 +28,14 @@ def _decayed(rate=0.1):
 
 @pytest.mark.parametrize("make", [keras.optimizers.SGD, keras.optimizers.Adam])
 def test_with_gradients_at_every_step_it_is_the_other_optimizer(make):
-    expected, found = (_trajectory(optimizer, [1, 1, 1]) for optimizer in (make(_decayed()), Resting(make(_decayed()))))
+    expected, found = (_trajectory(optimizer, [1, 1, 1]) for optimizer in (make(_decayed()), Lazy(make(_decayed()))))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_a_variable_without_a_gradient_rests_with_its_moments_and_its_count():
     """What comes after is as if the resting steps had not been."""
-    first, second = _trajectory(Resting(keras.optimizers.Adam(0.1)), [1, 0, 0, 1, 1])
+    first, second = _trajectory(Lazy(keras.optimizers.Adam(0.1)), [1, 0, 0, 1, 1])
     np.testing.assert_array_equal(first[0], first[2])
     expected, _ = _trajectory(keras.optimizers.Adam(0.1), [1, 1, 1])
     np.testing.assert_allclose(first[[0, 3, 4]], expected, rtol=1e-6)
@@ -43,20 +43,25 @@ def test_a_variable_without_a_gradient_rests_with_its_moments_and_its_count():
 
 
 def test_a_schedule_is_that_of_the_common_steps():
-    first, _ = _trajectory(Resting(keras.optimizers.SGD(_decayed())), [0, 0, 1])
+    first, _ = _trajectory(Lazy(keras.optimizers.SGD(_decayed())), [0, 0, 1])
     assert first[2] == pytest.approx(np.array([1.0, 2.0]) * (1 - float(_decayed()(2))))
 
 
 def test_its_configuration_makes_it_again():
-    optimizer = Resting(keras.optimizers.Adam(_decayed(), beta_1=0.8))
-    again = Resting.from_config(optimizer.get_config())
+    optimizer = Lazy(keras.optimizers.Adam(_decayed(), beta_1=0.8))
+    again = Lazy.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config()
     assert again.get_config()["inner"]["config"]["beta_1"] == 0.8
     assert "name" not in again.get_config()["inner"]["config"]
+
+
+def test_it_is_named_after_itself():
+    assert Lazy(keras.optimizers.SGD(0.1)).name == "lazy"
+    assert Lazy(keras.optimizers.SGD(0.1), name="mine").name == "mine"
 
 
 def test_what_sees_all_variables_or_several_steps_at_once_is_refused():
     with pytest.raises(
         ValueError, match="inner must treat each variable and each step by itself, got global_clipnorm set"
     ):
-        Resting(keras.optimizers.Adam(global_clipnorm=1.0))
+        Lazy(keras.optimizers.Adam(global_clipnorm=1.0))

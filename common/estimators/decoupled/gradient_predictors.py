@@ -32,8 +32,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from common.checks import require
 from common.estimators.decoupled.network_modules import layer_products
-from common.optimizers.clone import copy_of
 from common.tasks.networks import hash_seed
 
 FILTER = 1  # pixels, the side of the convolutions' kernels
@@ -60,7 +60,7 @@ class GradientPredictor(tf.Module):
         labels: whether it is conditioned on the label, of which there are as many as outputs.
         hidden_layers: d ≥ 0.
         width: units (or channels) of each.
-        optimizer: whose copy, with a state of its own, trains this predictor.
+        optimizer: trains this predictor and no other; it is built here.
         seed: decides the initial weights of hidden layers and of S.
     """
 
@@ -87,7 +87,7 @@ class GradientPredictor(tf.Module):
             self.summary = keras.Sequential([keras.Input(tuple(shape)), layers.Flatten(), features])
             maps = layers.Dense(math.prod(shape), use_bias=False, kernel_initializer="zeros", dtype="float32")
             self.maps = keras.Sequential([keras.Input((outputs + classes,)), maps, layers.Reshape(tuple(shape))])
-        self.optimizer = copy_of(optimizer)
+        self.optimizer = optimizer
         self.optimizer.build(self._weights)
 
     def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
@@ -111,7 +111,7 @@ class GradientPredictor(tf.Module):
 
     @property
     def products(self) -> float:
-        """Multiplications of matrix products for one example, forward and backward."""
+        """Multiply-accumulates of matrix products for one example, forward and backward."""
         counts = [count for count in map(layer_products, self.network.layers) if count]
         whole = 0
         if self.maps:
@@ -122,6 +122,12 @@ class GradientPredictor(tf.Module):
     def _weights(self) -> list[keras.Variable]:
         of_the_whole = [*self.summary.trainable_variables, *self.maps.trainable_variables] if self.maps else []
         return self.network.trainable_variables + of_the_whole
+
+
+def require_optimizer(value: keras.optimizers.Optimizer | None) -> None:
+    """Refuse, with a ValueError, what is no Keras optimizer and not None."""
+    allowed = "a Keras optimizer, such as Adam(0.001), or None"
+    require(value is None or isinstance(value, keras.optimizers.Optimizer), "optimizer", allowed, value)
 
 
 def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, seed: int) -> list[layers.Layer]:

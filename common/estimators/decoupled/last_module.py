@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from common.estimators.decoupled.network_modules import as_boundaries, gradient_products, split
-from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.decoupled.network_modules import gradient_products, require_boundaries, split
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
 from common.tasks.task import Task
 
 
@@ -27,11 +27,12 @@ class LastModuleOnly(GradientEstimator):
 
     def __init__(self, boundaries: Sequence[str] | None = None):
         super().__init__()
-        self.boundaries = as_boundaries(boundaries)
+        require_boundaries(boundaries)
+        self.boundaries = boundaries
 
-    def build(self, task: Task) -> None:
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Cut the network."""
-        super().build(task)
+        super().build(task, run)
         self._modules = tuple(split(task, self.boundaries))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
@@ -45,9 +46,8 @@ class LastModuleOnly(GradientEstimator):
         below = [tf.zeros(weight.shape) for weight in self.task.weights[: -len(last)]]
         return GradientEstimate(loss, outputs, [*below, *tape.gradient(loss, variables)])
 
-    @property
-    def cost(self) -> float:
-        """In minibatch gradients: a forward pass, and the last module's backward pass."""
+    def cost(self, batch_size: int) -> float:
+        """From the multiply-accumulates of a forward pass and of the last module's backward pass."""
         last, ahead = self._modules[-1], sum(module.products for module in self._modules)
         backward = 2 * last.products - last.first_products
-        return (ahead + backward) / gradient_products(self._modules)
+        return batch_size * (ahead + backward) / gradient_products(self._modules)

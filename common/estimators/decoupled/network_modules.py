@@ -47,12 +47,12 @@ class NetworkModule:
 
     @property
     def products(self) -> int:
-        """Multiplications of the forward pass's matrix products, for one example."""
+        """Multiply-accumulates of the forward pass's matrix products, for one example."""
         return sum(layer_products(layer) for layer in self.layers)
 
     @property
     def first_products(self) -> int:
-        """Those of its first layer that has any."""
+        """Multiply-accumulates of the first layer with a kernel, for one example; 0 if there is none."""
         return next((count for count in map(layer_products, self.layers) if count), 0)
 
     def forward(self, entering: tf.Tensor) -> ForwardPass:
@@ -108,18 +108,13 @@ def forward(
 
 
 def gradient_products(modules: Sequence[NetworkModule]) -> int:
-    """Multiplications of one example's backpropagation: three for each forward, but for the gradient at the input."""
+    """Multiply-accumulates of one example's backpropagation: three for each forward, less the gradient at the input."""
     return 3 * sum(module.products for module in modules) - modules[0].first_products
 
 
-def as_boundaries(boundaries: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Take names of layers; a single text, whose letters would be taken for names, is refused.
-
-    Raises:
-        ValueError: a text.
-    """
+def require_boundaries(boundaries: Sequence[str] | None) -> None:
+    """Refuse, with a ValueError, a bare string: iterating over it would yield its characters."""
     require(not isinstance(boundaries, str), "boundaries", "a list of names of layers", boundaries)
-    return None if boundaries is None else tuple(boundaries)
 
 
 def split(task: Task, boundaries: Sequence[str] | None, *, one_is_enough: bool = False) -> list[NetworkModule]:
@@ -176,7 +171,7 @@ def _named_cuts(names: Sequence[str], boundaries: Sequence[str]) -> list[int]:
 
 
 def layer_products(layer: keras.Layer) -> int:
-    """Return the multiplications of a layer's matrix product for one example: its kernel, as often as it is applied."""
+    """Return a layer's multiply-accumulates for one example: its kernel's size, as often as it is applied."""
     if not hasattr(layer, "kernel"):
         return 0
     return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])

@@ -19,21 +19,26 @@ project's loop does; a module that rests does not train the predictor below it e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from common.checks import require
-from common.estimators.decoupled.gradient_predictors import GradientPredictor, Prediction
-from common.estimators.decoupled.network_modules import ForwardPass, as_boundaries, forward, gradient_products, split
-from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.optimizers.clone import described
+from common.estimators.decoupled.gradient_predictors import GradientPredictor, Prediction, require_optimizer
+from common.estimators.decoupled.network_modules import (
+    ForwardPass,
+    forward,
+    gradient_products,
+    require_boundaries,
+    split,
+)
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
+from common.optimizers.clone import copy_of
+from common.randomness import Stream
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
-
-SCHEDULE_STREAM = 7_000_003  # folded into the seed: apart from dropout, noise and channels
-PREDICTORS = 10_000  # first index of their seeds: apart from the network's layers
 
 
 class SyntheticGradients(GradientEstimator):
@@ -49,14 +54,14 @@ class SyntheticGradients(GradientEstimator):
         synth_step: k ≥ 1: predictors are trained at every k-th step, from the first on; modules use them at every step.
         update_probability: p in (0, 1]: at each step each module updates with this probability, by itself. The gradient
             of one that does not is zero: plain gradient descent then leaves it alone; momentum would move it, unless
-            the optimizer is wrapped in `Resting`, and noise added by another estimator moves it in any case. Below 1, λ
+            the optimizer is wrapped in `Lazy`, and noise added by another estimator moves it in any case. Below 1, λ
             must be 0: mixing waits for the modules above.
-        optimizer: Keras optimizer of which every predictor gets a copy; None: Adam at 0.001. A learning rate
-            schedule counts a predictor's own updates.
-        seed: decides the predictors' initial weights.
+        optimizer: Keras optimizer, not built, of which every predictor gets a copy; None: Adam at 0.001. A learning
+            rate schedule counts a predictor's own updates: update_probability / synth_step times the run's steps.
 
     Raises:
-        ValueError: a value out of range; by `build`, what `split` refuses, or labels where the task has none.
+        ValueError: an argument of another kind or out of range; by `build`, what `split` refuses, or labels where the
+            task has none.
     """
 
     def __init__(
@@ -70,35 +75,42 @@ class SyntheticGradients(GradientEstimator):
         synth_step: int = 1,
         update_probability: float = 1.0,
         optimizer: keras.optimizers.Optimizer | None = None,
-        seed: int = 0,
     ):
         super().__init__()
-        hidden_layers = (0 if labels else 2) if hidden_layers is None else hidden_layers
-        require(hidden_layers in (0, 1, 2), "hidden_layers", "0, 1 or 2", hidden_layers)
+        require_boundaries(boundaries)
+        require(hidden_layers in (None, 0, 1, 2), "hidden_layers", "0, 1 or 2, or None", hidden_layers)
         require(width >= 1, "width", "≥ 1", width)
         require(0 <= mixing <= 1, "mixing", "in [0, 1]", mixing)
         require(synth_step >= 1, "synth_step", "≥ 1", synth_step)
         require(0 < update_probability <= 1, "update_probability", "in (0, 1]", update_probability)
         waits = "0 where update_probability is below 1: mixing waits for the modules above"
         require(mixing == 0 or update_probability == 1, "mixing", waits, mixing)
-        self.labels, self.boundaries = labels, as_boundaries(boundaries)
+        require_optimizer(optimizer)
+        self.labels, self.boundaries = labels, boundaries
         self.hidden_layers, self.width, self.mixing = hidden_layers, width, mixing
-        self.synth_step, self.update_probability, self.seed = synth_step, update_probability, seed
-        self._optimizer = optimizer or keras.optimizers.Adam(0.001)
+        self.synth_step, self.update_probability, self.optimizer = synth_step, update_probability, optimizer
 
-    def build(self, task: Task) -> None:
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Cut the network and make a predictor for each boundary; see the class for what is refused."""
-        super().build(task)
+        super().build(task, run)
         if self.labels and task.metric_name != "accuracy":
             metric = f"got one whose metric is {task.metric_name!r}"
             raise ValueError(f"labels=True needs a task with class labels, {metric}: use labels=False")
         modules = split(task, self.boundaries)
-        how = (task.network.output_shape[-1], self.labels, self.hidden_layers, self.width, self._optimizer)
         self._predictors = [
-            GradientPredictor(module.output_shape, *how, seed=hash_seed(self.seed, PREDICTORS + number))
+            self._predictor(module.output_shape, hash_seed(run.seed, Stream.PREDICTORS + number), run)
             for number, module in enumerate(modules[:-1])
         ]
         self._modules = tuple(modules)
+
+    def _predictor(self, shape: Sequence[int], seed: int, run: RunContext) -> GradientPredictor:
+        outputs = self.task.network.output_shape[-1]
+        hidden_layers = self.hidden_layers
+        if hidden_layers is None:
+            hidden_layers = 0 if self.labels else 2
+        steps = None if run.steps is None else math.ceil(self.update_probability * run.steps / self.synth_step)
+        optimizer = copy_of(self.optimizer or keras.optimizers.Adam(0.001), steps, run.steps_per_epoch)
+        return GradientPredictor(shape, outputs, self.labels, hidden_layers, self.width, optimizer, seed)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Return loss, outputs and each module's own gradients, and train the predictors."""
@@ -121,15 +133,15 @@ class SyntheticGradients(GradientEstimator):
         """
         passes, _, gradient = forward(self.task, self._modules, x, y, seed)
         predictions = self._predict(passes, y)
-        found = []
+        pairs = []
         for number in reversed(range(len(predictions))):
             _, gradient = passes[number + 1].backward(gradient, below=True)
-            found.append((gradient, predictions[number].gradient / x.shape[0]))
-        return found[::-1]
+            pairs.append((gradient, predictions[number].gradient / x.shape[0]))
+        return pairs[::-1]
 
     def _predict(self, passes: list[ForwardPass], y: tf.Tensor) -> list[Prediction]:
         pairs = zip(self._predictors, passes[:-1], strict=True)
-        return [predictor.predict(one.leaving, y) for predictor, one in pairs]
+        return [predictor.predict(module_pass.leaving, y) for predictor, module_pass in pairs]
 
     def _used(self, target: tf.Tensor, synthetic: tf.Tensor) -> tf.Tensor:
         """u_i: synthetic gradients are B times their part of the gradient of the mean loss."""
@@ -156,25 +168,20 @@ class SyntheticGradients(GradientEstimator):
         count = len(self._modules)
         if self.update_probability == 1:
             return [True] * count
-        draws = tf.random.stateless_uniform([count], tf.random.fold_in(seed, SCHEDULE_STREAM))
+        draws = tf.random.stateless_uniform([count], tf.random.fold_in(seed, Stream.SCHEDULE))
         return tf.unstack(draws < self.update_probability)
 
     @staticmethod
     def _scheduled(gradients: list[tf.Tensor], updates) -> list[tf.Tensor]:
         if updates is True:
             return gradients
-        return [tf.where(updates, one, tf.zeros_like(one)) for one in gradients]
+        return [tf.where(updates, part, tf.zeros_like(part)) for part in gradients]
 
-    @property
-    def settings(self) -> dict:
-        """Its own, and those of the predictors' optimizer."""
-        return super().settings | {"optimizer": described(self._optimizer)}
+    def cost(self, batch_size: int) -> float:
+        """From the multiply-accumulates of matrix products.
 
-    @property
-    def cost(self) -> float:
-        """In minibatch gradients, from the multiplications of matrix products.
-
-        One for the network, all its modules taken together, and forward and backward passes of the predictors. Neither
-        resting modules nor steps that do not train a predictor are taken off.
+        A gradient of the network, all its modules taken together, and forward and backward passes of the predictors.
+        Neither resting modules nor steps that do not train a predictor are taken off.
         """
-        return 1.0 + sum(predictor.products for predictor in self._predictors) / gradient_products(self._modules)
+        predictors = sum(predictor.products for predictor in self._predictors)
+        return batch_size * (1.0 + predictors / gradient_products(self._modules))

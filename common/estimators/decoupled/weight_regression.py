@@ -23,15 +23,16 @@ import keras
 import tensorflow as tf
 
 from common.checks import require
+from common.estimators.decoupled.gradient_predictors import require_optimizer
 from common.estimators.decoupled.network_modules import ForwardPass, NetworkModule, forward, gradient_products, split
-from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.optimizers.clone import copy_of, described
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
+from common.optimizers.clone import copy_of
+from common.randomness import Stream
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
 from common.vectors import flat, unflat
 
 START = 0.01  # the source's: of the models' weights, times the root of a block's number of weights
-MODELS = 20_000  # first index of their seeds: apart from the network's layers and from predictors
 
 
 class WeightRegression(GradientEstimator):
@@ -39,28 +40,27 @@ class WeightRegression(GradientEstimator):
 
     Args:
         synth_step: k ≥ 1: the models are trained at every k-th step, from the first on; the source's are 10 and 15.
-        optimizer: Keras optimizer of which every model gets a copy; None: Adam at 0.001.
-        seed: decides the models' initial weights.
+        optimizer: Keras optimizer, not built, of which every model gets a copy; None: Adam at 0.001.
 
     Raises:
-        ValueError: a value out of range; by `build`, what `network_modules.split` refuses.
+        ValueError: an argument of another kind or out of range; by `build`, what `network_modules.split` refuses.
     """
 
-    def __init__(self, *, synth_step: int = 1, optimizer: keras.optimizers.Optimizer | None = None, seed: int = 0):
+    def __init__(self, *, synth_step: int = 1, optimizer: keras.optimizers.Optimizer | None = None):
         super().__init__()
         require(synth_step >= 1, "synth_step", "≥ 1", synth_step)
-        self.synth_step, self.seed = synth_step, seed
-        self._optimizer = optimizer or keras.optimizers.Adam(0.001)
-        self._batch: int | None = None
+        require_optimizer(optimizer)
+        self.synth_step, self.optimizer = synth_step, optimizer
 
-    def build(self, task: Task) -> None:
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Cut the network into blocks and make a model for each."""
-        super().build(task)
-        self._batch = None
+        super().build(task, run)
         self._modules = tuple(split(task, None, one_is_enough=True))
-        seeds = [hash_seed(self.seed, MODELS + number) for number in range(len(self._modules))]
+        seeds = [hash_seed(run.seed, Stream.MODELS + number) for number in range(len(self._modules))]
         self._models = [_linear(module, seed) for module, seed in zip(self._modules, seeds, strict=True)]
-        self._optimizers = [copy_of(self._optimizer) for _ in self._models]
+        optimizer = self.optimizer or keras.optimizers.Adam(0.001)
+        updates = None if run.steps is None else math.ceil(run.steps / self.synth_step)
+        self._optimizers = [copy_of(optimizer, updates, run.steps_per_epoch) for _ in self._models]
         for optimizer, model in zip(self._optimizers, self._models, strict=True):
             optimizer.build(model.trainable_variables)
 
@@ -77,44 +77,37 @@ class WeightRegression(GradientEstimator):
         return exact.gradients, predicted
 
     def _run(self, x, y, seed) -> tuple[list[ForwardPass], GradientEstimate, list[tf.Tensor]]:
-        self._batch = max(self._batch or 0, x.shape[0])  # an epoch's last batch may be smaller
         passes, loss, gradient = forward(self.task, self._modules, x, y, seed)
         exact = []
         for number in reversed(range(len(passes))):
             own, gradient = passes[number].backward(gradient, below=number > 0)
             exact = [*own, *exact]
         predicted = []
-        for module, model, one in zip(self._modules, self._models, passes, strict=True):
-            mean = tf.reduce_mean(_examples(one), 0, keepdims=True)
+        for module, model, module_pass in zip(self._modules, self._models, passes, strict=True):
+            mean = tf.reduce_mean(_examples(module_pass), 0, keepdims=True)
             predicted += unflat(model(mean)[0], module.weights)
         return passes, GradientEstimate(loss, passes[-1].leaving, exact), predicted
 
     def _learn(self, passes: list[ForwardPass], exact: list[tf.Tensor]) -> tf.Tensor:
         """One step of every model: hᵀ(hA - G), written down without a tape."""
         start = 0
-        for module, model, one, optimizer in zip(self._modules, self._models, passes, self._optimizers, strict=True):
+        blocks = zip(self._modules, self._models, passes, self._optimizers, strict=True)
+        for module, model, module_pass, optimizer in blocks:
             part = slice(start, start + len(module.weights))
-            h = _examples(one)
+            h = _examples(module_pass)
             error = model(h) - flat(exact[part])
             optimizer.apply([tf.matmul(h, error, transpose_a=True)], model.trainable_variables)
             start = part.stop
         return tf.constant(True)
 
-    @property
-    def settings(self) -> dict:
-        """Its own, and those of the models' optimizer."""
-        return super().settings | {"optimizer": described(self._optimizer)}
+    def cost(self, batch_size: int) -> float:
+        """From multiply-accumulates: backpropagation for the targets, and the models' products.
 
-    @property
-    def cost(self) -> float:
-        """In minibatch gradients: backpropagation for the targets, and the models' products.
-
-        They predict from the mean of a batch; what that is, is known once `estimate` was called, and before, this part
-        is left out. They are trained on each example at every k-th step.
+        The models predict once, from the mean of the batch. At every k-th step they are trained on each example.
         """
         models = sum(math.prod(model.layers[0].kernel.shape) for model in self._models)
-        applied = 2.0 / self.synth_step + (1.0 / self._batch if self._batch else 0.0)
-        return 1.0 + applied * models / gradient_products(self._modules)
+        applied = 2.0 * batch_size / self.synth_step + 1.0
+        return batch_size + applied * models / gradient_products(self._modules)
 
 
 def _linear(module: NetworkModule, seed: int) -> keras.Sequential:
@@ -125,6 +118,6 @@ def _linear(module: NetworkModule, seed: int) -> keras.Sequential:
     return keras.Sequential([keras.Input((math.prod(module.output_shape),)), dense])
 
 
-def _examples(one: ForwardPass) -> tf.Tensor:
+def _examples(block: ForwardPass) -> tf.Tensor:
     """A block's outputs, (batch, entries)."""
-    return tf.reshape(one.leaving, [one.leaving.shape[0], -1])
+    return tf.reshape(block.leaving, [block.leaving.shape[0], -1])

@@ -29,11 +29,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from common.checks import require
-from common.estimators.estimator import GradientEstimate
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, RunContext
 from common.estimators.evolution import importance_sampling
 from common.estimators.evolution.visible_perturbations import VisiblePerturbations
-from common.estimators.evolution.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
+from common.estimators.evolution.weight_evolution import Evaluation, WeightEvolution
 from common.estimators.noise.data_partition import require_divisor
+from common.randomness import Stream
 from common.tasks.task import Task
 
 
@@ -81,11 +82,11 @@ class LayerwiseEvolution(WeightEvolution):
         require(all(count >= 1 for count in pairs), "pairs", "≥ 1 each", list(pairs))
         require(chunk >= 1, "chunk", "≥ 1", chunk)
         require(0 < keep <= 1, "keep", "> 0 and ≤ 1", keep)
-        self.pairs, self.keep, self.chunk = tuple(pairs), keep, chunk
+        self.pairs, self.keep, self.chunk = pairs, keep, chunk
 
-    def build(self, task: Task) -> None:
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """See what is to be perturbed; see the class for what is refused."""
-        super().build(task)
+        super().build(task, run)
         layers = len(self._network.shapes)
         allowed = f"{layers} numbers, one for each layer with weights"
         require(len(self.pairs) == layers, "pairs", allowed, list(self.pairs))
@@ -192,7 +193,7 @@ class LayerwiseEvolution(WeightEvolution):
         return self._gradients(parts)
 
     def _own_seed(self, seed: tf.Tensor) -> tf.Tensor:
-        return tf.random.fold_in(seed, PERTURBATION_STREAM)
+        return tf.random.fold_in(seed, Stream.PERTURBATIONS)
 
     def _chunk_seed(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         return tf.random.fold_in(tf.random.fold_in(self._own_seed(seed), len(self.pairs) + 1), number)
@@ -207,23 +208,36 @@ class LayerwiseEvolution(WeightEvolution):
     def _kept(self, batch: int) -> int:
         return round(self.keep * batch)
 
-    @property
-    def cost(self) -> float:
-        """In minibatch gradients of three forward passes, from the multiplications of matrix products.
+    def cost(self, batch_size: int) -> float:
+        """From the multiply-accumulates of matrix products; a gradient has three for each of a forward pass.
 
-        For one example, with c_l those of layer l, v_l those of finding what is visible there (the Gram matrix and its
-        Cholesky factor), s_l those of what is seen of a pair, and q the share that is kept:
+        For one example, with c_l those of layer l, v_l of finding what is visible there (the Gram matrix and its
+        Cholesky factor), s_l of what is seen of a pair, p_l of bringing a layer's sum back into the kernel's shape
+        (a triangular solve and a product with what entered), and q the share that is kept:
 
-            (Σ c_l + q Σ_l (c_l + v_l + M_l (s_l + 2 Σ_{i>l} c_i))) / (3 Σ c_l)
+            (Σ c_l + q Σ_l (c_l + v_l + M_l (2 s_l + 2 Σ_{i>l} c_i) + p_l)) / (3 Σ c_l)
 
-        Activations and losses are not counted.
+        s_l counts twice: for a pair's responses, and in the sum that fitnesses weigh. Activations, losses and random
+        numbers are not counted.
         """
         shapes, positions = self._network.shapes, self._network.positions
         layers = [often * shape.fan_in * shape.out for shape, often in zip(shapes, positions, strict=True)]
         members = 0.0
         for layer, (shape, often) in enumerate(zip(shapes, positions, strict=True)):
             rows = shape.fan_in + shape.biased
-            visible = often**2 * rows + often**3 / 3 if often < rows else 0
-            seen = often * min(often, rows) * shape.out
-            members += layers[layer] + visible + self.pairs[layer] * (seen + 2 * sum(layers[layer + 1 :]))
-        return (sum(layers) + self.keep * members) / (3.0 * sum(layers))
+            seen, weighted, once = _products_of_perturbations(often, rows, shape.out)
+            members += layers[layer] + once + self.pairs[layer] * (seen + weighted + 2 * sum(layers[layer + 1 :]))
+        return batch_size * (sum(layers) + self.keep * members) / (3.0 * sum(layers))
+
+
+def _products_of_perturbations(positions: int, rows: int, out: int) -> tuple[float, float, float]:
+    """Count a layer's multiply-accumulates, see `VisiblePerturbations`: a response, a weighted sum, and once each.
+
+    Where an example sees everything there is no factor, and the weighted sum is the kernel's.
+    """
+    drawn = min(positions, rows) * out
+    if positions >= rows:
+        return positions * drawn, drawn, 0.0
+    factor = positions**2 * rows + positions**3 / 6
+    back = positions**2 * out / 2 + positions * rows * out
+    return positions * drawn, drawn, factor + back

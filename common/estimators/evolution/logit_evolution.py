@@ -20,9 +20,7 @@ import tensorflow as tf
 from common.checks import require
 from common.estimators.evolution.logit_gradient import Correctness, LogitGradient, LogitObjective, label_first
 from common.estimators.noise.noisy_gradient import NoiseLevel
-from common.randomness import standard_normal
-
-LOGIT_STREAM = 4_000_003  # folded into the seed: apart from dropout and from the other estimators
+from common.randomness import Stream, standard_normal
 
 
 class LogitEvolution(LogitGradient):
@@ -48,10 +46,10 @@ class LogitEvolution(LogitGradient):
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
         """Estimate P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
-        sigma = self.sigma.standard_deviation(seed[1], [logits])
+        sigma = self.level.standard_deviation(seed[1], [logits])
         draws = self.samples // 2 if self.antithetic else self.samples
         # Classes first: the largest logit is then found a whole row of samples at a time.
-        noise = standard_normal([logits.shape[1], logits.shape[0], draws], tf.random.fold_in(seed, LOGIT_STREAM))
+        noise = standard_normal([logits.shape[1], logits.shape[0], draws], tf.random.fold_in(seed, Stream.LOGITS))
         centre, step = tf.transpose(label_first(logits, y))[:, :, None], sigma * noise
         wins = _first_wins(centre + step)
         weights, right = wins, tf.reduce_sum(wins, -1)

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from common.checks import require
 from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.noise.noisy_gradient import ConstantNoise, NoiseLevel
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoiseLevel, require_noise_level
+from common.settings import Configured
 
 
 class Correctness(NamedTuple):
@@ -40,18 +41,20 @@ class Correctness(NamedTuple):
     log_ascent: tf.Tensor
 
 
-class LogitObjective(Protocol):
-    """What is made of each example's correctness; both answers are pure TensorFlow."""
+class LogitObjective(Configured):
+    """What is made of each example's correctness; both answers are pure TensorFlow. Base of the objectives."""
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
         """Return the loss of each example, (batch,) float32, finite."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement losses(correctness)")
 
     def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
         """Return the gradient of each example's loss (uphill), (batch, classes) float32."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement logit_gradients(correctness)")
 
 
-@dataclass(frozen=True)
-class SmoothedAccuracy:
+@dataclass(frozen=True, repr=False, eq=False)
+class SmoothedAccuracy(LogitObjective):
     """loss = 1 - P, the share of wrong answers under noise, in [0, 1]."""
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
@@ -63,8 +66,8 @@ class SmoothedAccuracy:
         return -correctness.ascent
 
 
-@dataclass(frozen=True)
-class Likelihood:
+@dataclass(frozen=True, repr=False, eq=False)
+class Likelihood(LogitObjective):
     """loss = -log P, in nats; an estimated P has the floor that `LogitEvolution` gives it."""
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
@@ -76,8 +79,8 @@ class Likelihood:
         return -correctness.log_ascent
 
 
-@dataclass(frozen=True)
-class MovedTarget:
+@dataclass(frozen=True, repr=False, eq=False)
+class MovedTarget(LogitObjective):
     """Squared error between the logits z and the fixed target t = z + rate ∇_z P, averaged over the C classes.
 
     Its gradient 2 (z - t) / C = -(2 rate / C) ∇_z P is that of the smoothed accuracy up to a factor: only an optimizer
@@ -111,19 +114,27 @@ class LogitGradient(GradientEstimator):
     Args:
         objective: SmoothedAccuracy, Likelihood or MovedTarget.
         sigma: standard deviation of the noise in each logit, > 0; or a level that changes with the step, such as
-            `noisy.AnnealedNoise`.
+            `AnnealedNoise`.
 
     Raises:
-        ValueError: sigma not positive and finite.
+        ValueError: an argument of another kind, or sigma not positive and finite.
     """
 
     def __init__(self, objective: LogitObjective, sigma: float | NoiseLevel):
         super().__init__()
+        known = isinstance(objective, LogitObjective)
+        require(known, "objective", "SmoothedAccuracy(), Likelihood() or MovedTarget(rate)", objective)
         if isinstance(sigma, int | float):
             require(0 < sigma < math.inf, "sigma", "> 0 and finite", sigma)
-            sigma = ConstantNoise(float(sigma))
-        require(not sigma.is_zero, "sigma", "> 0 and finite: without noise the 0-1 loss has no gradient", sigma)
+        else:
+            require_noise_level("sigma", sigma)
+            require(not sigma.is_zero, "sigma", "> 0 and finite: without noise the 0-1 loss has no gradient", sigma)
         self.objective, self.sigma = objective, sigma
+
+    @property
+    def level(self) -> NoiseLevel:
+        """The noise level that sigma is, or that it stands for as a number."""
+        return ConstantNoise(float(self.sigma)) if isinstance(self.sigma, int | float) else self.sigma
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
         """Return P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
@@ -144,10 +155,9 @@ class LogitGradient(GradientEstimator):
         loss = tf.where(finite, tf.reduce_mean(self.objective.losses(known)), math.nan)
         return GradientEstimate(loss, outputs, gradients)
 
-    @property
-    def cost(self) -> float:
-        """The network runs once, forward and back; sampling and quadrature on a few logits are not counted."""
-        return 1.0
+    def cost(self, batch_size: int) -> float:
+        """The network runs once, forward and back; sampling and quadrature on a few logits are no matrix products."""
+        return float(batch_size)
 
 
 def label_first(values: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

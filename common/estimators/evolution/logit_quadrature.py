@@ -44,7 +44,7 @@ class ExactLogitGradient(LogitGradient):
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
         """Return P and its gradients for (batch, classes) logits and (batch,) labels; the seed decides sigma alone."""
-        sigma = self.sigma.standard_deviation(seed[1], [logits])
+        sigma = self.level.standard_deviation(seed[1], [logits])
         with tf.GradientTape() as tape:
             tape.watch(logits)
             log_probability = log_probability_right(logits, y, sigma, self.points)

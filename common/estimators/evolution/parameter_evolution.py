@@ -21,10 +21,11 @@ from __future__ import annotations
 import tensorflow as tf
 
 from common.checks import require, require_one_of
-from common.estimators.estimator import GradientEstimate
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, RunContext
 from common.estimators.evolution.perturbations import TABLES, Directions, DirectionSource
-from common.estimators.evolution.weight_evolution import PERTURBATION_STREAM, Evaluation, WeightEvolution
+from common.estimators.evolution.weight_evolution import Evaluation, WeightEvolution
 from common.estimators.noise.data_partition import require_divisor
+from common.randomness import Stream
 from common.tasks.task import Task
 
 CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
@@ -75,23 +76,23 @@ class ParameterEvolution(WeightEvolution):
         super().__init__(sigma, fitness=fitness, weight_decay=weight_decay)
         require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
         require_one_of("directions", directions, TABLES)
-        self.rank, self.directions = rank, directions
-        self._source = DirectionSource(directions, rank)
         require(population >= 2 and population % 2 == 0, "population", "even and ≥ 2 (pairs)", population)
         pairs = population // 2
         allowed = f"a divisor of the {pairs:,} pairs, or None"
         require(chunk is None or (chunk >= 1 and pairs % chunk == 0), "chunk", allowed, chunk)
         require_one_of("shaping", shaping, SHAPINGS)
-        self.population, self.shaping, self.own_data, self.chunk = population, shaping, own_data, chunk
+        self.population, self.rank, self.shaping, self.own_data = population, rank, shaping, own_data
+        self.directions, self.chunk = directions, chunk
 
     @property
     def pairs(self) -> int:
         """How many directions a step tries, each with both signs."""
         return self.population // 2
 
-    def build(self, task: Task) -> None:
-        """See what is to be perturbed; see the class for what is refused."""
-        super().build(task)
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """See what is to be perturbed, and make the table of directions; see the class for what is refused."""
+        super().build(task, run)
+        self._source = DirectionSource(self.directions, self.rank)
         highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
         allowed = f"at most {highest}, the smallest side of any kernel"
         require(self.rank is None or self.rank <= highest, "rank", allowed, self.rank)
@@ -144,8 +145,10 @@ class ParameterEvolution(WeightEvolution):
             found = [one.weighted_sum(weights[number]) for one in self._looked_up(_chunk(codes, number))]
             return found if total is None else tf.nest.map_structure(tf.add, total, found)
 
-        numbers = tf.range(1, self.pairs // chunk)
-        return self._gradients(tf.foldl(add, numbers, add(None, 0), parallel_iterations=1))
+        total, chunks = add(None, 0), self.pairs // chunk
+        if chunks > 1:  # XLA refuses a loop over nothing
+            total = tf.foldl(add, tf.range(1, chunks), total, parallel_iterations=1)
+        return self._gradients(total)
 
     def _evaluated(self, x: tf.Tensor, y: tf.Tensor, directions: list[Directions]) -> Evaluation:
         """Run one chunk; outputs are (batch, outputs), averaged over the pairs where all of them see the batch."""
@@ -162,7 +165,7 @@ class ParameterEvolution(WeightEvolution):
 
     def _codes(self, seed: tf.Tensor, chunk: int) -> list[list[tf.Tensor]]:
         """Draw what names all directions, chunk by chunk: (chunks, chunk, rows) for each factor of each layer."""
-        own_seed = tf.random.fold_in(seed, PERTURBATION_STREAM)
+        own_seed = tf.random.fold_in(seed, Stream.PERTURBATIONS)
         drawn = [
             self._source.codes(shape, self.pairs, tf.random.fold_in(own_seed, layer))
             for layer, shape in enumerate(self._network.shapes)
@@ -185,10 +188,13 @@ class ParameterEvolution(WeightEvolution):
         """How many times an estimate on so many examples runs the network on one example."""
         return 2 * batch if self.own_data else self.population * batch
 
-    @property
-    def cost(self) -> float:
-        """A third of a minibatch gradient for each time that the batch's examples are run: no backward passes."""
-        return (2 if self.own_data else self.population) / 3.0
+    def cost(self, batch_size: int) -> float:
+        """A third of a gradient for each time that an example is run: no backward passes.
+
+        A gradient has three matrix products a layer, a forward pass one. What perturbations of low rank add, thin
+        products and their weighted sums, is not counted.
+        """
+        return self.evaluations_per_step(batch_size) / 3.0
 
 
 def _unshaped(fitnesses: tf.Tensor) -> tf.Tensor:

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from common.checks import require, require_one_of
-from common.estimators.estimator import GradientEstimator
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimator, RunContext
 from common.estimators.evolution.perturbed_network import PerturbedNetwork
 from common.tasks.task import Task
 
-PERTURBATION_STREAM = 5_000_003  # folded into the seed: apart from dropout, noise, channels and public examples
 FITNESSES = ("loss", "accuracy")
 
 
@@ -53,9 +52,9 @@ class WeightEvolution(GradientEstimator):
         require_one_of("fitness", fitness, FITNESSES)
         self.sigma, self.fitness, self.weight_decay = sigma, fitness, weight_decay
 
-    def build(self, task: Task) -> None:
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """See what is to be perturbed; see the class for what is refused."""
-        super().build(task)
+        super().build(task, run)
         allowed = f'"loss" where the task\'s metric is {task.metric_name!r}'
         require(self.fitness == "loss" or task.metric_name == "accuracy", "fitness", allowed, self.fitness)
         self._network = PerturbedNetwork(task)

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import tensorflow as tf
 
 from common.checks import require
+from common.settings import Configured
 
 
-class Damping(Protocol):
+class Damping(Configured):
     """Gives γ > 0 for eigenvalues, (r,) float32, of which zeros stand for none: a float, or a scalar float32."""
 
     def of(self, values: tf.Tensor) -> tf.Tensor | float:
         """Return γ."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement of(values)")
 
 
-@dataclass(frozen=True)
-class ConstantDamping:
+@dataclass(frozen=True, repr=False, eq=False)
+class ConstantDamping(Damping):
     """Always γ > 0, in the units of a curvature."""
 
     gamma: float
@@ -36,8 +37,8 @@ class ConstantDamping:
         return self.gamma
 
 
-@dataclass(frozen=True)
-class TiedDamping:
+@dataclass(frozen=True, repr=False, eq=False)
+class TiedDamping(Damping):
     """γ = max(ratio · |λ_r|, floor), with λ_r the smallest of the known eigenvalues that is not zero.
 
     Attributes:
@@ -60,5 +61,8 @@ class TiedDamping:
 
 
 def as_damping(damping: Damping | float) -> Damping:
-    """Take a number for a constant damping."""
-    return ConstantDamping(float(damping)) if isinstance(damping, int | float) else damping
+    """Take a number for a constant damping; raises ValueError for what is neither."""
+    if isinstance(damping, int | float) and not isinstance(damping, bool):
+        return ConstantDamping(float(damping))
+    require(isinstance(damping, Damping), "damping", "a number > 0, or a damping such as TiedDamping(0.4)", damping)
+    return damping

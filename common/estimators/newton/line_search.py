@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from common.checks import require
+from common.settings import Configured
 from common.tasks.task import Task
 
-LINE_SEARCH_COST = 1 / 3  # of a gradient: a forward pass; halvings are not known beforehand
+LINE_SEARCH_COST = 1 / 3  # of a batch's gradient: a forward pass; halvings are not known beforehand
 
 
-@dataclass(frozen=True)
-class ArmijoLineSearch:
+@dataclass(frozen=True, repr=False, eq=False)
+class ArmijoLineSearch(Configured):
     """Halves a step until the loss falls by a part of what the slope promises.
 
     Attributes:
@@ -34,6 +35,10 @@ class ArmijoLineSearch:
     def __post_init__(self):
         require(0 < self.decrease < 1, "decrease", "between 0 and 1", self.decrease)
         require(self.halvings >= 1, "halvings", "≥ 1", self.halvings)
+
+    def cost(self, batch_size: int) -> float:
+        """Return what a search costs that ends at once, in gradients of one example."""
+        return LINE_SEARCH_COST * batch_size
 
     def shortened(
         self,
@@ -59,7 +64,7 @@ class ArmijoLineSearch:
             x, y, seed = batch
             for weight, value, part in zip(task.weights, before, direction, strict=True):
                 weight.assign(value - length * part)
-            return task.loss(y, task.outputs(x, seed))
+            return task.loss(y, task.outputs(x, seed, update_state=False))
 
         def enough(length: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
             return (slope > 0.0) & (there <= loss - self.decrease * length * slope)
@@ -79,3 +84,9 @@ class ArmijoLineSearch:
             weight.assign(value)
         length = tf.where(enough(length, there), length, 0.0)
         return [length * part for part in direction]
+
+
+def require_line_search(value: ArmijoLineSearch | None) -> None:
+    """Refuse, with a ValueError, what is no line search and not None."""
+    allowed = "a line search, such as ArmijoLineSearch(), or None"
+    require(value is None or isinstance(value, ArmijoLineSearch), "line_search", allowed, value)

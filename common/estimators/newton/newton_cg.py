@@ -18,8 +18,14 @@ import tensorflow as tf
 
 from common.checks import require
 from common.curvature.operators import PRODUCT_COST, HessianOperator
-from common.estimators.estimator import GradientEstimate, GradientEstimator
-from common.estimators.newton.line_search import LINE_SEARCH_COST, ArmijoLineSearch
+from common.estimators.estimator import (
+    UNKNOWN_RUN,
+    GradientEstimate,
+    GradientEstimator,
+    RunContext,
+    require_estimator,
+)
+from common.estimators.newton.line_search import ArmijoLineSearch, require_line_search
 from common.tasks.task import Task
 from common.vectors import flat, unflat
 
@@ -35,8 +41,8 @@ class NewtonCG(GradientEstimator):
         line_search: how far to go, by the loss of the minibatch; None: as far as the optimizer's learning rate says.
 
     Raises:
-        ValueError: a value out of range; by `estimate`, a minibatch smaller than hessian_batch (an epoch's smaller last
-            one excepted).
+        ValueError: an argument of another kind or out of range; by `estimate`, a minibatch smaller than hessian_batch
+            (an epoch's smaller last one excepted).
     """
 
     def __init__(
@@ -49,24 +55,28 @@ class NewtonCG(GradientEstimator):
         line_search: ArmijoLineSearch | None = None,
     ):
         super().__init__()
+        require_estimator("inner", inner)
         require(iterations >= 1, "iterations", "≥ 1", iterations)
         require(0 < damping < math.inf, "damping", "> 0 and finite", damping)
         require(hessian_batch >= 1, "hessian_batch", "≥ 1", hessian_batch)
+        require_line_search(line_search)
         self.inner, self.iterations, self.damping = inner, iterations, damping
         self.hessian_batch, self.line_search = hessian_batch, line_search
-        self._batch: int | None = None
 
-    def build(self, task: Task) -> None:
-        """Build the wrapped estimator."""
-        super().build(task)
-        self.inner.build(task)
-        self._batch = None
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Note what a whole minibatch is."""
+        super().build(task, run)
+        self._whole_batch = run.batch_size
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate, then divide; see `GradientEstimator.estimate` for shapes."""
-        self._batch = max(self._batch or 0, x.shape[0])
-        allowed = f"at most the minibatch's {self._batch:,} examples"
-        require(self.hessian_batch <= self._batch, "hessian_batch", allowed, self.hessian_batch)
+        batch = max(self._whole_batch or 0, x.shape[0])  # an epoch's last one may be smaller
+        require(
+            self.hessian_batch <= batch,
+            "hessian_batch",
+            f"at most the minibatch's {batch:,} examples",
+            self.hessian_batch,
+        )
         estimate = self.inner.estimate(x, y, seed)
         few = x[: self.hessian_batch], y[: self.hessian_batch]
         product = HessianOperator(self.task, *few, seed, damping=self.damping).product()
@@ -77,15 +87,14 @@ class NewtonCG(GradientEstimator):
             direction = self.line_search.shortened(direction, self.task, batch, estimate.loss, estimate.gradients)
         return estimate._replace(gradients=direction)
 
-    @property
-    def cost(self) -> float:
+    def cost(self, batch_size: int) -> float:
         """That of the wrapped estimator and of all k products, though conjugate gradients may stop before: a bound.
 
-        What a batch is, is known once `estimate` was called; before, the products are left out.
+        A product costs two gradients of the same examples, and all of them share one more.
         """
-        share = self.hessian_batch / self._batch if self._batch else 0.0
-        products = share * (1 + PRODUCT_COST * self.iterations)
-        return self.inner.cost + products + (LINE_SEARCH_COST if self.line_search else 0.0)
+        products = min(self.hessian_batch, batch_size) * (1 + PRODUCT_COST * self.iterations)
+        search = self.line_search.cost(batch_size) if self.line_search else 0.0
+        return self.inner.cost(batch_size) + products + search
 
 
 def conjugate_gradients(

@@ -41,14 +41,19 @@ from common.curvature.eigensolvers import (
 )
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import PRODUCT_COST, HessianOperator
-from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.estimator import (
+    UNKNOWN_RUN,
+    GradientEstimate,
+    GradientEstimator,
+    RunContext,
+    require_estimator,
+)
 from common.estimators.newton.damping import Damping, TiedDamping, as_damping
-from common.estimators.newton.line_search import LINE_SEARCH_COST, ArmijoLineSearch
-from common.randomness import standard_normal
+from common.estimators.newton.line_search import ArmijoLineSearch, require_line_search
+from common.randomness import Stream, standard_normal
 from common.tasks.task import Task
 from common.vectors import flat, unflat
 
-CURVATURE_STREAM = 4_000_004  # folded into the seed: apart from dropout, noise and channels
 CURVATURES = ("hessian", "gauss_newton")
 DAMPING = TiedDamping(floor=0.4)
 INTERVAL_SHARE = 8  # intervals grow with the step, to this part of it
@@ -68,7 +73,7 @@ class SaddleFreeNewton(GradientEstimator):
         hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, which they (with sub_batches,
             twice as many) do not exceed.
         refresh_every: steps, ≥ 1, for which eigenpairs are kept, in the end. An epoch's smaller last batch puts a
-            refresh off.
+            refresh off (where `build` is told the batch size).
         curvature: "hessian", indefinite, by products; or "gauss_newton", semidefinite, exactly, without a start.
         averaging: β, from 0 to below 1: how much of the running average stays at a refresh; 0: each minibatch's own
             eigenpairs.
@@ -85,8 +90,8 @@ class SaddleFreeNewton(GradientEstimator):
             far as the optimizer's learning rate says.
 
     Raises:
-        ValueError: a value out of range; by `build`, a rank above P; by `estimate`, a minibatch too small for
-            hessian_batch (an epoch's smaller last one excepted).
+        ValueError: an argument of another kind or out of range; by `build`, a rank above P; by `estimate`, a minibatch
+            too small for hessian_batch (an epoch's smaller last one excepted).
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class SaddleFreeNewton(GradientEstimator):
         line_search: ArmijoLineSearch | None = None,
     ):
         super().__init__()
+        require_estimator("inner", inner)
         require(rank >= 1, "rank", "≥ 1", rank)
         require(hessian_batch >= 1, "hessian_batch", "≥ 1", hessian_batch)
         require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
@@ -121,20 +127,20 @@ class SaddleFreeNewton(GradientEstimator):
         divisor &= sub_batches == 0 or curvature == "hessian"
         allowed = f"0, or a divisor of hessian_batch, {hessian_batch}, from 2 up, with curvature 'hessian'"
         require(divisor, "sub_batches", allowed, sub_batches)
+        as_damping(damping)
+        require_line_search(line_search)
         searched = "0 with a line search, whose loss is without the L2 term"
         require(l2 == 0 or line_search is None, "l2", searched, l2)
-        self.inner, self.rank, self.damping = inner, rank, as_damping(damping)
+        self.inner, self.rank, self.damping = inner, rank, damping
         self.hessian_batch, self.refresh_every, self.curvature = hessian_batch, refresh_every, curvature
         self.averaging, self.first_interval = averaging, first_interval
         self.oversampling, self.power_iterations, self.warm_start = oversampling, power_iterations, warm_start
         self.fresh_vectors, self.sub_batches, self.l2, self.line_search = fresh_vectors, sub_batches, l2, line_search
-        self._batch: int | None = None
 
-    def build(self, task: Task) -> None:
-        """Build the wrapped estimator and the eigenpairs, which are zero until the first step computes them."""
-        super().build(task)
-        self.inner.build(task)
-        self._batch = None
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Make the eigenpairs, which are zero until the first step computes them."""
+        super().build(task, run)
+        self._whole_batch = run.batch_size
         size = task.parameter_count
         columns = columns_for(self.rank, self.oversampling, size)
         if self.curvature == "gauss_newton":
@@ -158,7 +164,7 @@ class SaddleFreeNewton(GradientEstimator):
 
     def divided(self, gradient: tf.Tensor) -> tf.Tensor:
         """Return [U|Λ|Uᵀ + γI]⁻¹ g for a vector, (P,), with the eigenpairs of the last refresh."""
-        diagonal = self.damping.of(self.eigenvalues) + self.l2  # of what is not known
+        diagonal = as_damping(self.damping).of(self.eigenvalues) + self.l2  # of what is not known
         # λ of the L2 term adds to each eigenvalue before its sign is dropped: |λ_i + λ| + γ where it is known.
         curvature = tf.abs(self.eigenvalues + self.l2) - self.l2
         along = tf.linalg.matvec(self.eigenvectors, gradient, transpose_a=True)
@@ -166,15 +172,15 @@ class SaddleFreeNewton(GradientEstimator):
         return (gradient - known) / diagonal
 
     def _refresh_if_due(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> None:
-        if self._batch is not None and x.shape[0] < self._batch:  # an epoch's last: a second graph of all this costs
+        batch = x.shape[0]
+        if batch < (self._whole_batch or 0):  # an epoch's last: a second graph of all this costs more than it brings
             self.age.assign_add(1)
             return
-        self._batch = x.shape[0]
-        allowed = f"at most the minibatch's {self._batch:,} examples"
+        allowed = f"at most the minibatch's {batch:,} examples"
         if self.sub_batches:
-            allowed = f"with sub_batches, at most half the minibatch's {self._batch:,} examples"
+            allowed = f"with sub_batches, at most half the minibatch's {batch:,} examples"
         needed = self.hessian_batch * (2 if self.sub_batches else 1)
-        require(needed <= self._batch, "hessian_batch", allowed, self.hessian_batch)
+        require(needed <= batch, "hessian_batch", allowed, self.hessian_batch)
         interval = tf.minimum(tf.maximum(seed[1] // INTERVAL_SHARE, self.first_interval), self.refresh_every)
         due = (self.refreshes == 0) | (self.age >= interval)
         tf.cond(due, lambda: self._refresh(x, y, seed), lambda: tf.constant(False))
@@ -205,7 +211,7 @@ class SaddleFreeNewton(GradientEstimator):
 
     def _random_vectors(self, seed: tf.Tensor) -> tf.Tensor:
         drawn_at = seed if self.fresh_vectors else tf.zeros_like(seed)
-        return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, CURVATURE_STREAM))
+        return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, Stream.CURVATURE))
 
     def _told_from_noise(self, found: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
         """Set to zero what sub-batches do not agree on: of other examples, whose noise the eigenpairs do not follow."""
@@ -222,43 +228,42 @@ class SaddleFreeNewton(GradientEstimator):
         self.eigenvalues.assign(found.values)
         self.eigenvectors.assign(found.vectors)
 
-    @property
-    def cost(self) -> float:
+    def cost(self, batch_size: int) -> float:
         """That of the wrapped estimator, and every product of a refresh; halvings of a line search are not known.
 
-        What a batch is, is known once `estimate` was called; before, the second part is left out. What the first
-        refreshes cost more than the others is `initial_cost`, all of it from the first step on: of a run of fewer
-        than 8 refresh_every steps it says too much.
+        What the first refreshes cost more than the others is `setup_cost`.
         """
-        passes = 1 if self.warm_start else 2 + self.power_iterations
-        search = LINE_SEARCH_COST if self.line_search else 0.0
-        return self.inner.cost + self._refresh_cost(passes) / self.refresh_every + search
+        search = self.line_search.cost(batch_size) if self.line_search else 0.0
+        return self.inner.cost(batch_size) + self._refresh_cost(self._usual_passes) / self.refresh_every + search
 
-    @property
-    def initial_cost(self) -> float:
-        """Minibatch gradients, once a run: refreshes that come early, and passes that a warm start saves later."""
-        passes = 1 if self.warm_start else 2 + self.power_iterations
-        early = self._early_refreshes() * self._refresh_cost(passes)
+    def setup_cost(self, batch_size: int, steps: int) -> float:
+        """Refreshes that come early, and passes that a warm start saves later."""
+        early = self._early_refreshes(steps) * self._refresh_cost(self._usual_passes)
         if self.warm_start and self.curvature == "hessian":
             early += self._refresh_cost(2 + self.power_iterations) - self._refresh_cost(1)
-        return self.inner.initial_cost + early
+        return super().setup_cost(batch_size, steps) + early
 
-    def _early_refreshes(self) -> float:
+    @property
+    def _usual_passes(self) -> int:
+        return 1 if self.warm_start else 2 + self.power_iterations
+
+    def _early_refreshes(self, steps: int) -> float:
         """How many more there are than steps / refresh_every, until intervals have grown to that."""
         count = age = 0
-        for step in range(INTERVAL_SHARE * self.refresh_every):
+        growing = min(steps, INTERVAL_SHARE * self.refresh_every)
+        for step in range(growing):
             if step == 0 or age >= min(max(step // INTERVAL_SHARE, self.first_interval), self.refresh_every):
                 count, age = count + 1, 0
             age += 1
-        return count - INTERVAL_SHARE
+        return count - growing / self.refresh_every
 
     def _refresh_cost(self, passes: int) -> float:
-        if self._batch is None:
-            return 0.0
+        """Of hessian_batch examples: a gradient that each pass shares, and its products; for all, see the solvers."""
         if self.curvature == "gauss_newton":
             outputs = self.task.network.output_shape[-1]
             products = 1 / 3 + BACKWARD_COST * outputs  # a forward pass, and backward passes; no products
         else:
-            products = passes * (1 + PRODUCT_COST * self.basis.shape[1])
+            columns = columns_for(self.rank, self.oversampling, self.task.parameter_count)
+            products = passes * (1 + PRODUCT_COST * columns)
         products += bool(self.sub_batches) * (1 + PRODUCT_COST * self.rank)
-        return products * self.hessian_batch / self._batch
+        return products * self.hessian_batch

@@ -12,33 +12,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import tensorflow as tf
 
 from common.checks import require
-from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.estimator import (
+    UNKNOWN_RUN,
+    GradientEstimate,
+    GradientEstimator,
+    RunContext,
+    require_estimator,
+)
 from common.estimators.noise.sign_sketch import SignSketch
-from common.randomness import add_noise
+from common.randomness import Stream, add_noise
+from common.settings import Configured
+from common.tasks.task import Task
 from common.vectors import flat, unflat
 
-# Folded into the seed before anything is drawn: apart from the network's dropout, which folds in its layer numbers.
-NOISE_STREAM = 1_000_003
 
-
-class NoiseLevel(Protocol):
-    """How strong the noise is at a step."""
+class NoiseLevel(Configured):
+    """How strong the noise is at a step; base of the levels."""
 
     @property
     def is_zero(self) -> bool:
         """Whether it is zero at every step, known before tracing: then nothing is drawn or added."""
+        raise NotImplementedError(f"{type(self).__name__} does not say whether it is zero")
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> tf.Tensor | float:
         """Return σ_t ≥ 0 for each coordinate; step counts from 0, `signal` is what the noise is added to."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement standard_deviation(step, signal)")
 
 
-@dataclass(frozen=True)
-class ConstantNoise:
+@dataclass(frozen=True, repr=False, eq=False)
+class ConstantNoise(NoiseLevel):
     """σ_t = σ, in units of the gradient's coordinates; σ ≥ 0, else a ValueError."""
 
     sigma: float
@@ -56,8 +62,8 @@ class ConstantNoise:
         return self.sigma
 
 
-@dataclass(frozen=True)
-class AnnealedNoise:
+@dataclass(frozen=True, repr=False, eq=False)
+class AnnealedNoise(NoiseLevel):
     """σ_t² = η / (1 + t)^γ for step t = 0, 1, ... (arXiv 1511.06807, section 3).
 
     The paper's formula is the *variance*; the standard deviation is its root. A common mistake takes one for the other.
@@ -87,8 +93,8 @@ class AnnealedNoise:
         return tf.sqrt(self.eta / (1.0 + tf.cast(step, tf.float32)) ** self.gamma)
 
 
-@dataclass(frozen=True)
-class RelativeNoise:
+@dataclass(frozen=True, repr=False, eq=False)
+class RelativeNoise(NoiseLevel):
     """σ_t = ‖g‖ / √(n r): a given signal-to-noise ratio r = ‖g‖²/(σ_t² n) over the n coordinates that are transmitted.
 
     Attributes:
@@ -114,6 +120,11 @@ class RelativeNoise:
         return tf.linalg.global_norm(signal) / math.sqrt(self.signal_to_noise * coordinates)
 
 
+def require_noise_level(name: str, value: NoiseLevel) -> None:
+    """Refuse, with a ValueError, what is no noise level, such as a number."""
+    require(isinstance(value, NoiseLevel), name, "a noise level, such as ConstantNoise(0.1)", value)
+
+
 class NoisyGradient(GradientEstimator):
     """Another estimator's gradients, clipped if asked for, then disturbed.
 
@@ -127,8 +138,8 @@ class NoisyGradient(GradientEstimator):
         sketch: the random subspace in which the noise enters; None: all P coordinates.
 
     Raises:
-        ValueError: clip_norm not positive and finite; by `build`, more dimensions of the sketch than the network has
-            parameters.
+        ValueError: an argument of another kind, or clip_norm not positive and finite; by `build`, more dimensions of
+            the sketch than the network has parameters.
     """
 
     def __init__(
@@ -140,14 +151,16 @@ class NoisyGradient(GradientEstimator):
         sketch: SignSketch | None = None,
     ):
         super().__init__()
+        require_estimator("inner", inner)
+        require_noise_level("level", level)
+        require(sketch is None or isinstance(sketch, SignSketch), "sketch", "a SignSketch, or None", sketch)
         allowed = clip_norm is None or 0 < clip_norm < math.inf
         require(allowed, "clip_norm", "> 0 and finite, or None for no clipping", clip_norm)
         self.inner, self.level, self.clip_norm, self.sketch = inner, level, clip_norm, sketch
 
-    def build(self, task) -> None:
-        """Build the wrapped estimator; the noise itself has no state."""
-        super().build(task)
-        self.inner.build(task)
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Refuse a sketch that is larger than the network; the noise itself has no state."""
+        super().build(task, run)
         if self.sketch is not None:
             self.sketch.require_at_most(task.parameter_count)
 
@@ -157,7 +170,7 @@ class NoisyGradient(GradientEstimator):
         gradients = estimate.gradients
         if self.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
-        own_seed = tf.random.fold_in(seed, NOISE_STREAM + self._depth())
+        own_seed = tf.random.fold_in(seed, Stream.NOISE + self._depth())
         if self.sketch is None:
             return estimate._replace(gradients=self._disturbed(gradients, own_seed, seed[1]))
         drawn = self.sketch.draw(self.task.parameter_count, seed)
@@ -173,7 +186,6 @@ class NoisyGradient(GradientEstimator):
         """How many of its kind are anywhere within it, each with a lesser depth and so with noise of its own."""
         return sum(isinstance(part, NoisyGradient) for part in self.submodules)
 
-    @property
-    def cost(self) -> float:
+    def cost(self, batch_size: int) -> float:
         """That of the wrapped estimator: noise needs no gradient."""
-        return self.inner.cost
+        return self.inner.cost(batch_size)

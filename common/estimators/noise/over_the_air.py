@@ -21,17 +21,15 @@ import math
 import tensorflow as tf
 
 from common.checks import require
-from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.estimator import GradientEstimate, GradientEstimator, require_estimator
 from common.estimators.noise.data_partition import require_divisor, share_estimates
-from common.randomness import add_noise
-
-CHANNEL_STREAM = 2_000_003  # folded into the seed: apart from dropout and from `noisy`
+from common.randomness import Stream, add_noise
 
 
 class OverTheAir(GradientEstimator):
     """The mean of K devices' gradients, received through one noisy channel.
 
-    All devices' gradients come from one batched pass (see `shares`).
+    All devices' gradients come from one batched pass (see `data_partition`). Neither devices nor channel have state.
 
     Args:
         inner: what each device computes on its share; without state, and of operations that `tf.vectorized_map` knows.
@@ -44,7 +42,7 @@ class OverTheAir(GradientEstimator):
             comes, so that all shares are alike.
 
     Raises:
-        ValueError: a value out of range; by `estimate`, a batch that K does not divide.
+        ValueError: an argument of another kind or out of range; by `estimate`, a batch that K does not divide.
     """
 
     def __init__(
@@ -57,16 +55,12 @@ class OverTheAir(GradientEstimator):
         label_skewed: bool = False,
     ):
         super().__init__()
+        require_estimator("inner", inner)
         require(devices >= 1, "devices", "≥ 1", devices)
         require(0 <= channel_noise < math.inf, "channel_noise", "≥ 0 and finite", channel_noise)
         require(0 < power < math.inf, "power", "> 0 and finite", power)
         self.inner, self.devices = inner, devices
         self.channel_noise, self.power, self.label_skewed = channel_noise, power, label_skewed
-
-    def build(self, task) -> None:
-        """Build the wrapped estimator; devices and channel have no state."""
-        super().build(task)
-        self.inner.build(task)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Share out, transmit, receive; see `GradientEstimator.estimate` for shapes. Outputs keep the batch's order."""
@@ -88,12 +82,11 @@ class OverTheAir(GradientEstimator):
         # Where all gradients are zero any factor meets the constraint; a finite one keeps the division below finite.
         amplitude = math.sqrt(coordinates * self.power) / tf.maximum(largest, 1e-30)
         sums = [amplitude * tf.reduce_sum(part, 0) for part in gradients]
-        own_seed = tf.random.fold_in(seed, CHANNEL_STREAM)
+        own_seed = tf.random.fold_in(seed, Stream.CHANNEL)
         if self.channel_noise:
             sums = add_noise(sums, self.channel_noise, own_seed)
         return [part / (self.devices * amplitude) for part in sums]
 
-    @property
-    def cost(self) -> float:
+    def cost(self, batch_size: int) -> float:
         """That of the wrapped estimator: all devices together see the batch once."""
-        return self.inner.cost
+        return self.inner.cost(batch_size)

@@ -17,77 +17,78 @@ basis is the top eigenvectors of their gradients' second moment.
 
 from __future__ import annotations
 
-import hashlib
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from common.checks import require
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.estimators.estimator import (
+    UNKNOWN_RUN,
+    GradientEstimate,
+    GradientEstimator,
+    RunContext,
+    require_estimator,
+)
 from common.estimators.noise.data_partition import share_estimates
-from common.randomness import permutation
+from common.randomness import Stream, permutation
 from common.tasks.task import Task
 from common.vectors import flat, unflat
-
-PUBLIC_STREAM = 3_000_003  # folded into the seed: apart from dropout, noise and channels
 
 
 class PublicSubspace(GradientEstimator):
     """Another estimator's direction, amplified within the span of public gradients.
 
-    Its state is the basis, (P, d) float32.
+    Its state is the basis, (P, d) float32, and the public examples.
 
     Args:
         inner: any estimator, such as a NoisyGradient.
-        x: (m, *input_shape) float32, the public examples.
-        y: (m,) labels or (m, 1) targets.
+        examples: m ≥ 1, the first ones of the run's training examples are public.
         dimensions: d, the groups into which the examples are dealt; a divisor of m.
         amplification: κ ≥ 1; 1 leaves the direction as it is.
         refresh_every: steps, ≥ 1, after which the basis is computed anew.
 
     Raises:
-        ValueError: a value out of range; by `build`, more dimensions than the network has parameters.
+        ValueError: an argument of another kind or out of range; by `build`, more dimensions than the network has
+            parameters, or fewer training examples than are to be public.
     """
 
     def __init__(
         self,
         inner: GradientEstimator,
-        x: np.ndarray,
-        y: np.ndarray,
         *,
+        examples: int,
         dimensions: int,
         amplification: float,
         refresh_every: int = 10,
     ):
         super().__init__()
-        examples = len(x)
+        require_estimator("inner", inner)
         require(dimensions >= 1, "dimensions", "≥ 1", dimensions)
-        require(examples >= 1, "the number of public examples", "≥ 1", examples)
+        require(examples >= 1, "examples", "≥ 1", examples)
         require(examples % dimensions == 0, "dimensions", f"a divisor of the {examples:,} public examples", dimensions)
         require(1 <= amplification < math.inf, "amplification", "≥ 1 and finite", amplification)
         require(refresh_every >= 1, "refresh_every", "≥ 1", refresh_every)
         self.inner, self.examples, self.dimensions = inner, examples, dimensions
         self.amplification, self.refresh_every = amplification, refresh_every
-        self._x, self._y = tf.constant(x), tf.constant(y)
-        # One of the settings: a run must not be resumed with other examples.
-        self.examples_digest = hashlib.sha256(self._x.numpy().tobytes() + self._y.numpy().tobytes()).hexdigest()[:16]
-        self._exact = Backpropagation()
-        self._batch: int | None = None
 
-    def build(self, task: Task) -> None:
-        """Build the wrapped estimator and the basis, which is zero until the first step computes it."""
-        super().build(task)
-        self.inner.build(task)
-        self._exact.build(task)
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Take the public examples, and make the basis, which is zero until the first step computes it."""
+        super().build(task, run)
+        owned = 0 if run.split is None else len(run.split)
+        require(self.examples <= owned, "examples", f"at most the run's {owned:,} training examples", self.examples)
+        self._exact = Backpropagation()
+        self._exact.build(task, run)
+        # Variables: another seed may have other training examples. GPUs keep no variables of 32-bit integers.
+        x, y = (tf.convert_to_tensor(part[: self.examples]) for part in (run.split.x, run.split.y))
+        self._x = tf.Variable(x, trainable=False)
+        self._y = tf.Variable(tf.cast(y, tf.int64) if y.dtype.is_integer else y, trainable=False)
         allowed = f"at most the network's {task.parameter_count:,} parameters"
         require(self.dimensions <= task.parameter_count, "dimensions", allowed, self.dimensions)
         self.basis = tf.Variable(tf.zeros([task.parameter_count, self.dimensions]), trainable=False)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate, then amplify; see `GradientEstimator.estimate` for shapes. Loss and outputs stay untouched."""
-        self._batch = max(self._batch or 0, x.shape[0])  # an epoch's last batch may be smaller
         estimate = self.inner.estimate(x, y, seed)
         due = seed[1] % self.refresh_every == 0
         tf.cond(due, lambda: self._refresh(seed), lambda: tf.constant(False))
@@ -97,7 +98,7 @@ class PublicSubspace(GradientEstimator):
         return estimate._replace(gradients=unflat(amplified, estimate.gradients))
 
     def _refresh(self, seed: tf.Tensor) -> tf.Tensor:
-        own_seed = tf.random.fold_in(seed, PUBLIC_STREAM)
+        own_seed = tf.random.fold_in(seed, Stream.PUBLIC)
         order = permutation(self.examples, own_seed)
         dealt = (tf.gather(self._x, order), tf.gather(self._y, order))
         gradients = share_estimates(self._exact, *dealt, self.dimensions, seed).gradients
@@ -109,11 +110,6 @@ class PublicSubspace(GradientEstimator):
         self.basis.assign(tf.linalg.qr(columns).q * points)
         return tf.constant(True)
 
-    @property
-    def cost(self) -> float:
-        """That of the wrapped estimator, and of the public examples' gradients.
-
-        What a batch is, is known once `estimate` was called; before, the second part is left out.
-        """
-        own = self.examples / (self.refresh_every * self._batch) if self._batch else 0.0
-        return self.inner.cost + own
+    def cost(self, batch_size: int) -> float:
+        """That of the wrapped estimator, and the public examples' gradients at each refresh."""
+        return self.inner.cost(batch_size) + self.examples / self.refresh_every

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from common.checks import require
-from common.randomness import permutation
+from common.randomness import Stream, key, permutation
+from common.settings import Configured
 
 
-@dataclass(frozen=True)
-class SignSketch:
+@dataclass(frozen=True, repr=False, eq=False)
+class SignSketch(Configured):
     """Which subspace: its dimension, and for how long it is kept.
 
     A kept subspace confines the run to d directions, in which each step builds on the last (one kept from the start is
@@ -59,7 +60,7 @@ class SignSketch:
             seed: (2,) int64, (run seed, global step).
         """
         turn = tf.constant(0, seed.dtype) if self.redraw_every is None else seed[1] // self.redraw_every
-        seed = tf.stack([seed[0], -1 - turn])  # steps are counted from 0: no step's other randomness has this seed
+        seed = key(seed[0], Stream.SKETCH, turn)
         order = permutation(parameters, tf.random.fold_in(seed, 0))
         bits = tf.random.stateless_uniform([parameters], tf.random.fold_in(seed, 1), 0, 2, tf.int32)
         return DrawnSketch(self.dimensions, order % self.dimensions, tf.cast(2 * bits - 1, tf.float32))

@@ -1,0 +1,49 @@
+"""How close synthetic gradients are to the exact ones at each boundary between modules."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from common.checks import require
+from common.diagnostics.diagnostic import Diagnostic, Measured
+from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
+from common.randomness import Stream, key
+from common.training.history import Moment
+from common.vectors import cosine
+
+
+class BoundaryAlignment(Diagnostic):
+    """How synthetic gradients compare with exact ones at each boundary.
+
+    The cosine of the angle between what the predictor says and the gradient backpropagated from the loss, as vectors
+    over all activations of the boundary and all examples of one minibatch. What is looked at is not learned from.
+
+    Args:
+        batch_size: examples in the minibatch, ≥ 1; all training examples where there are fewer.
+
+    Raises:
+        ValueError: `batch_size` below 1; by the call, an estimator that is no `SyntheticGradients`.
+    """
+
+    def __init__(self, batch_size: int):
+        require(batch_size >= 1, "batch_size", "≥ 1", batch_size)
+        self.batch_size = batch_size
+
+    def measure(self, moment: Moment) -> Measured:
+        """Return `cosine_boundary_1` and so on, from the input up; NaN while a predictor says zero."""
+        estimator, split = moment.estimator, moment.dataset.train
+        if not isinstance(estimator, SyntheticGradients):
+            raise ValueError(f"BoundaryAlignment compares predictors of SyntheticGradients; {estimator!r} has none")
+        cosines = self._once([estimator], lambda: _cosines(estimator))
+        sampled = key(moment.seed, Stream.BOUNDARY_ALIGNMENT, moment.epoch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=sampled)
+        chosen = order[: self.batch_size].numpy()
+        angles = cosines(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), sampled)
+        return {f"cosine_boundary_{place}": float(angle) for place, angle in enumerate(angles, 1)}
+
+
+def _cosines(estimator: SyntheticGradients):
+    def cosines(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        return [cosine([exact], [synthetic]) for exact, synthetic in estimator.boundary_gradients(x, y, seed)]
+
+    return tf.function(cosines, jit_compile=False, autograph=False)

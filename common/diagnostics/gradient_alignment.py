@@ -1,0 +1,123 @@
+"""How close a training direction is to the exact gradient of the same minibatch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from common.checks import require
+from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_epochs
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimator, RunContext
+from common.randomness import Stream, key
+from common.training.history import Moment
+from common.vectors import cosine
+
+Function = tf.types.experimental.PolymorphicFunction
+
+
+class GradientAlignment(Diagnostic):
+    """How the estimate that trains compares with the exact gradient of the same minibatch.
+
+    With g the exact minibatch gradient and ĝ the estimate, over `batches` minibatches: the norm of g, the
+    signal-to-noise ratio Σ‖g‖² / Σ‖ĝ - g‖², and the mean cosine of the angle between g and ĝ. For noise of standard
+    deviation σ in each of P coordinates the ratio is ‖g‖²/(σ²P) and the cosine about 1/√(1 + 1/ratio). All that differs
+    counts as noise, what a sketch or an amplification does on purpose too: there the cosine says more.
+
+    Args:
+        batch_size: examples in a minibatch, at most the training examples.
+        batches: minibatches to average over, ≥ 1; two tell a percent where the noise has thousands of coordinates.
+        at: when to look, see `Diagnostic`.
+
+    Raises:
+        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+    """
+
+    def __init__(self, batch_size: int, batches: int = 2, *, at: Epochs = None):
+        _require_batches(batch_size, batches)
+        require_epochs(at)
+        self.batch_size, self.batches, self.at = batch_size, batches, at
+
+    def measure(self, moment: Moment) -> Measured:
+        """Return `gradient_norm`, `signal_to_noise` (infinite where nothing disturbs) and `cosine`."""
+        estimator = moment.estimator
+        compare = self._once([moment.task, estimator], lambda: _comparison(moment, estimator))
+        norm, ratio, angle = _averaged(compare, moment, self.batch_size, self.batches)
+        return {"gradient_norm": norm, "signal_to_noise": ratio, "cosine": angle}
+
+
+class EstimatorAlignment(Diagnostic):
+    """`GradientAlignment` of estimators that do not train: how good each would be with the weights of this moment.
+
+    Args:
+        estimators: settings; they are built for the run's task anew at each look.
+        batch_size: examples in a minibatch, at most the training examples.
+        batches: minibatches to average over, ≥ 1.
+        at: when to look, see `Diagnostic`.
+
+    Raises:
+        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+    """
+
+    def __init__(
+        self, estimators: Sequence[GradientEstimator], batch_size: int, batches: int = 2, *, at: Epochs = "ends"
+    ):
+        require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
+        _require_batches(batch_size, batches)
+        require_epochs(at)
+        self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
+
+    def measure(self, moment: Moment) -> Measured:
+        """Return arrays, an entry for each estimator.
+
+        Their constructor calls are `aligned_estimators`; the values `aligned_cosine` and `aligned_signal_to_noise` are
+        those of `GradientAlignment`.
+        """
+        measured = []
+        for estimator in map(copy.deepcopy, self.estimators):
+            estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
+            measured.append(_averaged(_comparison(moment, estimator), moment, self.batch_size, self.batches))
+        _, ratios, cosines = np.array(measured).T
+        names = np.array([repr(estimator) for estimator in self.estimators])
+        return {"aligned_estimators": names, "aligned_cosine": cosines, "aligned_signal_to_noise": ratios}
+
+
+def _require_batches(batch_size: int, batches: int) -> None:
+    require(batch_size >= 1, "batch_size", "≥ 1", batch_size)
+    require(batches >= 1, "batches", "≥ 1", batches)
+
+
+def _comparison(moment: Moment, estimator: GradientEstimator) -> Function:
+    """Return a function from (x, y, seed) to ‖g‖², ‖ĝ - g‖² and the cosine on one batch."""
+    exact = Backpropagation()
+    exact.build(moment.task)
+
+    def compare(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        gradients = exact.estimate(x, y, seed).gradients
+        estimate = estimator.estimate(x, y, seed).gradients
+        error = [a - b for a, b in zip(estimate, gradients, strict=True)]
+        return tf.linalg.global_norm(gradients) ** 2, tf.linalg.global_norm(error) ** 2, cosine(gradients, estimate)
+
+    return tf.function(compare, jit_compile=False, autograph=False)
+
+
+def _averaged(compare: Function, moment: Moment, batch_size: int, batches: int) -> tuple[float, float, float]:
+    """Return the norm of g, the signal-to-noise ratio and the cosine over several minibatches."""
+    split = moment.dataset.train
+    require(batch_size <= len(split), "batch_size", f"at most the {len(split):,} training examples", batch_size)
+    steps = moment.epoch * -(-len(split) // batch_size)  # an annealed level is the one that training has reached
+    sampled = key(moment.seed, Stream.ALIGNMENT, moment.epoch)
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=sampled).numpy()
+    measured = []
+    for number in range(batches):
+        chosen = np.take(order, range(number * batch_size, (number + 1) * batch_size), mode="wrap")
+        batch = (tf.constant(split.x[chosen]), tf.constant(split.y[chosen]))
+        values = compare(*batch, tf.constant([moment.seed, steps + number], tf.int64))
+        measured.append([float(value) for value in values])
+    signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
+    # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
+    return math.sqrt(signal), math.inf if noise == 0 else signal / noise, angle

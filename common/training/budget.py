@@ -1,0 +1,83 @@
+"""How many updates a run has, and what they cost: counted from the sizes of its batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.checks import require
+from common.data.load import Dataset
+from common.estimators.estimator import GradientEstimator, RunContext
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The batches of a run: an epoch's are full ones, then a smaller rest unless that is left out.
+
+    Attributes:
+        dataset: its training split is divided into batches.
+        epochs: ≥ 1.
+        batch_size: 1 to the size of the training split.
+        drop_remainder: whether the smaller last batch of an epoch is left out.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    dataset: Dataset
+    epochs: int
+    batch_size: int
+    drop_remainder: bool = False
+
+    def __post_init__(self):
+        require(self.epochs >= 1, "epochs", "≥ 1", self.epochs)
+        examples = len(self.dataset.train)
+        allowed = f"between 1 and the {examples:,} training examples of {self.dataset.name!r}"
+        require(1 <= self.batch_size <= examples, "batch_size", allowed, self.batch_size)
+
+    @property
+    def rest(self) -> int:
+        """Examples in the smaller last batch of an epoch; 0 if there is none."""
+        return 0 if self.drop_remainder else len(self.dataset.train) % self.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in one epoch."""
+        return len(self.dataset.train) // self.batch_size + (self.rest > 0)
+
+    @property
+    def steps(self) -> int:
+        """Updates in the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+    def context(self, seed: int) -> RunContext:
+        """Return what an estimator may know of the run."""
+        return RunContext(
+            seed=seed,
+            steps=self.steps,
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=self.batch_size,
+            split=self.dataset.train,
+        )
+
+    def cost(self, estimator: GradientEstimator, step: int) -> float:
+        """Return what a run has paid after so many updates, in gradients of one example; each batch by its own size."""
+        return cost_of_steps(estimator, self.batch_size, step, self.rest, self.steps_per_epoch)
+
+
+def cost_of_steps(
+    estimator: GradientEstimator, batch_size: int, step: int, rest: int = 0, steps_per_epoch: int = 1
+) -> float:
+    """Return what the first `step` updates cost, in gradients of one example, with what is paid once.
+
+    Args:
+        estimator: a built one.
+        batch_size: examples of a full batch.
+        step: updates made, ≥ 0.
+        rest: examples of the smaller batch that ends each epoch; 0 if there is none.
+        steps_per_epoch: updates in one epoch, the smaller one included.
+    """
+    if step == 0:
+        return 0.0
+    smaller = step // steps_per_epoch if rest else 0
+    cost = (step - smaller) * estimator.cost(batch_size) + estimator.setup_cost(batch_size, step)
+    return float(cost + smaller * estimator.cost(rest) if smaller else cost)

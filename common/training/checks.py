@@ -1,0 +1,82 @@
+"""What the loop refuses before the first epoch, one sentence each: arguments of the wrong kind, wrong estimates."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from common.data.load import Dataset
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.tasks.task import Task
+
+_KINDS = {
+    "task": (Task, "a Task, such as Network('lenet5').task(dataset, seed=0)"),
+    "estimator": (GradientEstimator, "a GradientEstimator, such as Backpropagation()"),
+    "optimizer": (keras.optimizers.Optimizer, "a Keras optimizer, such as SGD(0.1)"),
+    "dataset": (Dataset, "a Dataset, such as load('digits')"),
+}
+
+
+def check_kinds(**arguments: Any) -> None:
+    """Raise a ValueError for an argument of the wrong kind: task, estimator, optimizer or dataset."""
+    for name, value in arguments.items():
+        kind, allowed = _KINDS[name]
+        if not isinstance(value, kind):
+            got = f"the class {value.__name__}" if inspect.isclass(value) else f"{type(value).__name__} {value!r}"
+            hint = f": write {value.__name__}(...)" if inspect.isclass(value) and issubclass(value, kind) else ""
+            raise ValueError(f"{name} must be {allowed}, got {got}{hint}")
+
+
+def check_cost(estimator: GradientEstimator, batch_sizes: Sequence[int], steps: int) -> None:
+    """Raise a ValueError for a cost that is not a finite number ≥ 0, of an update or of the setup."""
+    costs = {f"cost({size})": estimator.cost(size) for size in batch_sizes}
+    costs[f"setup_cost({batch_sizes[0]}, {steps})"] = estimator.setup_cost(batch_sizes[0], steps)
+    for call, cost in costs.items():
+        number = isinstance(cost, Real) and not isinstance(cost, bool)
+        if not number or not math.isfinite(cost) or cost < 0:
+            raise ValueError(f"{_name(estimator)}.{call} must be a finite number ≥ 0, got {cost!r}")
+
+
+def check_estimate(estimate: GradientEstimate, estimator: GradientEstimator, task: Task) -> None:
+    """Compare an estimate with the weights it is for; the loop does so while it traces its first step.
+
+    Raises:
+        ValueError: too few or too many gradients, or one that is missing, or of another shape or type than its weight.
+    """
+    name, weights = _name(estimator), task.weights
+    if not isinstance(estimate, GradientEstimate):
+        raise ValueError(f"{name}.estimate must return a GradientEstimate, got {type(estimate).__name__}")
+    if len(estimate.gradients) != len(weights):
+        kind = "few" if len(estimate.gradients) < len(weights) else "many"
+        raise ValueError(
+            f"{name} gives too {kind} gradients: {len(estimate.gradients)} for the {len(weights)} trainable weights of "
+            "the network"
+        )
+    for gradient, weight in zip(estimate.gradients, weights, strict=True):
+        _check_gradient(name, gradient, weight)
+    _check_tensor(f"the loss of {name}", estimate.loss, (), tf.float32)
+
+
+def _check_gradient(name: str, gradient: Any, weight: keras.Variable) -> None:
+    if gradient is None:
+        raise ValueError(f"{name} gives no gradient for {weight.path}, but None: return zeros to leave a weight alone")
+    _check_tensor(f"the gradient that {name} gives for {weight.path}", gradient, weight.shape, tf.float32)
+
+
+def _check_tensor(what: str, tensor: Any, shape: Sequence[int], dtype: tf.DType) -> None:
+    if not isinstance(tensor, tf.Tensor | tf.IndexedSlices):
+        raise ValueError(f"{what} must be a tensor, got {type(tensor).__name__}")
+    if not tensor.shape.is_compatible_with(shape):
+        raise ValueError(f"{what} must have shape {tuple(shape)}, got {tuple(tensor.shape)}")
+    if tensor.dtype != dtype:
+        raise ValueError(f"{what} must be {dtype.name}, got {tensor.dtype.name}")
+
+
+def _name(estimator: GradientEstimator) -> str:
+    return type(estimator).__name__

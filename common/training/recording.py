@@ -1,0 +1,142 @@
+"""All that surrounds training in a run: callbacks, evaluation, diagnostics, checkpoint, and the history that they fill."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import keras
+
+from common.data.load import Dataset
+from common.estimators.estimator import GradientEstimator
+from common.settings import Configured
+from common.tasks.task import Task
+from common.training.callbacks import callback_list, keras_logs
+from common.training.checkpoint import RunCheckpoint
+from common.training.epoch import Evaluation, is_finite
+from common.training.history import Diagnostic, History, Moment, Record, epochs_done, measured
+
+
+class Recording:
+    """One run of built objects, from its beginning (or its checkpoint) to its end.
+
+    Args:
+        task: network, loss and metric.
+        estimator: built.
+        optimizer: built.
+        dataset: what diagnostics see.
+        seed: the run's.
+        epochs: how many the run is to have.
+        identity: what must be equal for a checkpoint to be of the same run, see `run_identity`.
+        evaluations: of the validation and of the test split.
+        callbacks: see `train`, as the others.
+        diagnostics: see `train`.
+        checkpoint_dir: see `train`.
+
+    Attributes:
+        history: filled as the run goes on.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        estimator: GradientEstimator,
+        optimizer: keras.optimizers.Optimizer,
+        dataset: Dataset,
+        *,
+        seed: int,
+        epochs: int,
+        identity: dict,
+        evaluations: tuple[Evaluation, Evaluation],
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        diagnostics: Sequence[Diagnostic] = (),
+        checkpoint_dir: str | Path | None = None,
+    ):
+        self.history = History()
+        self._moment = Moment(task, estimator, optimizer, dataset, seed, 0, epochs)
+        self._validation, self._test = evaluations
+        self._callbacks = callback_list(callbacks, task, optimizer, epochs)
+        self._diagnostics = copies_of(diagnostics)
+        state = (self.history, self._callbacks.callbacks, task, optimizer, estimator)
+        self._checkpoint = RunCheckpoint(checkpoint_dir, identity, *state)
+
+    @property
+    def done(self) -> int:
+        """Epochs recorded so far."""
+        return epochs_done(self.history.epochs)
+
+    @property
+    def before(self) -> Record:
+        """The last record, or that of a run that has not begun."""
+        return self.history.epochs[-1] if self.history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
+
+    @property
+    def runs(self) -> bool:
+        """Whether another epoch is to be trained."""
+        return self.history.status == "running" and self.done < self._moment.epochs
+
+    def begin(self) -> None:
+        """Call the callbacks' first hook and go back to the newest checkpoint, if there is one."""
+        self._moment.task.network.stop_training = False
+        self._callbacks.on_train_begin()
+        self._checkpoint.restore(self._moment.epochs)
+
+    def look_at_start(self) -> None:
+        """Record, as epoch 0, what diagnostics measure before training; nothing where a run goes on."""
+        if self.history.epochs:
+            return
+        early = [diagnostic for diagnostic in self._diagnostics if getattr(diagnostic, "at_start", False)]
+        if early:
+            record = {"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}
+            self.history.epochs.append(record | measured(early, self._moment, record))
+
+    def begin_epoch(self) -> None:
+        """Call the callbacks' hook before an epoch."""
+        self._callbacks.on_epoch_begin(self.done)
+
+    def end_epoch(self, record: Record, *, evaluate: bool = True) -> None:
+        """Complete the record of an epoch and keep it, then the checkpoint, unless the run is at its end.
+
+        Args:
+            record: epoch, step, seconds, cost and what training measured.
+            evaluate: whether to add the validation split's loss and metric.
+        """
+        task, history = self._moment.task, self.history
+        if evaluate:
+            record |= self._evaluated("validation", self._validation)
+        record |= measured(self._diagnostics, self._moment._replace(epoch=record["epoch"]), record)
+        history.epochs.append(record)
+        self._callbacks.on_epoch_end(record["epoch"] - 1, keras_logs(record, task.metric_name))
+        if task.network.stop_training and history.status == "running":
+            history.status = "stopped"
+        if self.runs:
+            self._checkpoint.save()
+
+    def finish(self) -> None:
+        """Look at the test split once, unless the run diverged, and keep the last checkpoint."""
+        history = self.history
+        if history.status == "running" and not is_finite(self._moment.task.weights):
+            # The last update overflowed, and no step came after it to notice.
+            history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
+        if history.status != "diverged":
+            history.epochs[-1].update(self._evaluated("test", self._test))
+        if history.status == "running":
+            history.status = "finished"
+        self._checkpoint.save()
+
+    def end(self) -> None:
+        """Call the callbacks' last hook."""
+        self._callbacks.on_train_end()
+
+    def _evaluated(self, split: str, evaluation: Evaluation) -> Record:
+        """Evaluate between the hooks that Keras calls around it: a callback may swap in averaged weights."""
+        self._callbacks.on_test_begin()
+        loss, metric = evaluation()
+        self._callbacks.on_test_end()
+        return {f"{split}_loss": loss, f"{split}_metric": metric}
+
+
+def copies_of(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return diagnostics for one run: those that are settings as copies, functions as they are."""
+    return [copy.deepcopy(each) if isinstance(each, Configured) else each for each in diagnostics]
