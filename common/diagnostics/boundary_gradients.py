@@ -8,7 +8,7 @@ from common.checks import require
 from common.diagnostics.diagnostic import Diagnostic, Measured
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.randomness import Stream, key
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class BoundaryGradients(Diagnostic):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from common.checks import require
 from common.diagnostics.diagnostic import Diagnostic, Measured
-from common.training.moment import Moment
+from common.training.history import Moment
 
 
 class SamplePredictions(Diagnostic):

@@ -53,7 +53,7 @@ def test_a_trace_serves_one_task_and_no_copy():
 
 @pytest.mark.parametrize("at", ["start", [-1], [0.5], 3, True])
 def test_epochs_that_are_none_are_named(at):
-    with pytest.raises(ValueError, match=r'at must be None, "ends" or a list of epochs ≥ 0, got'):
+    with pytest.raises(ValueError, match=r'at must be None, "end", "ends" or a list of epochs ≥ 0, got'):
         SpectrumProbe(4, 2, at=at)
 
 
