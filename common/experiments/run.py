@@ -190,7 +190,7 @@ class _Runner:
 
     def record(self, seed: int, shown: progress.Progress) -> tuple[pd.DataFrame, list[np.ndarray]]:
         """Return the frame of the run with one seed, and its final weights."""
-        digest, made = run_digest(self._run, seed), run_provenance(device())
+        digest, made = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
         if self._store is None:
             return self._train(seed, shown, None, made | {"digest": digest})
         with self._store.lock(digest):
@@ -211,13 +211,22 @@ class _Runner:
     def _train(self, seed: int, shown, checkpoint_dir: Path | None, made: Mapping[str, Any]):
         run = self._run
         if run.loop is train:
-            task, estimator, history = self._train_traced(seed, shown, checkpoint_dir)
+            task, history = self._train_traced(seed, shown, checkpoint_dir)
         else:
             task, estimator, optimizer = run.built_for(seed)
             history = run.loop(
-                task, estimator, optimizer, run.data, epochs=run.epochs, batch_size=run.examples_per_step, seed=seed,
-                diagnostics=copy.deepcopy(list(run.diagnostics)), checkpoint_dir=checkpoint_dir, **run.options,
-            )  # fmt: skip
+                task,
+                estimator,
+                optimizer,
+                run.data,
+                epochs=run.epochs,
+                batch_size=run.examples_per_step,
+                seed=seed,
+                callbacks=self._callbacks(seed, shown, task, estimator),
+                diagnostics=run.diagnostics,
+                checkpoint_dir=checkpoint_dir,
+                **run.options,
+            )
         frame = run_frame(
             history.epochs,
             experiment=self._experiment,
@@ -235,7 +244,7 @@ class _Runner:
         )
         return frame, task.network.get_weights()
 
-    def _train_traced(self, seed: int, shown, checkpoint_dir: Path | None):
+    def _train_traced(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
         """Train with the trace of the seed before, whose variables get the values of freshly made objects."""
         run = self._run
         if self._trainer is None:
@@ -243,11 +252,14 @@ class _Runner:
             self._trainer = Trainer(*run.built_for(seed), run.data, **options)
         else:
             self._trainer.restart(*run.built_for(seed))
-        task, estimator = self._trainer.task, self._trainer.estimator
-        callbacks = [shown, *(make() for make in run.callbacks)]
+        trainer = self._trainer
+        callbacks = self._callbacks(seed, shown, trainer.task, trainer.estimator)
+        what = {"callbacks": callbacks, "diagnostics": run.diagnostics, "checkpoint_dir": checkpoint_dir}
+        return trainer.task, trainer.run(seed, **what)
+
+    def _callbacks(self, seed: int, shown, task: Task, estimator: GradientEstimator) -> list[keras.callbacks.Callback]:
+        callbacks = [shown, *(make() for make in self._run.callbacks)]
         if self._logs is not None:
-            board = (self._log_dir(seed), task, estimator, run.data.train)
-            callbacks.append(TensorBoard(*board, examples=run.examples_per_step))
-        diagnostics = copy.deepcopy(list(run.diagnostics))
-        history = self._trainer.run(seed, callbacks=callbacks, diagnostics=diagnostics, checkpoint_dir=checkpoint_dir)
-        return task, estimator, history
+            examples = self._run.examples_per_step
+            callbacks.append(TensorBoard(self._log_dir(seed), task, estimator, self._run.data.train, examples))
+        return callbacks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -12,11 +13,9 @@ import pandas as pd
 from common.checks import require
 from common.data.load import Dataset
 from common.experiments.run import Run, completed, train_all
-from common.optimizers.clone import with_learning_rate_times
 from common.results.summary import last_rows
 from common.settings import Configured
-from common.training.loop import one_epoch
-from common.training.timing import timed_in_turn
+from common.training.timing import one_epoch, timed_in_turn
 
 
 def choose(
@@ -76,8 +75,7 @@ def time_in_turn(
     timed = {}
     for run in completed(plan, data, network):
         objects, split = run.built_for(seed), run.data.train
-        length = {"batch_size": run.examples_per_step, "seed": seed, "epochs": run.epochs}
-        timed[run.name] = one_epoch(*objects, split, **length)
+        timed[run.name] = one_epoch(*objects, split, batch_size=run.examples_per_step, seed=seed)
     return timed_in_turn(timed, epochs)
 
 
@@ -89,7 +87,14 @@ def _trial(run: Run, factor: float, epochs: int | None) -> Run:
 
 
 def _with_factor(run: Run, factor: float) -> Run:
-    return dataclasses.replace(run, optimizer=with_learning_rate_times(run.optimizer, factor))
+    """Return the run with its learning rate, or the first one of its schedule, times a factor."""
+    config = copy.deepcopy(run.optimizer.get_config())
+    rate = config["learning_rate"]
+    if isinstance(rate, dict):
+        rate["config"]["initial"] *= factor
+    else:
+        config["learning_rate"] = rate * factor
+    return dataclasses.replace(run, optimizer=type(run.optimizer).from_config(config))
 
 
 def _validation_scores(frame: pd.DataFrame) -> dict[str, float]:

@@ -1,29 +1,35 @@
-"""Results: one tidy frame with its provenance, written atomically, read back from many files, summarized over seeds."""
+"""Results: tidy frames with their provenance, in result files and in a store of records; read back and summarized.
 
-from common.results.frame import (
-    METRICS,
-    STATUSES,
-    combine,
-    last_rows,
-    parameter_columns,
-    read,
-    run_columns,
-    run_frame,
-    summarize,
-    write,
-)
-from common.results.provenance import provenance
+`python -m common.results --help` collects and merges them without a notebook. Read `frame.py` first.
+"""
+
+from common.results.code_digest import code_digest
+from common.results.collection import collect, merge, read
+from common.results.frame import METRICS, PROVENANCE, STATUSES, combine, parameter_columns, run_columns, run_frame
+from common.results.provenance import provenance, run_provenance
+from common.results.result_file import write
+from common.results.store import Record, Store, StoreWarning, identity_digest
+from common.results.summary import last_rows, summarize
 
 __all__ = [
     "METRICS",
+    "PROVENANCE",
     "STATUSES",
+    "Record",
+    "Store",
+    "StoreWarning",
+    "code_digest",
+    "collect",
     "combine",
+    "identity_digest",
     "last_rows",
+    "merge",
     "parameter_columns",
     "provenance",
     "read",
     "run_columns",
     "run_frame",
+    "run_provenance",
     "summarize",
     "write",
 ]

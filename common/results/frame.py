@@ -1,40 +1,38 @@
-"""One run -> one tidy frame with its provenance, written atomically; many files -> one frame again.
+"""One run -> one tidy frame: a row for each epoch, columns in a fixed order; many runs -> one frame again.
 
-A result file is parquet: its rows are the epochs of one or several runs; its schema metadata hold the
-provenance (key ``provenance``) and the notebook's measurements (key ``measurements``) as JSON. Figures and
-tables are drawn from such files alone. A run that diverged keeps its curve and its status; it is counted
-wherever runs are summarized, and never averaged in.
+The columns are experiment, method and seed; the run's parameters; epoch, step and what was measured; the run's status;
+its diagnostics, which may be arrays; at the end its provenance. Each run keeps its own status: one that diverged is
+counted wherever runs are summarized, and never averaged in.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from common.atomic import replacing
 from common.checks import nearest
-from common.results.provenance import provenance
-
-__all__ = [
-    "combine",
-    "last_rows",
-    "parameter_columns",
-    "provenance",
-    "read",
-    "run_columns",
-    "run_frame",
-    "summarize",
-    "write",
-]
+from common.results.arrays import array_columns, cells
 
 STATUSES = ("finished", "diverged", "stopped")
 METRICS = ("accuracy", "mean_squared_error")
+# One value for each run, said in `provenance.py`; they tell no run from another.
+PROVENANCE = (
+    "commit",
+    "dirty",
+    "versions",
+    "data_checksum",
+    "device",
+    "threads",
+    "begun",
+    "ended",
+    "resumed",
+    "digest",
+    "note",
+)
 
 _LEADING = ("experiment", "method", "seed")
 _COUNTERS = ("epoch", "step")
@@ -49,7 +47,9 @@ _MEASURES = (
     "test_metric",
 )
 _TRAILING = ("status", "diverged_step", "metric")
-_FIXED = (*_LEADING, *_COUNTERS, *_MEASURES, *_TRAILING)
+FIXED = (*_LEADING, *_COUNTERS, *_MEASURES, *_TRAILING)
+# What Keras' own callbacks log, such as ReduceLROnPlateau, is no second meaning: both are kept.
+_LOGGED = ("learning_rate",)
 
 
 def run_frame(
@@ -61,131 +61,105 @@ def run_frame(
     status: str,
     metric: str,
     diverged_step: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
     **parameters: Any,
 ) -> pd.DataFrame:
     """Make the tidy frame of one run: one row per epoch, fixed column order.
 
     Args:
-        epochs: `History.epochs`, one record per epoch. A measure that a record lacks becomes NaN; other keys
-            (e.g. noise_scale) become columns at the end. An empty list (diverged in the first epoch) gives
-            one row with epoch 0, so that the run is not lost.
+        epochs: `History.epochs`, one record per epoch. A measure that a record lacks becomes NaN; other keys (e.g.
+            noise_scale) become columns behind `metric`: numbers, or arrays of any shape as float64. An empty list
+            (diverged in the first epoch) gives one row with epoch 0, so that the run is not lost.
         experiment: the notebook's stem, e.g. "01_baseline_sgd".
-        method: label of the method, e.g. "backpropagation".
+        method: label of the method, e.g. "Backpropagation".
         seed: the run's seed.
         status: "finished", "diverged" or "stopped".
         metric: what the columns *_metric hold, "accuracy" (in [0, 1]) or "mean_squared_error".
         diverged_step: the step where a loss or gradient was not finite; None otherwise.
+        provenance: what `run_provenance` or `Store.begin` returned; None: no such columns.
         **parameters: one column each, between `seed` and `epoch`; scalars, or lists, stored as JSON.
 
     Returns:
         Columns experiment, method, seed, <parameters>, epoch, step, seconds, cost, train_loss, train_metric,
         validation_loss, validation_metric, test_loss, test_metric, status, diverged_step (Int64), metric,
-        <extras>.
+        <diagnostics>, <provenance>.
 
     Raises:
-        ValueError: for an unknown status or metric, or a parameter named like a fixed column.
+        ValueError: for an unknown status or metric, or a parameter named like a fixed column, a column of the
+            provenance or a diagnostic.
     """
-    _check_choice("status", status, STATUSES)
-    _check_choice("metric", metric, METRICS)
-    if taken := [name for name in parameters if name in _FIXED]:
-        raise ValueError(f"parameter {taken[0]!r} has the name of a fixed result column; give it another name")
+    check_choice("status", status, STATUSES)
+    check_choice("metric", metric, METRICS)
     records = [dict(record) for record in epochs] or [{"epoch": 0, "step": diverged_step or 0}]
-    extras = list(dict.fromkeys(key for record in records for key in record if key not in _FIXED))
+    diagnostics = list(dict.fromkeys(key for record in records for key in record if key not in FIXED))
+    _refuse_taken_names(parameters, diagnostics)
     columns: dict[str, Any] = {"experiment": experiment, "method": method, "seed": int(seed)}
-    columns |= {name: _scalar(value) for name, value in parameters.items()}
+    columns |= {name: plain(value) for name, value in parameters.items()}
     columns |= {name: [int(record[name]) for record in records] for name in _COUNTERS}
     columns |= {name: _floats(records, name) for name in _MEASURES}
     columns |= {"status": status, "diverged_step": pd.NA, "metric": metric}
-    # A callback may log what is also a parameter, e.g. a scheduled learning_rate; both are kept.
-    columns |= {f"logged_{name}" if name in parameters else name: _floats(records, name) for name in extras}
+    columns |= {f"logged_{name}" if name in parameters else name: _values(records, name) for name in diagnostics}
     frame = pd.DataFrame(columns, index=range(len(records)))
     step = None if diverged_step is None else int(diverged_step)
-    return frame.assign(diverged_step=pd.array([step] * len(frame), dtype="Int64"))
+    frame = frame.assign(diverged_step=pd.array([step] * len(frame), dtype="Int64"))
+    return frame if provenance is None else with_provenance(frame, provenance)
 
 
-def write(
-    frame: pd.DataFrame,
-    path: str | os.PathLike,
-    provenance: Mapping[str, Any],
-    measurements: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a result file: the whole file appears at once, or the old one stays.
+def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.DataFrame:
+    """Put the columns of the provenance at the end of a run's frame.
 
     Args:
-        frame: rows of `run_frame`, of one or several runs.
-        path: the file, usually results/{preset}/{experiment}/{name}.parquet; its folder is made if needed.
-        provenance: what `provenance` returned.
-        measurements: small JSON-able dict of numbers that belong to no epoch, e.g. timings.
+        frame: of one run.
+        provenance: values by the names in `PROVENANCE`; one that is absent is NA, but `ended` is now.
 
     Raises:
-        ValueError: when a fixed column is missing.
+        ValueError: for a name that no column of the provenance has.
     """
-    if lacking := [name for name in _FIXED if name not in frame.columns]:
-        raise ValueError(f"the frame for {os.fspath(path)} lacks the column {lacking[0]!r}; build it with run_frame")
-    table = pa.Table.from_pandas(_bare(frame), preserve_index=False)
-    ended = datetime.now(UTC).isoformat(timespec="seconds")
-    notes = {b"provenance": _json({**provenance, "ended": ended}), b"measurements": _json(measurements or {})}
-    table = table.replace_schema_metadata({**table.schema.metadata, **notes})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary)
+    check_provenance(provenance)
+    values = {"ended": now(), **provenance}
+    kinds = {"dirty": "boolean", "threads": "Int64"}
+    columns = {}
+    for name in PROVENANCE:
+        value = values.get(name)
+        value = plain(value) if kinds.get(name) or value is None else str(plain(value))
+        columns[name] = pd.array([value] * len(frame), dtype=kinds.get(name, "str"))
+    bare = frame.drop(columns=[name for name in PROVENANCE if name in frame])
+    return pd.concat([bare, pd.DataFrame(columns, index=frame.index)], axis=1)
 
 
-def read(
-    paths: str | os.PathLike | Iterable[str | os.PathLike],
-    expected: Iterable[str | os.PathLike] | None = None,
-) -> pd.DataFrame:
-    """Read result files back as one frame; what is missing or unreadable is named, not passed over.
-
-    Args:
-        paths: a result file, a folder (searched with its subfolders), or several of them.
-        expected: files that should be there; those that are not are listed in attrs["missing"].
-
-    Returns:
-        All rows; parameters that a file does not know are NA in its rows. In `attrs`: "files" (those read),
-        "missing" (list), "unreadable" (file -> reason), "provenance" and "measurements" (one dict per file).
-
-    Raises:
-        FileNotFoundError: when not a single file can be read.
-        ValueError: when two files hold the same run (experiment, method, parameters and seed).
-    """
-    roots = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    files = sorted({file for root in roots for file in _result_files(Path(root))})
-    wanted = dict.fromkeys([*files, *map(Path, expected or ())])
-    missing = [str(path) for path in wanted if not path.is_file()]
-    loaded, unreadable = _load_all([path for path in files if path.is_file()])
-    if not loaded:
-        raise FileNotFoundError(_nothing_read(roots, missing, unreadable))
-    frames = {path: frame for path, (frame, _, _) in loaded.items()}
-    _refuse_duplicates(frames)
-    frame = combine(frames.values())
-    frame.attrs = {
-        "files": list(frames),
-        "missing": missing,
-        "unreadable": unreadable,
-        "provenance": [origin for _, origin, _ in loaded.values()],
-        "measurements": [measured for _, _, measured in loaded.values()],
-    }
-    return frame
+def check_provenance(provenance: Mapping[str, Any]) -> None:
+    """Raise a ValueError for a name that no column of the provenance has, with the nearest."""
+    for name in provenance:
+        check_choice("provenance", name, PROVENANCE)
 
 
 def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put runs with different parameters or extra columns into one frame, in the fixed column order.
+    """Put runs with different parameters or diagnostics into one frame, in the fixed column order.
 
     Args:
         frames: frames of `run_frame` or `read`.
 
     Returns:
-        All rows; a column that a run does not have is NA there, and integers and booleans stay such.
+        All rows; a column that a run does not have is NA there, None where it holds arrays. Integers and booleans stay
+        such; a column with texts and numbers becomes texts.
+
+    Raises:
+        ValueError: for a name that is a parameter in one frame and a diagnostic in another.
     """
-    frames = list(frames)
+    frames = [bare(frame) for frame in frames]
+    refuse_two_meanings([(_experiments(frame), frame) for frame in frames])
     parameters = list(dict.fromkeys(name for frame in frames for name in parameter_columns(frame)))
-    known = {*parameters, *_FIXED}
+    known = {*parameters, *FIXED, *PROVENANCE}
     extras = list(dict.fromkeys(name for frame in frames for name in frame if name not in known))
-    order = [*_LEADING, *parameters, *_COUNTERS, *_MEASURES, *_TRAILING, *extras]
+    origin = [name for name in PROVENANCE if any(name in frame for frame in frames)]
+    order = [*_LEADING, *parameters, *_COUNTERS, *_MEASURES, *_TRAILING, *extras, *origin]
+    frames = _without_empty_columns(frames)
     partial = {name for name in order if any(name not in frame for frame in frames)}
-    ready = [frame.astype(_nullable(frame, partial)) for frame in map(_bare, frames)]
+    ready = [frame.astype(_nullable(frame, partial)) for frame in frames]
     # Copied: it then holds a block for each kind and not for each column, of which pandas warns from a hundred on.
-    return pd.concat(ready, ignore_index=True).reindex(columns=order).copy()
+    whole = pd.concat(ready, ignore_index=True).reindex(columns=order).copy()
+    objects = [name for name in whole if whole[name].dtype == object]
+    return whole.assign(**{name: _of_one_kind(whole[name]) for name in objects})
 
 
 def parameter_columns(frame: pd.DataFrame) -> list[str]:
@@ -194,126 +168,110 @@ def parameter_columns(frame: pd.DataFrame) -> list[str]:
     return names[names.index("seed") + 1 : names.index("epoch")]
 
 
+def diagnostic_columns(frame: pd.DataFrame) -> list[str]:
+    """Name the columns of a tidy frame that hold diagnostics: those that are neither fixed, parameter nor origin."""
+    known = {*parameter_columns(frame), *FIXED, *PROVENANCE}
+    return [name for name in frame.columns if name not in known]
+
+
 def run_columns(frame: pd.DataFrame) -> list[str]:
     """Name the columns that tell one run from another: experiment, method, seed and the parameters."""
     return [*_LEADING, *parameter_columns(frame)]
 
 
-def last_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each run's last row, where the test metric stands."""
-    ordered = _bare(frame).sort_values("epoch", kind="stable")
-    return ordered.drop_duplicates(run_columns(frame), keep="last").sort_index()
-
-
-def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric") -> pd.DataFrame:
-    """Summarize a value of each run's last row over the seeds.
+def refuse_two_meanings(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
+    """Raise a ValueError for a name that is a parameter in one frame and a diagnostic in another.
 
     Args:
-        frame: a tidy frame.
-        by: columns that make a group, e.g. ["method", "batch_size"].
-        value: the column to average.
-
-    Returns:
-        One row per group: the columns of `by`, mean and std (ddof=1; NaN for one run) over the runs that did
-        not diverge and have the value, n (their number), diverged (number of diverged runs, in no mean).
-
-    Raises:
-        ValueError: for a column that the frame does not have, with the nearest one.
+        frames: each with the name by which the sentence is to call it.
     """
-    for name in (*by, value):
-        _check_choice("column", name, list(frame.columns))
-    rows = last_rows(frame)
-    failed = rows["status"] == "diverged"
-    rows = rows.assign(_value=rows[value].astype(float).mask(failed), _failed=failed)
-    groups = rows.groupby(list(by), dropna=False, sort=True)
-    return groups.agg(
-        mean=("_value", "mean"), std=("_value", "std"), n=("_value", "count"), diverged=("_failed", "sum")
-    ).reset_index()
+    parameters = {name: place for place, frame in reversed(frames) for name in parameter_columns(frame)}
+    for place, frame in frames:
+        for name in diagnostic_columns(frame):
+            if name in parameters:
+                raise ValueError(
+                    f"the column {name!r} has two meanings, a parameter in {parameters[name]} and a diagnostic in "
+                    f"{place}; give one of them another name"
+                )
 
 
-def _check_choice(role: str, value: str, allowed: Sequence[str]) -> None:
+def bare(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without its attributes: they tell which files it was read from, and belong to no other frame."""
+    copied = frame.copy(deep=False)
+    copied.attrs = {}
+    return copied
+
+
+def plain(value: Any) -> Any:
+    """Return a parameter as what a cell holds: a scalar; JSON for lists, arrays and dictionaries; text for a path."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=plain)
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def now() -> str:
+    """Return the time as ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def check_choice(role: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise a ValueError that lists what is allowed, and the nearest, unless the value is among it."""
     if value not in allowed:
         raise ValueError(f"{role} {value!r} is unknown; there is {', '.join(allowed)}{nearest(value, allowed)}")
 
 
-def _scalar(value: Any) -> Any:
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value)
-    if isinstance(value, PurePath):
-        return str(value)
-    return value.item() if hasattr(value, "item") else value
+def _refuse_taken_names(parameters: Iterable[str], diagnostics: Iterable[str]) -> None:
+    for role, names in (("parameter", parameters), ("diagnostic", diagnostics)):
+        for name in names:
+            if name in FIXED or name in PROVENANCE:
+                raise ValueError(f"{role} {name!r} has the name of a fixed result column; give it another name")
+    for name in diagnostics:
+        if name in parameters and name not in _LOGGED:
+            raise ValueError(f"parameter {name!r} has the name of a diagnostic of the run; give it another name")
 
 
 def _floats(records: list[dict[str, Any]], name: str) -> list[float]:
     return [float("nan") if record.get(name) is None else float(record[name]) for record in records]
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, default=_scalar, sort_keys=True).encode()
+def _values(records: list[dict[str, Any]], name: str) -> list[float] | pd.Series:
+    values = [record.get(name) for record in records]
+    return cells(values) if any(np.ndim(value) for value in values) else _floats(records, name)
 
 
-def _result_files(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return [root]
-    found = ((path, path.relative_to(root)) for path in root.rglob("*.parquet"))
-    return [path for path, inner in found if not any(part.startswith(".") for part in inner.parts)]
+def _experiments(frame: pd.DataFrame) -> str:
+    return " and ".join(map(str, frame["experiment"].unique())) or "an empty frame"
 
 
-def _load(path: Path) -> tuple[pd.DataFrame, dict, dict]:
-    with pq.ParquetFile(path) as file:
-        table = file.read()
-    notes = table.schema.metadata or {}
-    if b"provenance" not in notes:
-        raise ValueError("it holds no provenance, so it is no result file")
-    if lacking := [name for name in _FIXED if name not in table.column_names]:
-        raise ValueError(f"it lacks the column {lacking[0]!r}")
-    measurements = json.loads(notes.get(b"measurements", b"{}"))
-    return table.to_pandas(), json.loads(notes[b"provenance"]), measurements
-
-
-def _load_all(paths: Iterable[Path]) -> tuple[dict[str, tuple[pd.DataFrame, dict, dict]], dict[str, str]]:
-    loaded, unreadable = {}, {}
-    for path in paths:
-        try:
-            loaded[str(path)] = _load(path)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            unreadable[str(path)] = " ".join(str(error).split())
-    return loaded, unreadable
-
-
-def _nothing_read(roots: Iterable[Any], missing: list[str], unreadable: dict[str, str]) -> str:
-    places = ", ".join(str(root) for root in roots) or "an empty list of paths"
-    reasons = [f"{path} is missing" for path in missing]
-    reasons += [f"{path} is unreadable: {reason}" for path, reason in unreadable.items()]
-    return f"no result file could be read from {places}" + (f" ({'; '.join(reasons)})" if reasons else "")
-
-
-def _refuse_duplicates(frames: Mapping[str, pd.DataFrame]) -> None:
-    runs = combine(_one_row_per_run(frame).assign(_file=path) for path, frame in frames.items())
-    columns = run_columns(runs)
-    twice = runs[runs.duplicated(columns, keep=False)]
-    if twice.empty:
-        return
-    first = twice.iloc[0]
-    same = twice[(twice[columns].astype(str) == first[columns].astype(str)).all(axis=1)]
-    run = ", ".join(f"{name}={first[name]}" for name in columns)
-    raise ValueError(f"the same run ({run}) is stored twice, in {' and in '.join(same['_file'])}; remove one")
-
-
-def _one_row_per_run(frame: pd.DataFrame) -> pd.DataFrame:
-    columns = run_columns(frame)
-    again = frame.duplicated([*columns, "epoch"])  # the same run twice in one file keeps two rows
-    return frame.loc[~frame.duplicated(columns) | again, [*columns, "epoch"]]
-
-
-def _bare(frame: pd.DataFrame) -> pd.DataFrame:
-    # The attributes tell which files a frame was read from: they belong to no other frame or file.
-    bare = frame.copy(deep=False)
-    bare.attrs = {}
-    return bare
+def _without_empty_columns(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Leave out what is None in all of a run's rows, as if the run did not know it: it says no kind of value."""
+    empty = [{name for name in frame if frame[name].dtype == object and frame[name].isna().all()} for frame in frames]
+    known = {name for frame, lacks in zip(frames, empty, strict=True) for name in frame if name not in lacks}
+    return [frame.drop(columns=list(lacks & known)) for frame, lacks in zip(frames, empty, strict=True)]
 
 
 def _nullable(frame: pd.DataFrame, names: set[str]) -> dict[str, str]:
     kinds = {"i": "Int64", "b": "boolean"}
     present = [name for name in frame.columns if name in names]
     return {name: kinds[frame[name].dtype.kind] for name in present if frame[name].dtype.kind in kinds}
+
+
+def _of_one_kind(column: pd.Series) -> pd.Series:
+    if array_columns(column.to_frame()):
+        return pd.Series(cells(None if _is_missing(value) else value for value in column))
+    present = column[column.notna()]
+    if present.map(lambda value: isinstance(value, bool | np.bool_)).all() or present.map(_is_number).all():
+        return column
+    return column.where(column.isna(), column.map(str)).astype("str")
+
+
+def _is_missing(value: Any) -> bool:
+    return not isinstance(value, np.ndarray) and pd.isna(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

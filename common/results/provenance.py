@@ -1,7 +1,9 @@
 """Where a result comes from: code, versions, data, device and times; no host name, no path of a machine."""
 
+import functools
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -33,20 +35,56 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
         device: what it ran on, e.g. "CPU, 2 threads".
 
     Returns:
-        A JSON-able dict: parameters, commit (None outside a git checkout), dirty (whether tracked files
-        differ, those of results, figures and logs aside), versions, data_checksum, device and started
-        (ISO 8601, UTC); `results.write` adds when it ended.
+        A JSON-able dict: parameters, commit (None outside a git checkout), dirty (whether tracked files differ, those
+        of results, figures and logs aside, or common/ has files that are not tracked), versions, data_checksum, device
+        and started (ISO 8601, UTC); `results.write` adds when it ended.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
         "parameters": _portable(dict(parameters)),
         "commit": commit,
         "dirty": dirty,
-        "versions": _versions(),
+        "versions": dict(_versions()),
         "data_checksum": data_checksum,
         "device": device,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def run_provenance(device: str, data_checksum: str | None = None) -> dict[str, Any]:
+    """Say where one run comes from; call it when its training begins.
+
+    Args:
+        device: what it runs on, e.g. `training.device()`, "CPU, 2 threads".
+        data_checksum: `Dataset.checksum`.
+
+    Returns:
+        Values for columns of `PROVENANCE`: commit and dirty as in `provenance`, as they were when they were first
+        asked for (the code of a long process is that of its start), versions, data_checksum, device, threads (None
+        where the device does not say) and begun (ISO 8601, UTC). `Store.begin` adds resumed, `run_frame` ended.
+    """
+    commit, dirty = _loaded_code()
+    name, threads = device_and_threads(device)
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "versions": dict(_versions()),
+        "data_checksum": data_checksum,
+        "device": name,
+        "threads": threads,
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def device_and_threads(text: str | None) -> tuple[str | None, int | None]:
+    """Take "CPU, 2 threads" apart: ("CPU", 2); a device without threads has None of them."""
+    match = re.fullmatch(r"(.*), (\d+) threads?", text or "")
+    return (match[1], int(match[2])) if match else (text, None)
+
+
+@functools.cache
+def _loaded_code() -> tuple[str | None, bool | None]:
+    return _git_state(Path(__file__).resolve().parent)
 
 
 def _portable(value: Any) -> Any:
@@ -60,6 +98,7 @@ def _portable(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
@@ -88,4 +127,5 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
     commit = _git(folder, "rev-parse", "HEAD")
     excluded = [f":(top,exclude){name}" for name in _PRODUCTS]
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
-    return commit, None if changes is None else bool(changes)
+    added = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ":/common")  # may well be imported
+    return commit, None if changes is None or added is None else bool(changes or added)

@@ -16,6 +16,9 @@ from keras import layers
 
 from common.atomic import replacing
 from common.checks import require_one_of
+from common.data.load import Dataset
+from common.settings import Configured
+from common.tasks.task import Task, classification, regression
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -58,6 +61,34 @@ def build(
     make = _Layers(seed, precision)
     body = NETWORKS[name](make) if hidden is None else NETWORKS[name](make, hidden)
     return keras.Sequential([keras.Input(tuple(input_shape)), *body, make.dense(outputs)], name=name)
+
+
+class Network(Configured):
+    """A network and its task as a setting: what a run trains.
+
+    Args:
+        name: see `build`.
+        hidden: for "mlp" and "normalised_mlp", the units of each hidden layer; empty for every other network.
+        precision: see `build`.
+        dropout: whether training calls the network with `training=True`, so that dropout is active, as Keras' `fit`
+            does.
+
+    Raises:
+        ValueError: unknown name or precision; by `task`, what `build` refuses.
+    """
+
+    def __init__(self, name: str, hidden: Sequence[int] = (), *, precision: str = "float32", dropout: bool = True):
+        require_one_of("network", name, sorted(NETWORKS))
+        require_one_of("precision", precision, PRECISIONS)
+        self.name, self.hidden, self.precision, self.dropout = name, tuple(hidden), precision, dropout
+
+    def task(self, dataset: Dataset, seed: int) -> Task:
+        """Build the network for a data set, with initial weights of this seed, and return its task."""
+        hidden = self.hidden if self.name in OF_HIDDEN_LAYERS else self.hidden or None
+        shape, outputs = dataset.train.x.shape[1:], dataset.classes or 1
+        network = build(self.name, shape, outputs, seed=seed, precision=self.precision, hidden=hidden)
+        make = classification if dataset.classes else regression
+        return make(network, training_mode=self.dropout)
 
 
 def save(network: keras.Model, path: str | Path) -> None:

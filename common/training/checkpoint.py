@@ -117,7 +117,9 @@ def run_identity(task, estimator, optimizer, budget: Budget, seed: int) -> dict:
         "estimator": repr(estimator),
         "optimizer": text(optimizer),
     }
-    return identity | ({"steps": budget.steps} if _depends_on_length(estimator) or _depends_on_length(optimizer) else {})
+    return identity | (
+        {"steps": budget.steps} if _depends_on_length(estimator) or _depends_on_length(optimizer) else {}
+    )
 
 
 def _depends_on_length(value: Any) -> bool:
