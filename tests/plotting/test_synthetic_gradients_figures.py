@@ -164,10 +164,10 @@ def test_table_has_every_run(frame):
     values = 100 * (1 - results.last_rows(frame).query("run == @row.Setting")["test_metric"])
     assert row["Test error (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"], row["Updates"]) == (2, 0, "1075 ± 0")
-    assert row["Cost (epochs' worth of gradients)"] == "5.0 ± 0.0"
+    assert row["Cost (epochs' worth of gradients)"] == "5.00 ± 0.00"
     assert (row["Rate"], row["Predictors' rate"], row["Predictors' hidden layers"]) == ("0.001", "0.001", "0")
     row = table[table["Setting"] == "4 layers, DNI"].iloc[0]
-    assert (row["Predictors' hidden layers"], row["Predictors"]) == ("2", "before the ReLU")
+    assert (row["Predictors' hidden layers"], row["Predictors' place"]) == ("2", "before the ReLU")
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(seeds):

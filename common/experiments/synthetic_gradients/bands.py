@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from common import results
+from common.results.summary import summarize
 
 if TYPE_CHECKING:
     from common.experiments.synthetic_gradients.parameters import SyntheticGradients
@@ -20,7 +20,7 @@ def check(p: SyntheticGradients, frame: pd.DataFrame) -> str:
     band = BANDS.get((*settings, p.predictor_learning_rate, p.precision))
     if band is None:
         return "no band is known for these parameters"
-    accuracy = results.summarize(frame, ["run"]).set_index("run")["mean"]
+    accuracy = summarize(frame, ["run"]).set_index("run")["mean"]
     conditioned, alone = (accuracy[f"{p.layers[0]} layers, {method}"] for method in ("cDNI", "no backprop"))
     assert band[0] <= conditioned <= band[1], f"test accuracy {conditioned:.4f} of cDNI is outside {band}"
     assert alone < conditioned, f"the last layer alone reaches {alone:.4f}, cDNI {conditioned:.4f}"

@@ -8,7 +8,6 @@ frame of `results.read` (in the notebook: of `train_all`) and returns a figure.
 import matplotlib
 import pandas as pd
 
-from common import results
 from common.experiments.synthetic_gradients.boundary_figures import cosine_table, cosines, critical_path
 from common.experiments.synthetic_gradients.run_selection import (
     FAMILIES,
@@ -40,6 +39,7 @@ from common.plotting.curves import (
     set_error_axis,
     spread_note,
 )
+from common.results.summary import last_rows
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
@@ -120,17 +120,17 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         "validation_error": tables.Value("Validation error (%)"),
         "test_error": tables.Value("Test error (%)"),
         "step": tables.Value("Updates", digits=0),
-        "passes": tables.Value("Cost (epochs' worth of gradients)", digits=1),
+        "passes": tables.Value("Cost (epochs' worth of gradients)", digits=2),
         "seconds": tables.Value("Seconds", digits=0),
     }
     keys = {"group": "Runs", "run": "Setting", "network": "Network", "batch_size": "Batch"}
     tabulated = tables.setting_table(rows, keys, values)
-    first = results.last_rows(rows).groupby("order", as_index=False).first()
+    first = last_rows(rows).groupby("order", as_index=False).first()
     settings = {
         "Rate": first["learning_rate"],
         "Predictors' rate": predictor_rate(first),
         "Predictors' hidden layers": setting(first, "SyntheticGradients.hidden_layers", None),
-        "Predictors": pd.Series([place(first.iloc[[row]]) or None for row in range(len(first))]),
+        "Predictors' place": pd.Series([place(first.iloc[[row]]) or None for row in range(len(first))]),
     }
     for number, (header, column) in enumerate(settings.items(), len(keys)):
         cells = [value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:g}" for value in column]

@@ -77,7 +77,7 @@ def measured(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     if name not in rows:
         return rows.iloc[:0]
     finite = [np.ndim(cell) > 0 and bool(np.isfinite(np.asarray(cell, float)).all()) for cell in rows[name]]
-    return rows[finite]
+    return rows[np.array(finite, bool)]
 
 
 def _layers(rows: pd.DataFrame) -> pd.Series:
