@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from common.settings import Configured
 from common.training.history import Moment
+from common.training.state import unchanged, variables_of
 
 Measured = Mapping[str, float | np.ndarray]
 Epochs = Sequence[int] | str | None
@@ -82,23 +81,10 @@ def require_epochs(at: Epochs) -> None:
         raise ValueError(f'at must be None, "end", "ends" or a list of epochs ≥ 0, got {at!r}')
 
 
-@contextmanager
-def state_kept(moment: Moment) -> Iterator[None]:
+def state_kept(moment: Moment) -> AbstractContextManager[None]:
     """Put back all variables of network, estimator and optimizer: a look between steps teaches nothing.
 
-    Batch norm's averages and the state of dropout are among the network's variables.
+    Batch norm's averages and the state of dropout, which no checkpoint holds, are among the network's variables.
     """
-    parts = tf.train.Checkpoint(network=moment.task.network, estimator=moment.estimator, optimizer=moment.optimizer)
-    tracked = [part for part in tf.train.TrackableView(parts).descendants() if _is_variable(part)]
-    # No checkpoint holds the state of dropout.
-    variables = {id(variable): variable for variable in (*tracked, *moment.task.network.variables)}.values()
-    before = [tf.identity(variable) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
-
-
-def _is_variable(part: Any) -> bool:
-    return isinstance(part, tf.Variable | keras.Variable)
+    tracked = variables_of(*(part for part in (moment.estimator, moment.optimizer) if part is not None))
+    return unchanged(list({id(variable): variable for variable in (*tracked, *moment.task.network.variables)}.values()))

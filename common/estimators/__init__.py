@@ -50,6 +50,24 @@ from common.optimizers.notation import KNOWN as OPTIMIZERS_AND_SCHEDULES
 from common.settings import Configured
 from common.settings import parse as parse_call
 
+
+def parse(expression: str) -> GradientEstimator:
+    """Make the estimator that a constructor call describes; it undoes `repr`.
+
+    Args:
+        expression: such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))". Names of estimators and their parts,
+            of optimizers and schedules are known; nothing is evaluated.
+
+    Raises:
+        ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
+            that is no such expression.
+    """
+    estimator = parse_call(expression, KNOWN, "estimator")
+    allowed = "the constructor call of a gradient estimator, such as Backpropagation()"
+    require(isinstance(estimator, GradientEstimator), "estimator", allowed, expression)
+    return estimator
+
+
 __all__ = [
     "AnnealedNoise",
     "ArmijoLineSearch",
@@ -89,20 +107,3 @@ _BASES = (Damping, GradientEstimator, LogitObjective, NoiseLevel)
 _CLASSES = [value for value in map(globals().get, __all__) if isinstance(value, type) and value not in _BASES]
 ESTIMATORS = tuple(value for value in _CLASSES if issubclass(value, GradientEstimator))
 KNOWN = {value.__name__: value for value in _CLASSES if issubclass(value, Configured)} | OPTIMIZERS_AND_SCHEDULES
-
-
-def parse(expression: str) -> GradientEstimator:
-    """Make the estimator that a constructor call describes; it undoes `repr`.
-
-    Args:
-        expression: such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))". Names of estimators and their parts,
-            of optimizers and schedules are known; nothing is evaluated.
-
-    Raises:
-        ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
-            that is no such expression.
-    """
-    estimator = parse_call(expression, KNOWN, "estimator")
-    allowed = "the constructor call of a gradient estimator, such as Backpropagation()"
-    require(isinstance(estimator, GradientEstimator), "estimator", allowed, expression)
-    return estimator

@@ -21,9 +21,3 @@ def copy_of(
     if steps is not None:
         bind(copy, steps, steps if steps_per_epoch is None else steps_per_epoch)
     return copy
-
-
-def described(optimizer: keras.optimizers.Optimizer) -> dict:
-    """Return class and settings as plain data, without the name, which counts on from optimizer to optimizer."""
-    config = {key: value for key, value in optimizer.get_config().items() if key != "name"}
-    return {"class": type(optimizer).__name__} | config

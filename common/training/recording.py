@@ -1,4 +1,4 @@
-"""All that surrounds training in a run: callbacks, evaluation, diagnostics, checkpoint, and the history that they fill."""
+"""What surrounds training in a run: callbacks, evaluation, diagnostics, checkpoint, and the history that they fill."""
 
 from __future__ import annotations
 

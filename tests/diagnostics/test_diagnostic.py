@@ -68,4 +68,4 @@ def test_an_unfinished_one_says_what_it_lacks():
 def test_no_estimator_is_no_setting_of_those_that_look_at_the_one_that_trains():
     assert list(GradientAlignment(8).settings) == ["batch_size", "batches", "at"]
     assert list(GradientNoiseScale().settings) == ["small", "large", "large_batches"]
-    assert list(LogitAlignment([LogitEvolution(Likelihood(), 1.0)]).settings)[0] == "estimators"
+    assert next(iter(LogitAlignment([LogitEvolution(Likelihood(), 1.0)]).settings)) == "estimators"

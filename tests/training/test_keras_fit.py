@@ -4,6 +4,7 @@ import pytest
 
 from common import training
 from common.data import Dataset, Split
+from common.estimators import Backpropagation, ConstantNoise, NoisyGradient
 from common.tasks import networks as models
 from common.tasks import task as tasks
 from common.training import keras_fit
@@ -24,7 +25,8 @@ def _task(**options):
 
 
 def _fit(dataset, task, epochs=3, **options):
-    return keras_fit.fit(task, keras.optimizers.SGD(0.05), dataset, epochs=epochs, batch_size=32, seed=0, **options)
+    how = {"epochs": epochs, "batch_size": 32, "seed": 0} | options
+    return keras_fit.fit(task, Backpropagation(), keras.optimizers.SGD(0.05), dataset, **how)
 
 
 def test_records_what_keras_says(dataset):
@@ -33,7 +35,7 @@ def test_records_what_keras_says(dataset):
     last = history.epochs[-1]
     assert history.status == "finished"
     assert [record["step"] for record in history.epochs] == [3, 6, 9]
-    assert last["cost"] == 9
+    assert last["cost"] == 3 * 70
     loss, metric = training.evaluate(task, dataset.validation)
     assert last["validation_loss"] == pytest.approx(loss, rel=1e-5)
     assert last["validation_metric"] == pytest.approx(metric)
@@ -65,14 +67,14 @@ def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path):
     _fit(dataset, _task(), epochs=1, checkpoint_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"optimizer learning_rate = 0\.05.*, this one has 5\.0"):
-        keras_fit.fit(
-            _task(), keras.optimizers.SGD(5.0), dataset, epochs=1, batch_size=32, seed=0, checkpoint_dir=tmp_path
-        )
+    with pytest.raises(ValueError, match=r"optimizer = 'SGD\(0.05\)', this one has 'SGD\(5.0\)'"):
+        how = {"epochs": 1, "batch_size": 32, "seed": 0, "checkpoint_dir": tmp_path}
+        keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(5.0), dataset, **how)
 
 
 def test_a_huge_learning_rate_is_a_result(dataset):
-    history = keras_fit.fit(_task(), keras.optimizers.SGD(1e30), dataset, epochs=2, batch_size=32, seed=0)
+    how = {"epochs": 2, "batch_size": 32, "seed": 0}
+    history = keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(1e30), dataset, **how)
     assert history.status == "diverged"
     assert history.diverged_step == history.epochs[-1]["step"] <= 3
     assert "test_loss" not in history.epochs[-1]
@@ -81,3 +83,23 @@ def test_a_huge_learning_rate_is_a_result(dataset):
 def test_refuses_a_task_that_fit_would_not_train_as_told(dataset):
     with pytest.raises(ValueError, match="training_mode=True"):
         _fit(dataset, _task(training_mode=False))
+
+
+def test_it_is_called_as_our_loop_is(dataset):
+    class AtStart:
+        at_start = True
+
+        def __call__(self, moment):
+            return {"epoch_seen": moment.epoch}
+
+    stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=10.0)
+    history = _fit(dataset, _task(), epochs=5, callbacks=[stop], diagnostics=[AtStart()])
+    assert [record["epoch_seen"] for record in history.epochs] == [0, 1, 2]
+    assert history.status == "stopped"
+    assert "test_loss" in history.epochs[-1]
+
+
+def test_another_estimator_than_its_own_is_refused(dataset):
+    with pytest.raises(ValueError, match=r"estimator must be Backpropagation\(\), got NoisyGradient\("):
+        noisy = NoisyGradient(Backpropagation(), ConstantNoise(0.1))
+        keras_fit.fit(_task(), noisy, keras.optimizers.SGD(0.1), dataset, epochs=1, batch_size=32, seed=0)

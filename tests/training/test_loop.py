@@ -105,7 +105,7 @@ def test_the_record_counts_what_happened(dataset):
     assert history.diverged_step is None
     assert [record["epoch"] for record in history.epochs] == [1, 2, 3]
     assert last["step"] == 3 * 7
-    assert last["cost"] == 3 * 7  # backpropagation costs one minibatch gradient a step
+    assert last["cost"] == 3 * 200  # in gradients of one example: the smaller last batch counts its own size
     assert [record["seconds"] for record in history.epochs] == sorted(record["seconds"] for record in history.epochs)
     assert (last["test_loss"], last["test_metric"]) == training.evaluate(task, dataset.test)
     assert "test_loss" not in history.epochs[0]
@@ -225,8 +225,8 @@ def test_keras_callbacks_work(dataset, tmp_path, capsys):
 
 
 def test_diagnostics_join_the_record(dataset):
-    _, history = _train(dataset, diagnostics=[lambda task, split, seed, epoch: {"examples": len(split) + epoch}])
-    assert [record["examples"] for record in history.epochs] == [201, 202, 203]
+    _, history = _train(dataset, diagnostics=[lambda moment: {"sum": len(moment.dataset.train) + moment.epoch}])
+    assert [record["sum"] for record in history.epochs] == [201, 202, 203]
 
 
 class _Stop(keras.callbacks.Callback):
@@ -391,7 +391,7 @@ def test_a_diverged_run_stays_diverged_when_started_again(digits, tmp_path):
     [
         ({"batch_size": 16}, "batch_size = 32, this one has 16"),
         ({"seed": 6}, "seed = 5, this one has 6"),
-        ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer learning_rate = 0.05"),
+        ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer = 'SGD(0.05)', this one has 'SGD(0.1)'"),
         ({"task": _task(training_mode=False)}, "training_mode = True, this one has False"),
     ],
 )

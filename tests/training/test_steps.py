@@ -8,6 +8,7 @@ import tensorflow as tf
 from common import training
 from common.data import Dataset, Split
 from common.estimators.backpropagation import Backpropagation
+from common.optimizers import SGD, LinearDecay
 from common.tasks import networks as models
 from common.tasks import task as tasks
 from common.training.steps import train_steps
@@ -23,7 +24,7 @@ def dataset():
 
 def _run(dataset, estimator=None, rate=0.1, **changes):
     task = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))
-    how = {"steps": 6, "batch_size": 4, "record_every": 2, "seed": 3} | changes
+    how = {"epochs": 3, "batch_size": 4, "steps_per_epoch": 2, "seed": 3} | changes
     return task, train_steps(task, estimator or Backpropagation(), keras.optimizers.SGD(rate), dataset, **how)
 
 
@@ -42,7 +43,7 @@ def test_an_epoch_of_steps_is_an_epoch_of_the_loop(dataset):
 
 
 def test_it_goes_on_with_the_next_epoch_s_order(dataset):
-    history = _run(dataset, steps=14, record_every=7)[1]
+    history = _run(dataset, epochs=2, steps_per_epoch=7)[1]
     assert [record["step"] for record in history.epochs] == [7, 14]
     assert history.epochs[1]["train_loss"] < history.epochs[0]["train_loss"]
 
@@ -73,11 +74,36 @@ def test_a_diverged_run_ends_and_has_no_test_metric(dataset, breaks, noticed):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"steps": 5}, "steps must be ≥ 1 and a multiple of record_every, 2, got 5"),
-        ({"record_every": 0}, "record_every must be ≥ 1, got 0"),
-        ({"batch_size": 25}, "batch_size must be from 1 to the 24 training examples, got 25"),
+        ({"epochs": 0}, "epochs must be ≥ 1, got 0"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be ≥ 1, got 0"),
+        ({"batch_size": 25}, "batch_size must be between 1 and the 24 training examples of 'made', got 25"),
     ],
 )
 def test_wrong_arguments_are_named(dataset, wrong, words):
     with pytest.raises(ValueError, match=f"^{words}$"):
         _run(dataset, **wrong)
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(dataset, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    how = {"epochs": 4, "steps_per_epoch": 5}
+    whole, expected = _run(dataset, **how)
+    with pytest.raises(KeyboardInterrupt):
+        _run(dataset, **how, checkpoint_dir=tmp_path, callbacks=[Stop()])
+    resumed, history = _run(dataset, **how, checkpoint_dir=tmp_path)
+    for a, b in zip(resumed.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [record["train_loss"] for record in history.epochs] == [record["train_loss"] for record in expected.epochs]
+
+
+def test_diagnostics_and_a_relative_schedule(dataset):
+    task = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))
+    optimizer = SGD(LinearDecay(0.1))
+    how = {"epochs": 3, "batch_size": 4, "steps_per_epoch": 2, "seed": 3}
+    rate = {"diagnostics": [lambda moment: {"rate": moment.optimizer.learning_rate}]}
+    history = train_steps(task, Backpropagation(), optimizer, dataset, **how, **rate)
+    assert [record["rate"] for record in history.epochs] == pytest.approx([0.1 * 4 / 6, 0.1 * 2 / 6, 0.0])

@@ -1,0 +1,332 @@
+"""What every gradient estimator must keep, as a function that anybody can call, here or in another repository.
+
+    from common.estimators.checks import check_estimator
+    check_estimator(lambda: MyEstimator(0.1))
+
+Each check raises an AssertionError of one sentence that names the estimator. Where the contract lets an estimator
+refuse (a smaller last batch, mixed_bfloat16, batch norm), a ValueError of one sentence counts as keeping it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from common.data.load import Split
+from common.estimators.bench import BATCH, REST, Bench, Run, random_examples, small_task, variables_of
+from common.estimators.estimator import GradientEstimate, GradientEstimator
+from common.optimizers.notation import KNOWN as KNOWN_OPTIMIZERS
+from common.settings import Configured, parse
+from common.tasks.task import Task
+
+STEPS = 4  # of training; a checkpoint is written after half of them
+
+
+def check_estimator(
+    make: Callable[[], GradientEstimator],
+    *,
+    make_task: Callable[..., Task] = small_task,
+    examples: Split | None = None,
+    known: Mapping[str, Callable] | None = None,
+) -> None:
+    """Check all that the contract asks of an estimator; see `estimator`.
+
+    Args:
+        make: returns the estimator, not built and another one at each call.
+        make_task: returns the task, from (seed, *, precision="float32", batch_norm=False); the default classifies 8×8
+            images into 4 classes with a convolution `conv_1`, a pool `pool_1`, dropout, and two dense layers.
+        examples: at least 58 that fit the task; None: random ones that fit the default task.
+        known: classes that the text of the estimator may name, beside those that it holds and all optimizers.
+
+    Raises:
+        AssertionError: one sentence, what the estimator does not keep.
+    """
+    bench = Bench(make, make_task, random_examples() if examples is None else examples)
+    check_settings(bench)
+    check_text(bench, known or {})
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(bench)
+        costs, start = _costs(run.estimator), run.save(Path(folder, "start"))
+        check_estimate(run)
+        check_training(bench, run, start, Path(folder, "middle"))
+        rest = check_smaller_batch(run)
+        check_cost(run.estimator, costs)
+    check_xla(bench, [BATCH, BATCH, REST] if rest else [BATCH, BATCH])
+    check_precision(bench)
+    check_batch_norm(bench)
+    check_second_task(bench, run)
+
+
+def check_settings(bench: Bench) -> None:
+    """Every argument of the constructor is held under its name, and makes an equal estimator."""
+    estimator = bench.make()
+    name = type(estimator).__name__
+    for argument in list(inspect.signature(type(estimator).__init__).parameters.values())[1:]:
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            raise AssertionError(f"{name}: the constructor must name its arguments, it takes {argument}")
+        if not hasattr(estimator, argument.name):
+            raise AssertionError(
+                f"{name} does not hold its argument {argument.name!r} under that name: the constructor must store "
+                "every argument"
+            )
+    again = type(estimator)(**estimator.settings)
+    _require(repr(again) == repr(estimator), estimator, f"its settings make another one, {again!r}")
+    _require(bench.make() is not estimator, estimator, "make() must return another estimator at each call")
+
+
+def check_text(bench: Bench, known: Mapping[str, Callable]) -> None:
+    """The constructor call that an estimator is written as makes an equal one."""
+    estimator = bench.make()
+    known = {**KNOWN_OPTIMIZERS, **_classes(estimator), **known}
+    try:
+        again = parse(repr(estimator), known, "estimator")
+    except ValueError as error:
+        raise AssertionError(f"{estimator!r} cannot be read back from its text: {error}") from None
+    _require(
+        type(again) is type(estimator) and repr(again) == repr(estimator), estimator, f"its text is read as {again!r}"
+    )
+
+
+def check_estimate(run: Run) -> None:
+    """Loss, outputs and gradients have the shapes and types of the contract, and nothing but variables changes."""
+    estimator, weights = run.estimator, [weight.numpy() for weight in run.task.weights]
+    text, attributes = repr(estimator), _python_state(estimator)
+    _check_shapes(estimator, run.task, run.estimate(step=0), BATCH)
+    for weight, before in zip(run.task.weights, weights, strict=True):
+        same = np.array_equal(weight.numpy(), before)
+        _require(same, estimator, f"estimate changes the network's weight {weight.path!r}: only the optimizer may")
+    _require(repr(estimator) == text, estimator, f"build or estimate changes its settings to {estimator!r}")
+    for name, value in _python_state(estimator).items():
+        _require(
+            name in attributes and _same(value, attributes[name]),
+            estimator,
+            f"estimate sets the attribute {name!r}: what changes is a variable, which build creates",
+        )
+
+
+def check_training(bench: Bench, run: Run, start: Path, middle: Path) -> None:
+    """The state and the seed decide every estimate: a run that is resumed, and a run again, give the same bits."""
+    run.restore(start)
+    whole = run.train(range(STEPS // 2))
+    run.save(middle)
+    whole += run.train(range(STEPS // 2, STEPS))
+    state = run.state()
+    step = _first_difference(_resumed(bench, middle, seed=1), [*whole[STEPS // 2 :], state])
+    if step is not None:
+        raise AssertionError(_why_not_resumed(bench, run, middle, [*whole[STEPS // 2 :], state]))
+    run.restore(start)
+    again = run.train(range(STEPS // 2))
+    _require(
+        _first_difference(again, whole[: STEPS // 2]) is None,
+        run.estimator,
+        "the same state and seed give another estimate: all that is random must come from estimate's seed",
+    )
+
+
+def check_smaller_batch(run: Run) -> bool:
+    """An epoch's smaller last batch works, or is refused; says which."""
+
+    def estimate() -> None:
+        _check_shapes(run.estimator, run.task, run.estimate(step=STEPS, size=REST), REST)
+
+    return _refusal(run.estimator, estimate, f"a last batch of {REST} after batches of {BATCH}") is None
+
+
+def check_cost(estimator: GradientEstimator, before: Mapping[str, float]) -> None:
+    """Costs are finite numbers ≥ 0, and depend on nothing that was estimated before they are asked for."""
+    for call, cost in before.items():
+        number = isinstance(cost, int | float) and not isinstance(cost, bool)
+        fits = number and math.isfinite(cost) and cost >= 0
+        _require(fits, estimator, f"{call} must be a finite number ≥ 0, got {cost!r}")
+    for call, cost in _costs(estimator).items():
+        _require(
+            cost == before[call],
+            estimator,
+            f"{call} is {before[call]!r} before and {cost!r} after estimate: a cost may depend on settings, task and "
+            "batch size alone",
+        )
+
+
+def check_xla(bench: Bench, sizes: Sequence[int]) -> None:
+    """One epoch of full batches and a smaller last one compiles and runs with XLA."""
+    run = Run(bench)
+    try:
+        losses = run.compiled_epoch(sizes)
+    except Exception as error:
+        raise AssertionError(f"{run.estimator!r}: an epoch fails under XLA: {_first_line(error)}") from error
+    _require(bool(np.isfinite(losses).all()), run.estimator, f"under XLA the losses of an epoch are {losses}")
+
+
+def check_precision(bench: Bench) -> None:
+    """On a network in mixed_bfloat16 estimates are float32 and finite, or refused."""
+
+    def estimate() -> None:
+        run = Run(bench, precision="mixed_bfloat16")
+        _check_shapes(run.estimator, run.task, run.estimate(step=0), BATCH)
+
+    _refusal(bench.make(), estimate, "a network in mixed_bfloat16")
+
+
+def check_batch_norm(bench: Bench) -> None:
+    """Batch norm's averages move as in one pass of training, or not at all; a network that has them may be refused."""
+    runs: list[Run] = []
+    if _refusal(bench.make(), lambda: runs.append(_estimated(bench)), "a network with batch norm") is not None:
+        return
+    run, reference = runs[0], bench.task(0, batch_norm=True)
+    before = _averages(reference)
+    reference.outputs(*bench.inputs(step=0))
+    for name, value in _averages(run.task).items():
+        moved = np.allclose(value, _averages(reference)[name], rtol=1e-3, atol=1e-5)
+        _require(
+            moved or np.array_equal(value, before[name]),
+            run.estimator,
+            f"estimate moves batch norm's {name!r} otherwise than one pass of training does: passes that only look "
+            "take Task.outputs(..., update_state=False)",
+        )
+
+
+def check_second_task(bench: Bench, run: Run) -> None:
+    """An estimator that is built again, on another task, belongs to that one alone."""
+    other = bench.task(1)
+    first = [weight.numpy() for weight in run.task.weights]
+    try:
+        run.estimator.build(other, bench.context(1))
+    except Exception as error:
+        raise AssertionError(f"{run.estimator!r}: cannot be built on a second task: {_first_line(error)}") from error
+    again = Run(bench, task=other, estimator=run.estimator)
+    fresh = Run(bench, seed=1)
+    _require(
+        _first_difference(again.train([0]), fresh.train([0])) is None,
+        run.estimator,
+        "built on a second task, it estimates otherwise than one that is built there first",
+    )
+    unmoved = all(np.array_equal(weight.numpy(), value) for weight, value in zip(run.task.weights, first, strict=True))
+    _require(unmoved, run.estimator, "built on a second task, it still changes the first one's weights")
+
+
+def _require(condition: bool, estimator: GradientEstimator, sentence: str) -> None:
+    if not condition:
+        raise AssertionError(f"{estimator!r}: {sentence}")
+
+
+def _classes(value: Any) -> dict[str, type]:
+    """The classes of an object and of all that its settings hold, by name."""
+    if isinstance(value, list | tuple):
+        return {name: cls for part in value for name, cls in _classes(part).items()}
+    if not isinstance(value, Configured):
+        return {}
+    return {type(value).__name__: type(value)} | _classes(list(value.settings.values()))
+
+
+def _check_shapes(estimator: GradientEstimator, task: Task, estimate: GradientEstimate, examples: int) -> None:
+    _require(isinstance(estimate, GradientEstimate), estimator, "estimate must return a GradientEstimate")
+    shapes = {"loss": (estimate.loss, ()), "outputs": (estimate.outputs, (examples, task.network.output_shape[-1]))}
+    count, weights = len(estimate.gradients), task.weights
+    _require(count == len(weights), estimator, f"estimate gives {count} gradients for {len(weights)} weights")
+    for gradient, weight in zip(estimate.gradients, weights, strict=True):
+        shapes[f"the gradient of {weight.path!r}"] = gradient, tuple(weight.shape)
+    for name, (tensor, shape) in shapes.items():
+        fits = tensor is not None and tuple(tensor.shape) == shape and tensor.dtype == tf.float32
+        got = "None" if tensor is None else f"{tensor.dtype.name} of shape {tuple(tensor.shape)}"
+        _require(fits, estimator, f"{name} must be float32 of shape {shape}, got {got}")
+        finite = bool(tf.reduce_all(tf.math.is_finite(tensor)))
+        _require(finite, estimator, f"{name} must be finite on random examples")
+
+
+def _costs(estimator: GradientEstimator) -> dict[str, float]:
+    sizes = (BATCH, REST, BATCH)  # asked for once more: what was asked before may not matter either
+    costs = {f"cost({size})": estimator.cost(size) for size in sizes}
+    return costs | {f"setup_cost({BATCH}, 100)": estimator.setup_cost(BATCH, 100)}
+
+
+def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, Any]:
+    """Attributes of an estimator and of those that it wraps: plain values as text, others as they are."""
+    found = {}
+    for name, value in vars(estimator).items():
+        if isinstance(value, GradientEstimator):
+            found |= _python_state(value, f"{prefix}{name}.")
+        elif not name.startswith("_self_") and name != "task":  # what TensorFlow keeps about its tracking
+            plain = isinstance(value, int | float | str | list | tuple | dict | set | np.ndarray | None)
+            found[f"{prefix}{name}"] = repr(value) if plain else value
+    return found
+
+
+def _same(first: Any, second: Any) -> bool:
+    return first is second or (isinstance(first, str) and first == second)
+
+
+def _resumed(bench: Bench, path: Path, seed: int) -> list[list[np.ndarray]]:
+    """Steps and state of a run of which everything is made anew, and then restored."""
+    run = Run(bench, seed=seed)
+    try:
+        run.restore(path)
+    except Exception as error:
+        raise AssertionError(f"{run.estimator!r}: its checkpoint cannot be restored: {_first_line(error)}") from error
+    return [*run.train(range(STEPS // 2, STEPS)), run.state()]
+
+
+def _first_difference(first: Sequence[list[np.ndarray]], second: Sequence[list[np.ndarray]]) -> int | None:
+    for number, (these, those) in enumerate(zip(first, second, strict=True)):
+        same = len(these) == len(those) and all(np.array_equal(a, b) for a, b in zip(these, those, strict=True))
+        if not same:
+            return number
+    return None
+
+
+def _why_not_resumed(bench: Bench, run: Run, path: Path, expected: list[list[np.ndarray]]) -> str:
+    """Say why a resumed run ends otherwise, in the order of how sure the cause is."""
+    stateful, hidden = run.stateful_random_operations(), run.hidden_variables()
+    end = "a run that is resumed from a checkpoint does not end in the same bits"
+    if stateful:
+        return f"{run.estimator!r}: {end}: {stateful[0]} draws from a hidden state, not from estimate's seed"
+    if hidden:
+        return f"{run.estimator!r}: {end}: estimate uses {hidden[0]!r}, a variable that no checkpoint of it holds"
+    if _first_difference(_resumed(bench, path, seed=0), expected) is None:
+        return (
+            f"{run.estimator!r}: {end} if it was built for another seed: what depends on the run's seed must be a "
+            "variable or come from estimate's seed"
+        )
+    return f"{run.estimator!r}: {end}: some state of it is in no variable that a checkpoint holds"
+
+
+def _refusal(estimator: GradientEstimator, action: Callable[[], None], what: str) -> str | None:
+    """Return the sentence by which an estimator refuses something, or None where it takes it."""
+    try:
+        action()
+    except ValueError as error:
+        sentence = str(error)
+        if sentence and "\n" not in sentence and "{{node" not in sentence:
+            return sentence
+        raise AssertionError(f"{estimator!r}: {what} fails without a sentence: {_first_line(error)}") from error
+    except AssertionError as error:
+        raise AssertionError(f"{error}, on {what}") from None
+    except Exception as error:
+        raise AssertionError(f"{estimator!r}: {what} fails: {_first_line(error)}") from error
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _estimated(bench: Bench) -> Run:
+    run = Run(bench, batch_norm=True)
+    _check_shapes(run.estimator, run.task, run.estimate(step=0), BATCH)
+    return run
+
+
+def _averages(task: Task) -> dict[str, np.ndarray]:
+    """Batch norm's averages, by their path below the network; the state of dropout is none."""
+    return {
+        variable.path.split("/", 1)[-1]: variable.numpy()
+        for variable in variables_of(task.network)
+        if "moving" in variable.path
+    }
