@@ -18,6 +18,11 @@ CLASSES = {"no backprop": "LastModuleOnly", "backprop": "Backpropagation", "weig
 ADAM = "keras.Adam(CosineDecay(0.001))"
 
 
+def run_name(layers, family, method):
+    """The name of a run of the comparison."""
+    return ", ".join([f"{layers} layers", *([family] if family == "convolutional" else []), method])
+
+
 def _records(name, seed, final, boundaries=0):
     generator = np.random.default_rng([zlib.crc32(name.encode()), seed])
     final *= math.exp(generator.normal(0, 0.05))
@@ -37,7 +42,7 @@ def _frame(records, name, seed, order, method, *, diverge=(), **settings):
     ending = {"status": "finished"}
     if name in diverge:
         ending = {"status": "diverged", "diverged_step": 3}
-        lost = {"train_loss": math.nan, "validation_loss": math.nan, "validation_metric": 0.098, "test_metric": math.nan}
+        lost = {"train_loss": math.nan, "validation_loss": math.nan, "validation_metric": 0.098}
         records = [records[0] | lost]
     if method in ("DNI", "cDNI"):
         predictors = {"optimizer": ADAM, "labels": method == "cDNI", "hidden_layers": 0, "boundaries": None}
@@ -73,7 +78,7 @@ def fake_seed(seed, *, diverge=()):
             of_maps = {"network": f"normalised_convnet_{layers}", "Network.hidden": "[]"}
             dense = {"network": "normalised_mlp", "Network.hidden": str([256] * (layers - 1))}
             for method, final in METHODS.items():
-                name = f"{layers} layers, {method}" if family == "fully connected" else f"{layers} layers, {family}, {method}"
+                name = run_name(layers, family, method)
                 settings = known | {"group": "comparison"} | (dense if family == "fully connected" else of_maps)
                 if method == "DNI" and family == "fully connected":
                     cuts = str([f"norm_{number}" for number in range(1, layers)])

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from fake_baseline_runs import origin
-from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed
+from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed, run_name
 from shown import assert_within_its_page, lines
 
 from common import results
@@ -25,10 +25,6 @@ def seeds():
 @pytest.fixture
 def frame(seeds):
     return results.combine(seeds)
-
-
-def run_name(layers, family, method):
-    return f"{layers} layers, {method}" if family == "fully connected" else f"{layers} layers, {family}, {method}"
 
 
 def final_errors(frame, value="test_metric"):
@@ -139,7 +135,8 @@ def test_captions_say_the_batches_and_the_predictors(frame):
 
 def test_the_figure_of_cosines_says_where_the_boundaries_are(frame):
     assert "DNI's boundaries are before the ReLU, all others behind it." in synthetic_gradients.cosines(frame).caption
-    assert "boundaries are" not in synthetic_gradients.cosines(frame.drop(columns="SyntheticGradients.boundaries")).caption
+    behind = frame.drop(columns="SyntheticGradients.boundaries")
+    assert "boundaries are" not in synthetic_gradients.cosines(behind).caption
 
 
 def test_unlocked_against_epochs_and_against_the_probability(frame):
@@ -185,9 +182,9 @@ def test_what_the_results_lack_is_left_out_and_named(seeds, name):
 
 def test_pictures_that_were_not_measured_are_left_out_and_named(seeds):
     measured = [name for name in seeds[0] if name.endswith("_gradient") or name.startswith("sample_")]
-    for draw in (synthetic_gradients.weight_gradients, synthetic_gradients.boundary_gradients, synthetic_gradients.digits):
+    for name in ("weights", "boundary", "digits"):
         with pytest.raises(NothingToDraw, match="the results hold no"):
-            draw(seeds[0].drop(columns=measured))
+            FIGURES[f"06_synthetic_source_{name}"](seeds[0].drop(columns=measured))
 
 
 @pytest.mark.parametrize("name", OF_RUNS)
