@@ -86,6 +86,18 @@ def _baseline(arguments: argparse.Namespace) -> None:
     _race(PART_OF_AN_EPOCH, makers, arguments.part, baseline.BATCH, arguments.rounds)
 
 
+def _convnets(arguments: argparse.Namespace) -> None:
+    from benchmarks import convnets
+    from benchmarks.baseline import BATCH
+
+    for network in convnets.AT_MOST:
+        print(f"\n{network}")
+        makers = convnets.makers(network)
+        if convnets.PYTORCH not in makers:
+            print("PyTorch is not installed")
+        _race(convnets.comparisons(network), makers, arguments.examples, BATCH, arguments.rounds)
+
+
 def _noisy(arguments: argparse.Namespace) -> None:
     from benchmarks import noisy
 
@@ -168,6 +180,7 @@ def _processes(arguments: argparse.Namespace) -> None:
 
 GROUPS = {
     "baseline": _baseline,
+    "convnets": _convnets,
     "noisy": _noisy,
     "optimizers": _optimizers,
     "logits": _logits,
@@ -193,7 +206,7 @@ def _report(title: str, timings: dict[str, Timing], comparisons: list, rounds: i
     for name, timing in timings.items():
         print(f"{name:46} {timing.median:8.2f} {timing.spread:8.2f}")
     for subject, reference, limit in comparisons:
-        if reference in timings:
+        if subject in timings and reference in timings:
             ratio = median_ratio(timings, subject, reference)
             print(f"{f'{subject} / {reference}':46} {ratio:8.2f} {_verdict(ratio, limit)}")
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import (
     baseline,
+    convnets,
     curvature,
     evolution_logits,
     evolution_weights,
@@ -36,6 +37,18 @@ def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()
     run()
+
+
+@pytest.mark.parametrize("network", convnets.AT_MOST)
+def test_networks_that_pool_are_trained_and_evaluated_with_either_s_layers(network):
+    makers = convnets.makers(network)
+    for make in makers.values():
+        make(baseline.images(256))()
+    names = {name for subject, reference, _ in convnets.comparisons(network) for name in (subject, reference)}
+    pytorch = {
+        form.format(name) for name in (convnets.PYTORCH, convnets.CHANNELS_LAST) for form in ("{}", convnets.EVALUATED)
+    }
+    assert names - pytorch <= set(makers) <= names
 
 
 def test_synthetic_gradients_train_an_epoch_and_their_chains_are_shorter(monkeypatch):

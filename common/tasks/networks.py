@@ -18,6 +18,7 @@ from common.atomic import replacing
 from common.checks import require_one_of
 from common.data.load import Dataset
 from common.settings import Configured
+from common.tasks.layers import MaxPool2D, PooledConv2D, SeenPixels
 from common.tasks.task import Task, classification, regression
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -31,6 +32,7 @@ def build(
     seed: int,
     precision: str = "float32",
     hidden: Sequence[int] | None = None,
+    standard_layers: bool = False,
 ) -> keras.Sequential:
     """Build one of `NETWORKS`, with Glorot-uniform kernels and zero biases drawn from `seed`.
 
@@ -42,6 +44,8 @@ def build(
         seed: any integer; the same seed gives the same initial weights.
         precision: "float32", or "mixed_bfloat16" (variables float32, arithmetic bfloat16, logits cast by the task).
         hidden: for "mlp" and "normalised_mlp" only, the units of each hidden layer.
+        standard_layers: take Keras' convolutions and pooling instead of the faster ones of `common.layers`: the same
+            initial weights and the same function, to compare with.
 
     Returns:
         A built `keras.Sequential` whose call maps (batch, *input_shape) to (batch, outputs).
@@ -58,7 +62,7 @@ def build(
     if (hidden is not None) != (name in OF_HIDDEN_LAYERS):
         allowed = " and ".join(map(repr, OF_HIDDEN_LAYERS))
         raise ValueError(f"hidden gives the layer sizes of {allowed} and of nothing else, got {hidden!r} for {name!r}")
-    make = _Layers(seed, precision)
+    make = _Layers(seed, precision, standard_layers)
     body = NETWORKS[name](make) if hidden is None else NETWORKS[name](make, hidden)
     return keras.Sequential([keras.Input(tuple(input_shape)), *body, make.dense(outputs)], name=name)
 
@@ -115,16 +119,26 @@ def load(path: str | Path) -> keras.Model:
 class _Layers:
     """Layer constructors that share one precision and hand each layer a seed of its own."""
 
-    def __init__(self, seed: int, precision: str):
+    def __init__(self, seed: int, precision: str, standard: bool):
         self._seeds: Iterator[int] = (hash_seed(seed, index) for index in itertools.count())
         self._counts: Counter[str] = Counter()
-        self._dtype = precision
+        self._dtype, self._standard = precision, standard
 
     def conv(
         self, filters: int, size: int, activation: str | None = None, *, strides: int = 1, use_bias: bool = True
     ) -> layers.Layer:
         how = {"strides": strides, "activation": activation, "use_bias": use_bias}
         return layers.Conv2D(filters, size, **how, **self._initializer("conv"))
+
+    def pooled_conv(self, filters: int, size: int, activation: str | None = None) -> list[layers.Layer]:
+        """Convolution, then max pooling in 2×2 windows: one layer, or Keras' two."""
+        if self._standard:
+            return [self.conv(filters, size, activation), self.pool()]
+        return [PooledConv2D(filters, size, activation=activation, **self._initializer("conv"))]
+
+    def seen_pixels(self, *kernels: int) -> list[layers.Layer]:
+        """Put before pooled convolutions with these kernels what they see of an image; Keras' see it all."""
+        return [] if self._standard else [SeenPixels(kernels, **self._options("seen_pixels"))]
 
     def dense(self, units: int, activation: str | None = None, *, use_bias: bool = True) -> layers.Layer:
         return layers.Dense(units, activation=activation, use_bias=use_bias, **self._initializer("dense"))
@@ -136,7 +150,7 @@ class _Layers:
         return [linear, norm, layers.ReLU(**self._options("relu"))]
 
     def pool(self) -> layers.Layer:
-        return layers.MaxPooling2D(2, **self._options("pool"))
+        return (layers.MaxPooling2D if self._standard else MaxPool2D)(**self._options("pool"))
 
     def mean_pool(self) -> layers.Layer:
         return layers.AveragePooling2D(2, **self._options("mean_pool"))
@@ -173,10 +187,9 @@ def hash_seed(seed: int, index: int) -> int:
 def _mnist_convnet(make: _Layers) -> list[layers.Layer]:
     """34,826 parameters on 28×28×1 and 10 classes: the network of Keras' own MNIST example."""
     return [
-        make.conv(32, 3, "relu"),
-        make.pool(),
-        make.conv(64, 3, "relu"),
-        make.pool(),
+        *make.seen_pixels(3, 3),
+        *make.pooled_conv(32, 3, "relu"),
+        *make.pooled_conv(64, 3, "relu"),
         make.flatten(),
         make.dropout(0.5),
     ]
@@ -187,10 +200,10 @@ def _lenet5(make: _Layers) -> list[layers.Layer]:
 
     The original's scaled tanh, trainable average pooling and partial connection table are replaced, as is usual today.
     """
-    convolutions = [make.conv(6, 5, "relu"), make.pool(), make.conv(16, 5, "relu"), make.pool()]
     return [
         make.zero_padding(2),
-        *convolutions,
+        *make.pooled_conv(6, 5, "relu"),
+        *make.pooled_conv(16, 5, "relu"),
         make.flatten(),
         make.dense(120, "relu"),
         make.dense(84, "relu"),
@@ -199,8 +212,8 @@ def _lenet5(make: _Layers) -> list[layers.Layer]:
 
 def _leaky_convnet(make: _Layers) -> list[layers.Layer]:
     """86,282 parameters on 28×28×1 and 10 classes: the network of the low-rank Hessian experiment."""
-    first = [make.conv(32, 5), make.pool(), make.leaky_relu()]
-    second = [make.conv(64, 5), make.pool(), make.leaky_relu(), make.pool()]
+    first = [*make.pooled_conv(32, 5), make.leaky_relu()]
+    second = [*make.pooled_conv(64, 5), make.leaky_relu(), make.pool()]
     return [*first, *second, make.flatten(), make.dense(128), make.leaky_relu()]
 
 

@@ -46,8 +46,8 @@ ESTIMATORS = {
     "evolution of a layer at a time": lambda: LayerwiseEvolution((16, 16, 16), 0.02, chunk=8),
     "saddle-free Newton": lambda: SaddleFreeNewton(Backpropagation(), 4, 1.0, hessian_batch=8, refresh_every=2),
     "Newton by conjugate gradients": lambda: NewtonCG(Backpropagation(), 3, 1.0, hessian_batch=8),
-    "synthetic gradients": lambda: SyntheticGradients(boundaries=["pool_1"], optimizer=keras.optimizers.Adam(0.005)),
-    "last module only": lambda: LastModuleOnly(["pool_1"]),
+    "synthetic gradients": lambda: SyntheticGradients(boundaries=["conv_1"], optimizer=keras.optimizers.Adam(0.005)),
+    "last module only": lambda: LastModuleOnly(["conv_1"]),
     "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
 }
