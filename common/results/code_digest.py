@@ -102,11 +102,12 @@ class Sources:
 
     def _imported_by(self, name: str) -> Iterator[str]:
         for module, imported in self._module(name).imports:
-            if module.split(".")[0] == _PACKAGE:
-                yield from self._defining(module, imported)
+            yield from self._defining(module, imported)
 
     def _defining(self, module: str, imported: str | None) -> Iterator[str]:
         """Yield the module that is meant by "from module import imported", or by "import module"."""
+        if module.split(".")[0] != _PACKAGE:
+            return
         if imported is not None and self._exists(f"{module}.{imported}"):
             module, imported = f"{module}.{imported}", None
         parsed = self._module(module)
@@ -123,7 +124,7 @@ class _Module:
     """What one module is made of: its imports, and the digest of its tree."""
 
     def __init__(self, source: bytes, name: str, *, is_package: bool):
-        tree = ast.parse(source)
+        tree = ast.parse(source, name)
         writer = _Writer()
         self.digest = hashlib.sha256(writer.written(tree).encode()).hexdigest()
         package = name if is_package else name.rpartition(".")[0]

@@ -116,6 +116,11 @@ def load(path: str | Path) -> keras.Model:
     return keras.saving.load_model(path, compile=False)
 
 
+def load_task(path: str | Path) -> Task:
+    """Load a classifier that `save` wrote as a task, without dropout; see `load`."""
+    return classification(load(path), training_mode=False)
+
+
 class _Layers:
     """Layer constructors that share one precision and hand each layer a seed of its own."""
 
