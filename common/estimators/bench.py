@@ -134,29 +134,38 @@ class Run:
         """Read a checkpoint; everything must find its place."""
         self._checkpoint.read(str(path)).assert_consumed()
 
-    def compiled_epoch(self, sizes: Sequence[int]) -> np.ndarray:
-        """Train an epoch in one call compiled with XLA, full batches in a loop; return the losses."""
-        full = sum(size == BATCH for size in sizes)
+    def translated_epoch(self, sizes: Sequence[int]) -> str:
+        """Return the program that XLA makes of an epoch: all that it cannot do has failed by then."""
+        return self._compiled(sizes).experimental_get_compiler_ir(*self._data())(stage="hlo")
 
-        def step(x: tf.Tensor, y: tf.Tensor, number: tf.Tensor, size: int) -> tf.Tensor:
-            start = [number * BATCH]
-            own_x = tf.slice(x, [*start, *[0] * (x.shape.rank - 1)], [size, *x.shape[1:]])
-            own_y = tf.slice(y, [*start, *[0] * (y.shape.rank - 1)], [size, *y.shape[1:]])
-            estimate = self.estimator.estimate(own_x, own_y, tf.stack([0, tf.cast(number, tf.int64)]))
-            self.optimizer.apply(estimate.gradients, self.task.weights)
-            return estimate.loss
+    def compiled_epoch(self, sizes: Sequence[int]) -> np.ndarray:
+        """Train an epoch in one call compiled with XLA; return the sum of its full batches' losses, and the rest's."""
+        return self._compiled(sizes)(*self._data()).numpy()
+
+    def _data(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.constant(self.bench.examples.x), tf.constant(self.bench.examples.y)
+
+    def _compiled(self, sizes: Sequence[int]):
+        """A function of all examples that trains: full batches in a loop, then the rest, as the project's loop does."""
+        full = sum(size == BATCH for size in sizes)
 
         def epoch(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
             def full_step(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                return number + 1, total + step(x, y, number, BATCH)
+                return number + 1, total + self._step(x, y, number, BATCH)
 
             number, total = tf.while_loop(
                 lambda number, _: number < full, full_step, (tf.constant(0), tf.constant(0.0)), parallel_iterations=1
             )
-            return tf.stack([total, *(step(x, y, number, size) for size in sizes if size != BATCH)])
+            return tf.stack([total, *(self._step(x, y, number, size) for size in sizes if size != BATCH)])
 
-        compiled = tf.function(epoch, jit_compile=True, autograph=False)
-        return compiled(tf.constant(self.bench.examples.x), tf.constant(self.bench.examples.y)).numpy()
+        return tf.function(epoch, jit_compile=True, autograph=False)
+
+    def _step(self, x: tf.Tensor, y: tf.Tensor, number: tf.Tensor, size: int) -> tf.Tensor:
+        start = number * BATCH
+        batch = (tf.slice(part, [start, *[0] * (part.shape.rank - 1)], [size, *part.shape[1:]]) for part in (x, y))
+        estimate = self.estimator.estimate(*batch, tf.stack([0, tf.cast(number, tf.int64)]))
+        self.optimizer.apply(estimate.gradients, self.task.weights)
+        return estimate.loss
 
     def hidden_variables(self) -> list[str]:
         """Name the variables that estimate uses and no checkpoint holds; dropout's is set at each call."""

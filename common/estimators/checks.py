@@ -35,6 +35,7 @@ def check_estimator(
     make_task: Callable[..., Task] = small_task,
     examples: Split | None = None,
     known: Mapping[str, Callable] | None = None,
+    run_xla: bool = True,
 ) -> None:
     """Check all that the contract asks of an estimator; see `estimator`.
 
@@ -44,6 +45,8 @@ def check_estimator(
             images into 4 classes with a convolution `conv_1`, a pool `pool_1`, dropout, and two dense layers.
         examples: at least 58 that fit the task; None: random ones that fit the default task.
         known: classes that the text of the estimator may name, beside those that it holds and all optimizers.
+        run_xla: also run the epoch that XLA translates, where False stops before the machine code, whose making takes
+            seconds, for large loops half a minute.
 
     Raises:
         AssertionError: one sentence, what the estimator does not keep.
@@ -58,7 +61,7 @@ def check_estimator(
         check_training(bench, run, start, Path(folder, "middle"))
         rest = check_smaller_batch(run)
         check_cost(run.estimator, costs)
-    check_xla(bench, [BATCH, BATCH, REST] if rest else [BATCH, BATCH])
+    check_xla(bench, [BATCH, BATCH, REST] if rest else [BATCH, BATCH], run_it=run_xla)
     check_precision(bench)
     check_batch_norm(bench)
     check_second_task(bench, run)
@@ -154,11 +157,13 @@ def check_cost(estimator: GradientEstimator, before: Mapping[str, float]) -> Non
         )
 
 
-def check_xla(bench: Bench, sizes: Sequence[int]) -> None:
-    """One epoch of full batches and a smaller last one compiles and runs with XLA."""
-    run = Run(bench)
+def check_xla(bench: Bench, sizes: Sequence[int], *, run_it: bool) -> None:
+    """One epoch of full batches in a loop and a smaller last one is translated by XLA, and runs."""
+    run, losses = Run(bench), np.zeros(1)
     try:
-        losses = run.compiled_epoch(sizes)
+        run.translated_epoch(sizes)
+        if run_it:
+            losses = run.compiled_epoch(sizes)
     except Exception as error:
         raise AssertionError(f"{run.estimator!r}: an epoch fails under XLA: {_first_line(error)}") from error
     _require(bool(np.isfinite(losses).all()), run.estimator, f"under XLA the losses of an epoch are {losses}")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import keras
 import tensorflow as tf
 
 from common.estimators.estimator import GradientEstimate, GradientEstimator
@@ -17,7 +18,8 @@ def share_estimates(
     """Estimate each share's gradient apart, with `tf.vectorized_map`.
 
     The forward pass and the gradients of the activations run on the whole batch; only the products that end in a weight
-    are kept apart. One dropout mask, and one draw of whatever else the estimator draws, serves all shares.
+    are kept apart. One dropout mask, and one draw of whatever else the estimator draws, serves all shares. Batch norm's
+    averages stay as they are: each share has its own statistics.
 
     Args:
         estimator: built, without state, and of operations that `tf.vectorized_map` knows.
@@ -30,7 +32,7 @@ def share_estimates(
         Each entry with a first axis of length `shares`: loss (shares,), outputs (shares, examples, outputs), gradients.
     """
     parts = [tf.reshape(part, [shares, -1, *part.shape[1:]]) for part in (x, y)]
-    with _without_conversion_warnings():
+    with _without_conversion_warnings(), keras.StatelessScope():
         return tf.vectorized_map(lambda share: estimator.estimate(*share, seed), tuple(parts))
 
 

@@ -21,9 +21,16 @@ import math
 import tensorflow as tf
 
 from common.checks import require
-from common.estimators.estimator import GradientEstimate, GradientEstimator, require_estimator
+from common.estimators.estimator import (
+    UNKNOWN_RUN,
+    GradientEstimate,
+    GradientEstimator,
+    RunContext,
+    require_estimator,
+)
 from common.estimators.noise.data_partition import require_divisor, share_estimates
 from common.randomness import Stream, add_noise
+from common.tasks.task import Task
 
 
 class OverTheAir(GradientEstimator):
@@ -42,7 +49,8 @@ class OverTheAir(GradientEstimator):
             comes, so that all shares are alike.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `estimate`, a batch that K does not divide.
+        ValueError: an argument of another kind or out of range; by `build`, a network with batch norm; by `estimate`, a
+            batch that K does not divide.
     """
 
     def __init__(
@@ -61,6 +69,15 @@ class OverTheAir(GradientEstimator):
         require(0 < power < math.inf, "power", "> 0 and finite", power)
         self.inner, self.devices = inner, devices
         self.channel_noise, self.power, self.label_skewed = channel_noise, power, label_skewed
+
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Attach to the task; see the class for what is refused."""
+        super().build(task, run)
+        if task.batch_norms:
+            raise ValueError(
+                f"OverTheAir gives each device a network of its own, and the averages of layer {task.batch_norms[0]!r} "
+                "would be nobody's: take a network without batch norm"
+            )
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Share out, transmit, receive; see `GradientEstimator.estimate` for shapes. Outputs keep the batch's order."""
