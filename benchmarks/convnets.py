@@ -1,4 +1,4 @@
-"""An epoch and an evaluation of the networks that pool, at batch 128: the layers of `common.tasks.layers` beside others."""
+"""An epoch and an evaluation of the networks that pool, at batch 128: our layers beside others."""
 
 from __future__ import annotations
 
