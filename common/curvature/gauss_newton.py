@@ -98,7 +98,8 @@ def _refuse_batch_statistics(task: Task) -> None:
     if task.batch_norms:
         raise ValueError(
             "the Gauss-Newton factor runs one example at a time, and layer "
-            f"{task.batch_norms[0]!r} normalises by its batch: take products (GaussNewtonOperator), the Hessian, or a network without batch norm"
+            f"{task.batch_norms[0]!r} normalises by its batch: take products (GaussNewtonOperator), the Hessian, or a "
+            "network without batch norm"
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 TINY = {
+    "00_one_direction": {"epochs": 1, "seeds": [3]},
     "01_baseline_sgd": {
         "batch_sizes": [128, 512],
         "reference_batch_size": 128,

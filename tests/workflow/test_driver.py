@@ -19,7 +19,7 @@ BAD = "raise ValueError('\\x1b[31mno good\\x1b[0m')"
 SLOW = """
 import os, time
 from pathlib import Path
-folder = Path(checkpoint_dir)
+folder = Path(store)
 if folder.exists():
     Path("resumed.txt").write_text("yes")
 else:
@@ -199,7 +199,7 @@ def store(job, parameters):
         ("paper", {}, {"seeds": [0, 1]}, False),  # the notebook gained `rate` later
         ("paper", {"rate": 0.5}, {"seeds": [0, 1]}, True),
         ("quick", {}, {"seeds": [0, 1]}, True),
-        ("quick", {}, {"seeds": [0, 1], "rate": 0.5, "checkpoint_dir": "elsewhere"}, False),
+        ("quick", {}, {"seeds": [0, 1], "rate": 0.5, "store": "elsewhere"}, False),
         ("quick", {}, {"seeds": [0], "rate": 0.5}, True),  # written to the same file by hand
     ],
 )
