@@ -59,7 +59,6 @@ def test_quick_runs_what_changed_and_nothing_else(project, tmp_path):
     assert "01_one: 4 of 4 cells done" in output
     assert project.runs() == ["01_one [0, 1]"]
     assert project.lines("drawn.txt") == ["01_one"]
-    assert not list((project.folder / "results" / ".checkpoints").rglob("all-*")), "checkpoints of a finished run"
 
     code, output = project.run("--preset", "quick", "--cores", "2")
     assert code == 0, output
