@@ -36,6 +36,7 @@ test: $(INSTALLED)  ## lint, layering contract, all tests, stored notebook outpu
 	$(VENV_PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal tests
+	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
