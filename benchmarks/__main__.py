@@ -28,6 +28,7 @@ ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
 TEN_GRADIENTS, FULL, WARM = "ten gradients of 128", "refresh from nothing, rank 40", "warm-started refresh, rank 40"
 FACTOR = "Gauss-Newton eigenpairs of 32 examples"
 MOMENTUM_EPOCH, NEWTON_EPOCH = "gradient descent with momentum", "saddle-free Newton, default settings"
+ONE_TRACE, TRACE_EACH = "five seeds, one trace", "five seeds, a trace each"
 EXACT_MLP, SYNTHETIC = "backpropagation, 4×256", "synthetic gradients, cDNI"
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,6 +43,7 @@ WEIGHTS_LAYERWISE = [(LAYERWISE, EXACT, None)]
 LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
 LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
 NEWTON = [(NEWTON_EPOCH, MOMENTUM_EPOCH, 2.0)]
+SEEDS = [(ONE_TRACE, TRACE_EACH, None)]
 SYNTHETIC_EPOCH = [(SYNTHETIC, EXACT_MLP, 1.5)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
@@ -172,6 +174,15 @@ def _synthetic(arguments: argparse.Namespace) -> None:
         print(f"{layers:8} {f'{exact}, {exact_wait}':>22} {f'{decoupled}, {decoupled_wait}':>22}")
 
 
+def _seeds(arguments: argparse.Namespace) -> None:
+    from benchmarks import seeds
+
+    dataset = seeds.data()
+    subjects = {ONE_TRACE: lambda: seeds.one_trace(dataset), TRACE_EACH: lambda: seeds.a_trace_each(dataset)}
+    title = f"{seeds.EXAMPLES:,} images, one epoch"
+    _report(title, race(subjects, arguments.rounds), SEEDS, arguments.rounds)
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
@@ -187,6 +198,7 @@ GROUPS = {
     "weights": _weights,
     "curvature": _curvature,
     "synthetic": _synthetic,
+    "seeds": _seeds,
     "processes": _processes,
 }
 

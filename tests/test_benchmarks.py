@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from benchmarks import (
@@ -11,6 +12,7 @@ from benchmarks import (
     evolution_logits,
     evolution_weights,
     optimizers,
+    seeds,
     synthetic_gradients,
 )
 from benchmarks.timing import Timing, median_ratio, race
@@ -88,3 +90,10 @@ def test_curvature_is_timed_beside_its_gradients(monkeypatch):
         monkeypatch.setattr(curvature, name, value)
     makers = (curvature.gradients, curvature.full_refresh, curvature.warm_refresh, curvature.factor)
     assert all(math.isfinite(make()()) for make in makers)
+
+
+def test_one_trace_and_a_trace_each_end_with_the_same_weights():
+    dataset = seeds.data()
+    for one, other in zip(seeds.one_trace(dataset), seeds.a_trace_each(dataset), strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)

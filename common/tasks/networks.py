@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from common.atomic import replacing
-from common.checks import require_one_of
+from common.checks import require, require_one_of
 from common.data.load import Dataset
 from common.settings import Configured
 from common.tasks.layers import MaxPool2D, PooledConv2D, SeenPixels
@@ -78,17 +78,22 @@ class Network(Configured):
             does.
 
     Raises:
-        ValueError: unknown name or precision; by `task`, what `build` refuses.
+        ValueError: unknown name or precision, wrong hidden layers; by `task`, an input that the network cannot take.
     """
 
     def __init__(self, name: str, hidden: Sequence[int] = (), *, precision: str = "float32", dropout: bool = True):
         require_one_of("network", name, sorted(NETWORKS))
         require_one_of("precision", precision, PRECISIONS)
+        listed = isinstance(hidden, list | tuple) and all(isinstance(units, int) and units > 0 for units in hidden)
+        require(listed, "hidden", "a list of units of each hidden layer, such as [64, 32]", hidden)
+        allowed = f"empty for {name!r}: {' and '.join(map(repr, OF_HIDDEN_LAYERS))} have hidden layers to choose"
+        require(not hidden or name in OF_HIDDEN_LAYERS, "hidden", allowed, hidden)
+        require(isinstance(dropout, bool), "dropout", "True or False", dropout)
         self.name, self.hidden, self.precision, self.dropout = name, tuple(hidden), precision, dropout
 
     def task(self, dataset: Dataset, seed: int) -> Task:
         """Build the network for a data set, with initial weights of this seed, and return its task."""
-        hidden = self.hidden if self.name in OF_HIDDEN_LAYERS else self.hidden or None
+        hidden = self.hidden if self.name in OF_HIDDEN_LAYERS else None
         shape, outputs = dataset.train.x.shape[1:], dataset.classes or 1
         network = build(self.name, shape, outputs, seed=seed, precision=self.precision, hidden=hidden)
         make = classification if dataset.classes else regression
