@@ -48,7 +48,7 @@ SYNTHETIC_EPOCH = [(SYNTHETIC, EXACT_MLP, 1.5)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
-    ("import common.plotting, common.results.frame", ["-c", "import common.plotting, common.results.frame"], 2.0, None),
+    ("import common.plotting, common.results", ["-c", "import common.plotting, common.results"], 2.0, None),
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
     ("one epoch of saddle-free Newton", ["-m", "benchmarks.newton_epoch"], None, 1.5),

@@ -12,7 +12,7 @@ import tensorflow as tf
 from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 BATCH = 128
@@ -53,7 +53,7 @@ def keras_fit_as_it_comes(data: Split) -> Callable[[], object]:
 
 def _network(precision: str = "float32", standard_layers: bool = False) -> keras.Sequential:
     how = {"precision": precision, "standard_layers": standard_layers}
-    return models.build("mnist_convnet", (28, 28, 1), 10, seed=0, **how)
+    return networks.build("mnist_convnet", (28, 28, 1), 10, seed=0, **how)
 
 
 def _our_loop(data: Split, precision: str) -> Callable[[], object]:

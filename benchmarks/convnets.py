@@ -61,7 +61,7 @@ def _epoch(name: str, standard: bool, data: Split) -> Callable[[], object]:
 
 
 def _evaluation(name: str, standard: bool, data: Split) -> Callable[[], object]:
-    return training.evaluate_each_time(tasks.classification(_network(name, standard)), data)
+    return training.Evaluation(tasks.classification(_network(name, standard)), data)
 
 
 def _compiled(name: str) -> keras.Sequential:
