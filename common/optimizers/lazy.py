@@ -25,7 +25,7 @@ class Lazy(keras.optimizers.Optimizer):
         name: as of any Keras optimizer.
 
     Raises:
-        ValueError: `inner` is no optimizer, or clips by the norm of all gradients, or averages or accumulates over steps.
+        ValueError: `inner` is no optimizer, clips by the norm of all gradients, averages or accumulates over steps.
     """
 
     def __init__(self, inner: keras.optimizers.Optimizer, name: str = "lazy"):
