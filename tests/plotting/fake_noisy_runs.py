@@ -66,7 +66,7 @@ def fake_run(name, seed, *, diverge=None):
     for epoch in range(1, setting["epochs"] + 1):
         error = min(0.9, final * (1 + 1.5 / epoch**1.3 - 1.5 / setting["epochs"] ** 1.3))
         steps = epoch * math.ceil(TRAIN / setting["batch_size"])
-        record = {"epoch": epoch, "step": steps, "seconds": 9.5 * epoch, "cost": float(steps)}
+        record = {"epoch": epoch, "step": steps, "seconds": 9.5 * epoch, "cost": float(TRAIN * epoch)}
         record |= {"train_loss": 3.4 * error, "train_metric": 1 - error}
         record |= {"validation_loss": 3.3 * error, "validation_metric": 1 - error}
         records.append(record | _alignment(setting, epoch, generator))
@@ -76,8 +76,10 @@ def fake_run(name, seed, *, diverge=None):
         ended(records, diverge, test_loss=3.2 * error, test_metric=1 - error * 0.97),
         diverge,
         experiment=EXPERIMENT,
-        method="over_the_air" if setting["devices"] else "noisy",
+        method="OverTheAir" if setting["devices"] else "NoisyGradient",
         seed=seed,
+        run=name,
+        group=setting["budget"],
         setting=name,
         order=list(PLAN).index(name),
         coordinates=COORDINATES,

@@ -5,7 +5,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
-from common.experiments.noisy_gradients.run_selection import NOTHING_DONE, PLAIN, budget, reference, sigma_sweep
+from common.experiments.noisy_gradients.run_selection import (
+    NOTHING_DONE,
+    PLAIN,
+    budget,
+    prepared,
+    reference,
+    sigma_sweep,
+)
 from common.plotting import captions as subject
 from common.plotting import style
 from common.plotting.curves import (
@@ -30,7 +37,7 @@ _ERROR_TICKS = (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # per cent; wh
 
 def remedies(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error at one σ under every remedy of the sweep, the best on top."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     rows = _remedies(frame)
     if rows["setting"].nunique() < 2:
         raise NothingToDraw("the results hold no remedies at the reference noise")
@@ -55,7 +62,7 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
 
 def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error against the dimension of the subspace: random, kept or redrawn, and public."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     runs = select(frame, budget="sweep", noise="constant", momentum=0.0, averaging=0.0, devices=0)
     inside = runs[runs["sketch"] != "none"]
     if inside.empty:
@@ -84,7 +91,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error at one σ against batch size and against learning rate, constant or decayed."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     compared, part = reference(frame), subject.part(frame)
     same = {name: value for name, value in PLAIN.items() if name != "schedule"}
     runs = select(frame, budget="sweep", sigma=compared["sigma"], **same)
@@ -122,7 +129,7 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
 
 def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error against the channel's signal-to-noise ratio, by number of devices and shares."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     runs = frame[(frame["devices"] > 0) & (frame["budget"] == "sweep")]
     if runs.empty:
         raise NothingToDraw("the results hold no over-the-air runs")
