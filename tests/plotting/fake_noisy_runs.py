@@ -97,7 +97,8 @@ def fake_seed(seed, *, without=(), diverge=()):
 
 def _made_of(setting):
     """Return the text of a setting's estimator, and the columns of its arguments and of the optimizer's."""
-    arguments = {"SGD.momentum": setting["momentum"] or None, "SGD.ema_momentum": setting["averaging"] or None}
+    averaging = setting["averaging"]  # 0.99 is Keras' default, which has no column
+    arguments = {"SGD.momentum": setting["momentum"] or None, "SGD.use_ema": bool(averaging) or None}
     if setting["devices"]:
         air = {"devices": setting["devices"], "label_skewed": setting["label_skewed"]}
         air["channel_noise"] = 10 ** (-setting["decibels"] / 20)

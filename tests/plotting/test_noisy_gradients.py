@@ -16,7 +16,7 @@ from common.plotting import draw as redrawing
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 
-ROOT = Path(results.__file__).parent.parent
+ROOT = Path(results.__file__).parents[2]
 NAMES = [*noisy_gradients.FIGURES]
 # By hand from what the fakes say of the runs without noise, η = 0.01: B = 400 and 500, tr H = 40 and 50, P = 34,826.
 PREDICTED_SIGMA = (math.sqrt(2 / 4) + math.sqrt(2 / 5)) / 2

@@ -18,7 +18,6 @@ PLAIN |= {"sketch": "none", "trained_on": "all", "devices": 0}
 _ARGUMENTS = {
     "ConstantNoise.sigma": ("sigma", 0.0),
     "SGD.momentum": ("momentum", 0.0),
-    "SGD.ema_momentum": ("averaging", 0.0),
     "OverTheAir.devices": ("devices", 0),
     "OverTheAir.label_skewed": ("label_skewed", False),
 }
@@ -36,6 +35,8 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     for name, (short, default) in _ARGUMENTS.items():
         values = pd.Series([default if pd.isna(it) else it for it in column(frame, name)], index=frame.index)
         derived[short] = values.astype(type(default))
+    decay = pd.to_numeric(column(frame, "SGD.ema_momentum")).fillna(0.99)  # what Keras takes unless told otherwise
+    derived["averaging"] = np.where(column(frame, "SGD.use_ema").fillna(False).astype(bool), decay.astype(float), 0.0)
     made_by = frame["estimator"].str
     levels = [made_by.contains(name) for name in ("OverTheAir", "AnnealedNoise", "RelativeNoise")]
     derived["noise"] = np.select(levels, ["channel", "annealed", "relative"], "constant")
