@@ -33,7 +33,7 @@ _SIGMA_AXIS = "Noise standard deviation σ"
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back."""
     frame = prepared(frame)
-    series = series_by_run(select(frame, budget="full"), "full: ")
+    series = series_by_run(select(frame, group="full"), "full: ")
     if not series:
         raise NothingToDraw("the results hold no run of the full budget")
     part = subject.part(frame)
@@ -57,7 +57,7 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
     if noisy.empty:
         raise NothingToDraw("the results hold no sweep over sigma")
     series = [Series(budget(runs), noisy, style.group_style(0))]
-    full = select(frame, budget="full", **PLAIN)
+    full = select(frame, group="full", **PLAIN)
     if len(full):
         look = style.group_style(1) | {"linestyle": "none", "markersize": 4}
         series.append(Series(budget(full), full, look))
@@ -79,7 +79,7 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
 def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw ‖g‖²/(σ²P) over training and against σ, where noise undoes the progress, and how directions turn away."""
     frame = prepared(frame)
-    full = select(frame, budget="full")
+    full = select(frame, group="full")
     plain = series_by_run(select(full, **PLAIN), "full: ")
     sweep = sigma_sweep(frame)
     by_sigma = [Series("at the end of the run", sweep[sweep["sigma"] > 0], style.group_style(0))]
@@ -121,9 +121,9 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy of every setting over the seeds."""
+    """Tabulate validation and test accuracy of every run over the seeds."""
     frame = prepared(frame)
-    keys = {"budget": "Budget", "setting": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
+    keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
     made = tables.setting_table(frame, keys, tables.ACCURACIES)
     return made.assign(Rate=made["Rate"].map("{:.3g}".format))
 
