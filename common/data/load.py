@@ -72,14 +72,6 @@ class Dataset:
         """Return the same data under another name, such as one that says how they were made."""
         return dataclasses.replace(self, name=name)
 
-    def trained_on_first(self, examples: int) -> "Dataset":
-        """Return a data set whose training split is its first examples over and over, as many as there were in all.
-
-        So an epoch has as many steps as with all examples.
-        """
-        tiled = (np.resize(part[:examples], part.shape) for part in (self.train.x, self.train.y))
-        return dataclasses.replace(self, name=f"{self.name}, first {examples}", train=Split(*tiled))
-
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of what is trained and evaluated on: all splits as they are here, in their order."""

@@ -182,7 +182,7 @@ def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
 def _set_ratio_axis(axes: Axes) -> None:
     """Make the y axis one of whole decades, labeled as powers of ten: the ratios are too small for plain numbers."""
     axes.set_yscale("log")
-    low, high = (math.log10(edge) for edge in axes.get_ylim())
+    low, high = (math.log10(it) for it in axes.get_ylim())
     axes.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
     style.power_ticks(axes.yaxis)
     axes.set_ylabel("Signal-to-noise ratio")
