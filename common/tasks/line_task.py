@@ -1,4 +1,4 @@
-"""A line on one feature as a task with two weights, whose loss surface `line_loss` knows."""
+"""A line on one feature as a task: two weights, a slope and an intercept, whose loss surface `LineLoss` knows."""
 
 from __future__ import annotations
 
@@ -7,24 +7,35 @@ import dataclasses
 from common.data.load import Dataset, Split
 from common.settings import Configured
 from common.tasks import networks
+from common.tasks.line_loss import LineLoss
 from common.tasks.task import Task, regression
 
 
 class Line(Configured):
-    """Slope and intercept, both zero at the start whatever the seed."""
+    """A line on one feature, from zero: in a run, what stands in a network's place; the data are of `one_feature`."""
 
     def __init__(self):
         pass
 
     def task(self, dataset: Dataset, seed: int) -> Task:
-        """Return the regression on the data set's one feature."""
+        """Return a regression with slope and intercept at zero, whatever the seed."""
         network = networks.build("mlp", dataset.train.x.shape[1:], 1, seed=0, hidden=())
         network.set_weights([0 * weight for weight in network.get_weights()])
         return regression(network)
 
 
 def one_feature(dataset: Dataset, column: int) -> Dataset:
-    """Return a data set of one feature and the target, with nothing held out for validation."""
+    """Return training and test examples with one feature, as "<name>, one feature"; the validation part is empty.
+
+    Args:
+        dataset: with examples of shape (features,).
+        column: which feature, counted from 0.
+    """
     train, test = (Split(split.x[:, [column]], split.y) for split in (dataset.train, dataset.test))
-    none = Split(train.x[:0], train.y[:0])
-    return dataclasses.replace(dataset, name=f"{dataset.name}, one feature", train=train, validation=none, test=test)
+    nothing = Split(train.x[:0], train.y[:0])
+    return dataclasses.replace(dataset, name=f"{dataset.name}, one feature", train=train, validation=nothing, test=test)
+
+
+def surface_of(dataset: Dataset) -> LineLoss:
+    """Return the training loss of all lines on a data set of `one_feature`."""
+    return LineLoss.of(dataset.train.x, dataset.train.y)

@@ -6,12 +6,13 @@ from shown import assert_within_its_page, texts
 
 from common import results
 from common.experiments.optimizers_from_scratch import figures as optimizers
+from common.experiments.optimizers_from_scratch import run_selection
 from common.plotting import draw as redrawing
 from common.plotting.curves import NothingToDraw
 from common.tasks.line_loss import LineLoss
 
 EXPERIMENT = "03_optimizers_from_scratch"
-COMMON = {"dataset": "boston_housing", "train_examples": 364, "batch_size": 32, "momentum": None}
+COMMON = {"order": 0, "train_examples": 364, "batch_size": 32}
 STEP_SIZES = 2 * 4 + 4 + 4 + 1  # two features, four hidden units
 
 
@@ -23,7 +24,6 @@ def _run(
     rate=0.001,
     hidden=(4,),
     cosine=False,
-    clipnorm=None,
     final=30.0,
     diverge=False,
     **extra,
@@ -34,23 +34,26 @@ def _run(
         loss = final + 300 / epoch + rng.normal(0, 0.3)
         record = {"epoch": epoch, "step": 12 * epoch, "train_loss": loss, "validation_loss": loss + 3, "dead_units": 2}
         record["curve_test_loss"] = loss + 1
-        if method == "Adam" and not cosine and seed == 0:
-            record |= {f"step_size {i}": 10.0 ** -(i % 5) / epoch for i in range(STEP_SIZES)}
+        if method == "Adam" and not cosine:
+            record["step_sizes"] = np.array([10.0 ** -(i % 5) / epoch for i in range(STEP_SIZES)])
         records.append(record | extra)
     records[-1] |= {"test_loss": loss + 1, "test_metric": loss + 1}
+    made_of = {"run": f"{method}, {features}, {list(hidden)}, {rate:g}", "group": method, "learning_rate": rate}
+    made_of |= {"dataset": f"boston_housing, {features}", "schedule": "CosineDecay" if cosine else "constant"}
     return results.run_frame(
-        records, experiment=EXPERIMENT, method=method, seed=seed, metric="mean_squared_error",
-        status="diverged" if diverge else "finished", diverged_step=1200 if diverge else None, **COMMON, part="methods",
-        features=features, hidden=list(hidden), learning_rate=rate, cosine=cosine, clipnorm=clipnorm,
+        records, experiment=EXPERIMENT, method="Backpropagation", seed=seed, metric="mean_squared_error",
+        status="diverged" if diverge else "finished", diverged_step=1200 if diverge else None,
+        **COMMON | made_of | {"Network.hidden": str(list(hidden))},
     )  # fmt: skip
 
 
 def _trail(method, features):
     records = [{"epoch": i, "step": i, "slope": i / 20, "intercept": i / 5, "train_loss": 1.0} for i in range(1, 41)]
+    made_of = {"run": f"line: {method}, {features}", "group": f"line: {method}", "learning_rate": 0.1}
+    made_of |= {"dataset": f"boston_housing, {features}, one feature", "schedule": "constant"}
     return results.run_frame(
-        records, experiment=EXPERIMENT, method=method, seed=0, metric="mean_squared_error",
-        status="finished", **COMMON, part="line", features=features, hidden=[], learning_rate=0.1, cosine=False,
-        clipnorm=None,
+        records, experiment=EXPERIMENT, method="Backpropagation", seed=0, metric="mean_squared_error",
+        status="finished", **COMMON | made_of,
     )  # fmt: skip
 
 
@@ -58,14 +61,12 @@ def _frame(seeds=(0, 1, 2), **diverging):
     runs = []
     for seed in seeds:
         runs += [_run("gradient descent", seed, rate=rate, final=80) for rate in (1e-3, 1e-6)]
-        runs += [_run("clipping", seed, clipnorm=2.0, final=45), _run("Adam, clipped", seed, clipnorm=2.0)]
+        runs += [_run("clipping", seed, final=45), _run("Adam, clipped", seed)]
         runs += [_run(name, seed, final=29, diverge=diverging.get(name) == seed) for name in ("Adam", "Muon")]
         runs += [_run(name, seed, final=20, features="standardised") for name in ("Adam", "Muon")]
         for hidden, final in {(16,): 18, (64, 64): 12}.items():
             runs.append(_run("Muon", seed, features="standardised", hidden=hidden, cosine=True, rate=0.01, final=final))
-        held = _run(
-            "clipping", seed, clipnorm=2.0, final=44, features="raw, nothing held out", validation_loss=math.nan
-        )
+        held = _run("clipping", seed, final=44, features="raw, nothing held out", validation_loss=math.nan)
         runs.append(held.assign(train_examples=404))
     runs += [_trail(name, features) for name in ("momentum", "Adam") for features in ("raw", "standardised")]
     frame = results.combine(runs)
@@ -80,6 +81,19 @@ def frame():
     return _frame()
 
 
+def test_the_labels_are_added_once(frame):
+    labelled = run_selection.labelled(frame)
+    assert run_selection.labelled(labelled) is labelled
+    assert labelled.attrs == frame.attrs
+    kinds = labelled.drop_duplicates(["part", "method", "features", "hidden", "cosine"])
+    line = kinds[(kinds.part == "line") & (kinds.method == "Adam")]
+    assert list(line["features"]) == ["raw", "standardised"]
+    assert set(line["hidden"]) == {"[]"}
+    assert set(labelled["dataset"]) == {"boston_housing"}
+    assert set(kinds[kinds.cosine]["hidden"]) == {"[16]", "[64, 64]"}
+    assert "raw, nothing held out" in set(kinds["features"])
+
+
 @pytest.mark.parametrize("name", list(optimizers.FIGURES))
 def test_every_figure_shows_itself_within_its_page(frame, name):
     figure = optimizers.FIGURES[name](frame)
@@ -90,7 +104,7 @@ def test_every_figure_shows_itself_within_its_page(frame, name):
 def test_the_three_test_errors_are_told_apart(frame):
     runs = optimizers.run_values(frame)
     one = runs[(runs.method == "clipping") & (runs.features == "raw") & (runs.seed == 0)].iloc[0]
-    rows = frame[(frame.method == "clipping") & (frame.features == "raw") & (frame.seed == 0)]
+    rows = frame[(frame.group == "clipping") & (frame.dataset == "boston_housing, raw") & (frame.seed == 0)]
     assert one["lowest"] == rows["curve_test_loss"].min()
     assert one["chosen"] == rows.loc[rows["validation_loss"].idxmin(), "curve_test_loss"]
     assert one["last"] == rows["curve_test_loss"].iloc[-1]
@@ -105,7 +119,7 @@ def test_where_nothing_was_held_out_nothing_is_chosen(frame):
 
 def test_the_network_is_chosen_by_its_validation_error(frame):
     assert optimizers.chosen_network(frame) == ("Muon", "[64, 64]")
-    better = frame["hidden"].eq("[64, 64]")
+    better = frame["Network.hidden"].eq("[64, 64]")
     worse = frame.assign(validation_loss=frame["validation_loss"].mask(better, 99.0))
     assert optimizers.chosen_network(worse) == ("Muon", "[16]")  # whatever its test error is
 
@@ -121,7 +135,7 @@ def test_the_table_has_the_source_beside_and_counts_what_diverged():
 
 
 def test_the_source_is_of_boston_housing_alone(frame):
-    other = frame.assign(dataset="diabetes")
+    other = frame.assign(dataset=frame["dataset"].str.replace("boston_housing", "diabetes"))
     other.attrs = frame.attrs
     assert "Source" not in optimizers.table(other)
     assert "source" not in texts(optimizers.scaling(other))
@@ -129,7 +143,7 @@ def test_the_source_is_of_boston_housing_alone(frame):
 
 
 def test_what_is_missing_is_named(frame, capsys):
-    only = frame[frame.method == "clipping"]
+    only = frame[frame.group == "clipping"]
     assert redrawing.drawable(only, optimizers.learning_rates, optimizers.trails, optimizers.step_sizes) == []
     assert capsys.readouterr().out.count("left out") == 3
     with pytest.raises(NothingToDraw, match="no finished network to choose"):

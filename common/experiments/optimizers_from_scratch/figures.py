@@ -1,7 +1,7 @@
-"""Figures and table of 03_optimizers_from_scratch; `optimizer_paths` has those about single weights.
+"""Figures and table of 03_optimizers_from_scratch; `path_figures` has those about single weights.
 
 The contract of every figure is said in `common.plotting`; what the notebook measured is in the frame's `attrs`. Which
-test errors there are is said in `optimizer_runs`.
+test errors there are is said in `run_selection`.
 """
 
 import json
@@ -35,6 +35,7 @@ _TICKS = [times * 10.0**power for power in range(6) for times in (1, 1.5, 2, 3, 
 
 def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the test error and the dead units of plain full-batch gradient descent against the learning rate."""
+    frame = optimizer_runs.labelled(frame)
     optimizer_runs.require_one_task(frame)
     values = select(run_values(frame), method="gradient descent", features="raw")
     if values.empty:
@@ -72,6 +73,7 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw training and test error of each method on raw features against the epochs."""
+    frame = optimizer_runs.labelled(frame)
     optimizer_runs.require_one_task(frame)
     series = _raw_series(frame)
     if not series:
@@ -99,6 +101,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 def scaling(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw each method's test error on raw and on standardised features, beside the source's."""
+    frame = optimizer_runs.labelled(frame)
     optimizer_runs.require_one_task(frame)
     values = select(run_values(frame), cosine=False)
     values = values[values["method"] != "gradient descent"]
@@ -131,6 +134,7 @@ def scaling(frame: pd.DataFrame) -> style.PaperFigure:
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the test errors of every setting over the seeds, on Boston housing with the source's beside."""
+    frame = optimizer_runs.labelled(frame)
     values = run_values(frame)
     setting = ["features", "method", "hidden", "learning_rate", "cosine"]
     values = values.assign(order=values.groupby(setting, sort=False).ngroup())
@@ -200,7 +204,7 @@ def _seeds_note(values: pd.DataFrame) -> str:
 
 def _raw_series(frame: pd.DataFrame) -> list[Series]:
     """The methods of the source; of plain gradient descent the largest rate and the one that validation data choose."""
-    runs = select(optimizer_runs.labelled(frame), part="methods", features="raw")
+    runs = select(frame, part="methods", features="raw")
     descent = select(runs, method="gradient descent")
     found = [
         (f"gradient descent, rate {_power(rate)}", select(descent, learning_rate=rate)) for rate in _two_rates(frame)

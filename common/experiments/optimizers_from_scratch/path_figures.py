@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from common.experiments.optimizers_from_scratch import run_selection as optimizer_runs
 from common.plotting import captions as subject
 from common.plotting import style
-from common.plotting.curves import NothingToDraw, column, select
+from common.plotting.curves import NothingToDraw, select
 from common.tasks.line_loss import LineLoss
 
 _TRAILS = ("gradient descent", "momentum", "Nesterov", "RMSprop", "Adam", "AdamW", "Muon")
@@ -47,8 +47,9 @@ def trails(frame: pd.DataFrame) -> style.PaperFigure:
 
 def step_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw Adam's effective step size of each parameter over training, on raw and on standardised features."""
-    runs = select(optimizer_runs.labelled(frame), method="Adam", part="methods")
-    runs = _first_seed(runs[column(runs, "step_sizes").notna()])
+    frame = optimizer_runs.labelled(frame)
+    runs = select(frame, method="Adam", part="methods", cosine=False)
+    runs = _first_seed(runs[runs["step_sizes"].notna()] if "step_sizes" in runs else runs.iloc[:0])
     if runs.empty:
         raise NothingToDraw("the results hold no step sizes of Adam")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 2, sharey=True)
@@ -117,7 +118,7 @@ def _draw_step_sizes(axes: Axes, run: pd.DataFrame) -> None:
         axes.plot([], [], label=label, color=_part_color(index))
     if run.empty:
         return
-    sizes = np.stack(list(run["step_sizes"]))  # (records, parameters)
+    sizes = np.stack(run["step_sizes"].tolist())
     for values, part in zip(sizes.T, _part_of_each(run, sizes.shape[1]), strict=True):
         if values[0] < 1e4:  # a parameter without any gradient has α / ε, whatever happens
             axes.plot(run["epoch"], values, color=_part_color(part), linewidth=0.6)
@@ -125,8 +126,6 @@ def _draw_step_sizes(axes: Axes, run: pd.DataFrame) -> None:
 
 def _part_of_each(run: pd.DataFrame, parameters: int) -> list[int]:
     """Return the index in `_PARTS` of each parameter, for one hidden layer."""
-    if run.empty:
-        return []
     units = sum(json.loads(run["hidden"].iloc[0]))
     return np.repeat(range(4), [parameters - 2 * units - 1, units, units, 1]).tolist()
 

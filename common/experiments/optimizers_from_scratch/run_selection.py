@@ -12,7 +12,7 @@ import pandas as pd
 
 from common import results
 from common.plotting import captions as subject
-from common.plotting.curves import NothingToDraw, column, require_single, select
+from common.plotting.curves import NothingToDraw, require_single, select
 
 # The source's lowest test error on Boston housing, raw features, 4 hidden units, one run each.
 SOURCE = {"clipping": 49.35, "minibatches": 30.62, "momentum": 29.12, "Adam, clipped": 28.04, "Adam": 29.34}
@@ -32,28 +32,35 @@ METHODS = (
 _ERRORS = ("lowest", "chosen", "last", "validation", "last_validation")
 
 
+_LINE = "line: "
+
+
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add what the figures tell apart, from the groups of the plan and the names of the data sets.
+    """Add what the figures select by; a frame that has it is returned as it is.
+
+    Args:
+        frame: a tidy frame of this experiment.
 
     Returns:
-        The frame with the columns part ("line" for runs with two weights, else "methods"), features ("raw",
-        "standardised" or "raw, nothing held out"), hidden (the hidden layers' units, as text), cosine (whether the rate
-        falls), with `method` the name of the optimizer's row and `dataset` without the part that tells of features.
+        The frame with the columns part ("methods", or "line" for two weights), method (of the group's name), dataset
+        and features ("raw", "standardised" or "raw, nothing held out", both of the data set's name), hidden (JSON, "[]"
+        for a line) and cosine (whether the learning rate falls along one).
     """
-    if "part" in frame:
+    if "features" in frame:
         return frame
-    names = frame["dataset"].str.split(", ", n=1, expand=True)
-    line = frame["group"].str.startswith("line: ")
-    marked = frame.assign(
+    group, data = frame["group"].astype(str), frame["dataset"].astype(str).str.partition(", ")
+    line = group.str.startswith(_LINE)
+    hidden = frame["Network.hidden"].astype(object) if "Network.hidden" in frame else pd.Series("[]", frame.index)
+    made = frame.assign(
         part=line.map({True: "line", False: "methods"}),
-        method=frame["group"].str.removeprefix("line: "),
-        dataset=names[0],
-        features=names[1].str.removesuffix(", one feature"),
-        hidden=column(frame, "Network.hidden").where(~line, "[]"),
-        cosine=frame["schedule"] == "CosineDecay",
+        method=group.str.removeprefix(_LINE),
+        features=data[2].str.removesuffix(", one feature"),
+        dataset=data[0],
+        hidden=hidden.mask(line, "[]"),
+        cosine=(frame["schedule"] == "CosineDecay").astype(bool),
     )
-    marked.attrs = frame.attrs
-    return marked
+    made.attrs = frame.attrs
+    return made
 
 
 def run_values(frame: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +106,7 @@ def chosen_network(frame: pd.DataFrame) -> tuple[str, str]:
 
 def require_one_task(frame: pd.DataFrame) -> None:
     """Refuse a frame that mixes data sets or training splits; raises ValueError."""
-    require_single(select(labelled(frame), features="raw", part="methods"), ["dataset", "train_examples"])
+    require_single(select(labelled(frame), features="raw"), ["dataset", "train_examples"])
 
 
 def name(frame: pd.DataFrame) -> str:
