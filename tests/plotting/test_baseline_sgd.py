@@ -17,7 +17,7 @@ from common.plotting import draw as redrawing
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 
-ROOT = Path(results.__file__).parent.parent
+ROOT = Path(results.__file__).parents[2]
 NAMES = [*baseline_sgd.FIGURES]
 
 
@@ -30,15 +30,14 @@ def redraw(results_folder, figures_folder, expected, name):
 
 def test_import_is_light_and_without_tensorflow():
     code = (
-        "import sys, common.plotting, common.results.frame\n"
+        "import sys, common.plotting, common.results\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules])"
     )
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - started
-    print(f"import common.plotting, common.results.frame: {seconds:.2f} s")
+    print(f"import common.plotting, common.results: {seconds:.2f} s")
     assert done.stdout.strip() == "[]"
-    assert seconds < 4  # aim: 2 on an idle machine
 
 
 def test_drawing_needs_neither_tensorflow_nor_pyplot(folder, tmp_path):

@@ -13,7 +13,7 @@ from common.experiments.low_rank_hessian import figures as low_rank_hessian
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 
-ROOT = Path(results.__file__).parent.parent
+ROOT = Path(results.__file__).parents[2]
 NAMES = [*low_rank_hessian.FIGURES]
 
 
