@@ -129,7 +129,8 @@ def test_training_lowers_the_loss(make, request):
     estimator = make()
     if "boundaries" in estimator.settings:  # one cut: above it, enough is left that learns from the loss
         estimator = type(estimator)(**estimator.settings | {"boundaries": ["conv_1"]})
-    history = training.train(_task(), estimator, keras.optimizers.Adam(0.005), dataset, epochs=12, batch_size=16, seed=0)
+    adam = keras.optimizers.Adam(0.005)
+    history = training.train(_task(), estimator, adam, dataset, epochs=12, batch_size=16, seed=0)
     assert history.status == "finished"
     lowest = 1.1 if request.node.callspec.id in SLOW else 0.8
     assert history.epochs[-1]["train_loss"] < lowest * history.epochs[0]["train_loss"]
