@@ -86,5 +86,5 @@ def state_kept(moment: Moment) -> AbstractContextManager[None]:
 
     Batch norm's averages and the state of dropout, which no checkpoint holds, are among the network's variables.
     """
-    tracked = variables_of(*(part for part in (moment.estimator, moment.optimizer) if part is not None))
-    return unchanged(list({id(variable): variable for variable in (*tracked, *moment.task.network.variables)}.values()))
+    parts = (moment.task, moment.estimator, moment.optimizer)
+    return unchanged(variables_of(*(part for part in parts if part is not None)))

@@ -25,7 +25,7 @@ from common.estimators.backpropagation import Backpropagation
 from common.estimators.decoupled.last_module import LastModuleOnly
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.decoupled.weight_regression import WeightRegression
-from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext, state_undone
+from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext
 from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
 from common.estimators.evolution.logit_evolution import LogitEvolution
 from common.estimators.evolution.logit_gradient import Likelihood, LogitObjective, MovedTarget, SmoothedAccuracy
@@ -100,7 +100,6 @@ __all__ = [
     "TiedDamping",
     "WeightRegression",
     "parse",
-    "state_undone",
 ]
 
 _BASES = (Damping, GradientEstimator, LogitObjective, NoiseLevel)

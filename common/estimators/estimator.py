@@ -12,12 +12,9 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from common.checks import require
@@ -149,17 +146,3 @@ def _is_estimator(value: Any) -> bool:
 @functools.cache
 def _arguments(owner: type) -> frozenset[str]:
     return frozenset(inspect.signature(owner.__init__).parameters) - {"self"}
-
-
-@contextmanager
-def state_undone(estimator: GradientEstimator) -> Iterator[None]:
-    """Put back what an estimator's state was: a look at its gradients between steps must teach it nothing."""
-    # All that a checkpoint of it holds: `estimator.variables` leaves out those of Keras' layers.
-    parts = tf.train.TrackableView(estimator).descendants()
-    state = [part for part in parts if isinstance(part, tf.Variable | keras.Variable)]
-    before = [tf.identity(variable) for variable in state]
-    try:
-        yield
-    finally:
-        for variable, value in zip(state, before, strict=True):
-            variable.assign(value)

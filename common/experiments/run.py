@@ -133,8 +133,9 @@ def train_all(
                 shown = progress.Progress(bar, run.name, seed, run.epochs)
                 frame, weights = runner.record(seed, shown)
                 shown.finish()
+                # A record may have been made under other names: by another experiment, or from data called otherwise.
                 label = {"experiment": experiment, "run": run.name, "group": run.group, "order": order}
-                frames.append(frame.assign(**label))
+                frames.append(frame.assign(**label, dataset=run.data.name))
                 trained.add(run, seed, weights)
     return without_constant_settings(combine(frames)), trained
 

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 
 from common.data.load import Split
-from common.estimators.estimator import GradientEstimator, state_undone
+from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
+from common.training.state import unchanged, variables_of
 
 HISTOGRAM_BATCH = 256
 
@@ -47,7 +48,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def on_epoch_end(self, epoch, logs=None):
         """Write scalars and weights as Keras does, then the gradients."""
         super().on_epoch_end(epoch, logs)
-        with state_undone(self._estimator):
+        with unchanged(variables_of(self._task, self._estimator)):  # a look teaches nothing, batch norm neither
             # A negative step: no training step has its randomness.
             estimate = self._estimator.estimate(*self._batch, tf.constant([0, -1 - epoch], tf.int64))
         with self._train_writer.as_default(step=epoch):

@@ -31,3 +31,19 @@ def test_scalars_graph_and_histograms_are_written(tmp_path):
     assert any("conv_1" in name and "gradient" not in name for name in names)
     validation = EventAccumulator(str(tmp_path / "validation")).Reload()
     assert {"epoch_loss", "epoch_accuracy"} <= set(validation.Tags()["tensors"])
+
+
+def test_attaching_it_changes_no_bit_of_a_run_with_batch_norm(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [Split(rng.random((n, 6), dtype=np.float32), rng.integers(0, 3, n).astype(np.int32)) for n in (32, 8, 8)]
+    dataset = Dataset("noise", "classification", *parts, 3, "abc", "made here")
+    weights = []
+    for attached in (False, True):
+        task = tasks.classification(models.build("normalised_mlp", (6,), 3, seed=0, hidden=(5,)))
+        estimator = Backpropagation()
+        boards = [TensorBoard(tmp_path, task, estimator, dataset.train)] if attached else []
+        adam = keras.optimizers.Adam(0.01)
+        training.train(task, estimator, adam, dataset, epochs=2, batch_size=16, seed=0, callbacks=boards)
+        weights.append(task.network.get_weights())
+    for without, attached in zip(*weights, strict=True):
+        np.testing.assert_array_equal(without, attached)
