@@ -36,6 +36,7 @@ test: $(INSTALLED)  ## lint, layering contract, all tests, stored notebook outpu
 	$(VENV_PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal tests
+	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
@@ -51,8 +52,8 @@ benchmark: $(INSTALLED)  ## measure the training loop against Keras' own
 lock: $(INSTALLED)  ## solve requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	ci/lock $(VENV_PYTHON) $(if $(UPGRADE),--upgrade)
 
-clean:  ## remove quick results, figures and checkpoints, and logs (not .venv, not the paper's results and checkpoints)
-	rm -rf results/quick results/.checkpoints/quick figures/quick logs .snakemake
+clean:  ## remove quick results and figures, and logs (not .venv, not the paper's results, not the store of runs)
+	rm -rf results/quick figures/quick logs .snakemake
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(if $(find_python),"$(find_python)" workflow/install.py,echo "$(NO_PYTHON)." >&2; exit 1)

@@ -28,6 +28,7 @@ ANTITHETIC, QUADRATURE = "100 pairs of samples", "quadrature on the logits"
 TEN_GRADIENTS, FULL, WARM = "ten gradients of 128", "refresh from nothing, rank 40", "warm-started refresh, rank 40"
 FACTOR = "Gauss-Newton eigenpairs of 32 examples"
 MOMENTUM_EPOCH, NEWTON_EPOCH = "gradient descent with momentum", "saddle-free Newton, default settings"
+ONE_TRACE, TRACE_EACH = "five seeds, one trace", "five seeds, a trace each"
 EXACT_MLP, SYNTHETIC = "backpropagation, 4×256", "synthetic gradients, cDNI"
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,11 +43,12 @@ WEIGHTS_LAYERWISE = [(LAYERWISE, EXACT, None)]
 LOGITS_EPOCH = [(INDEPENDENT, BACKPROPAGATION, 1.25), (ANTITHETIC, BACKPROPAGATION, 1.25)]
 LOGITS_EPOCH += [(QUADRATURE, BACKPROPAGATION, None)]
 NEWTON = [(NEWTON_EPOCH, MOMENTUM_EPOCH, 2.0)]
+SEEDS = [(ONE_TRACE, TRACE_EACH, None)]
 SYNTHETIC_EPOCH = [(SYNTHETIC, EXACT_MLP, 1.5)]
 
 # (what, command, seconds at most, gigabytes at most), each in a process of its own.
 PROCESSES = [
-    ("import common.plotting, common.results.frame", ["-c", "import common.plotting, common.results.frame"], 2.0, None),
+    ("import common.plotting, common.results", ["-c", "import common.plotting, common.results"], 2.0, None),
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
     ("one epoch of saddle-free Newton", ["-m", "benchmarks.newton_epoch"], None, 1.5),
@@ -84,6 +86,18 @@ def _baseline(arguments: argparse.Namespace) -> None:
         makers[PYTORCH] = baseline.pytorch
     _race(WHOLE_EPOCH, makers, arguments.examples, baseline.BATCH, arguments.rounds)
     _race(PART_OF_AN_EPOCH, makers, arguments.part, baseline.BATCH, arguments.rounds)
+
+
+def _convnets(arguments: argparse.Namespace) -> None:
+    from benchmarks import convnets
+    from benchmarks.baseline import BATCH
+
+    for network in convnets.AT_MOST:
+        print(f"\n{network}")
+        makers = convnets.makers(network)
+        if convnets.PYTORCH not in makers:
+            print("PyTorch is not installed")
+        _race(convnets.comparisons(network), makers, arguments.examples, BATCH, arguments.rounds)
 
 
 def _noisy(arguments: argparse.Namespace) -> None:
@@ -160,6 +174,15 @@ def _synthetic(arguments: argparse.Namespace) -> None:
         print(f"{layers:8} {f'{exact}, {exact_wait}':>22} {f'{decoupled}, {decoupled_wait}':>22}")
 
 
+def _seeds(arguments: argparse.Namespace) -> None:
+    from benchmarks import seeds
+
+    dataset = seeds.data()
+    subjects = {ONE_TRACE: lambda: seeds.one_trace(dataset), TRACE_EACH: lambda: seeds.a_trace_each(dataset)}
+    title = f"{seeds.EXAMPLES:,} images, one epoch"
+    _report(title, race(subjects, arguments.rounds), SEEDS, arguments.rounds)
+
+
 def _processes(arguments: argparse.Namespace) -> None:
     print(f"\n{'process':46} {'seconds':>8} {'peak GB':>8}")
     for what, command, seconds, gigabytes in PROCESSES:
@@ -168,12 +191,14 @@ def _processes(arguments: argparse.Namespace) -> None:
 
 GROUPS = {
     "baseline": _baseline,
+    "convnets": _convnets,
     "noisy": _noisy,
     "optimizers": _optimizers,
     "logits": _logits,
     "weights": _weights,
     "curvature": _curvature,
     "synthetic": _synthetic,
+    "seeds": _seeds,
     "processes": _processes,
 }
 
@@ -193,7 +218,7 @@ def _report(title: str, timings: dict[str, Timing], comparisons: list, rounds: i
     for name, timing in timings.items():
         print(f"{name:46} {timing.median:8.2f} {timing.spread:8.2f}")
     for subject, reference, limit in comparisons:
-        if reference in timings:
+        if subject in timings and reference in timings:
             ratio = median_ratio(timings, subject, reference)
             print(f"{f'{subject} / {reference}':46} {ratio:8.2f} {_verdict(ratio, limit)}")
 

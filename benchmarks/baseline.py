@@ -12,7 +12,7 @@ import tensorflow as tf
 from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 BATCH = 128
@@ -51,8 +51,9 @@ def keras_fit_as_it_comes(data: Split) -> Callable[[], object]:
     return _keras_fit(data, jit_compile="auto")
 
 
-def _network(precision: str = "float32") -> keras.Sequential:
-    return models.build("mnist_convnet", (28, 28, 1), 10, seed=0, precision=precision)
+def _network(precision: str = "float32", standard_layers: bool = False) -> keras.Sequential:
+    how = {"precision": precision, "standard_layers": standard_layers}
+    return networks.build("mnist_convnet", (28, 28, 1), 10, seed=0, **how)
 
 
 def _our_loop(data: Split, precision: str) -> Callable[[], object]:
@@ -62,7 +63,7 @@ def _our_loop(data: Split, precision: str) -> Callable[[], object]:
 
 
 def _keras_fit(data: Split, jit_compile: bool | str) -> Callable[[], object]:
-    network = _network()
+    network = _network(standard_layers=True)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.SGD(LEARNING_RATE)
     network.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=jit_compile)

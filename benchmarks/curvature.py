@@ -17,7 +17,7 @@ from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
 from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
 from common.randomness import standard_normal
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 BATCH, RANK = 128, 40
@@ -91,7 +91,7 @@ def _epoch(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
 
 
 def _task() -> tasks.Task:
-    return tasks.classification(models.build("leaky_convnet", (28, 28, 1), 10, seed=0))
+    return tasks.classification(networks.build("leaky_convnet", (28, 28, 1), 10, seed=0))
 
 
 def _batch(examples: int) -> tuple[tf.Tensor, tf.Tensor]:

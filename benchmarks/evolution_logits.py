@@ -13,7 +13,7 @@ from common.estimators.estimator import GradientEstimator
 from common.estimators.evolution.logit_evolution import LogitEvolution
 from common.estimators.evolution.logit_gradient import Likelihood, SmoothedAccuracy
 from common.estimators.evolution.logit_quadrature import ExactLogitGradient
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 BATCH = 128
@@ -41,5 +41,5 @@ def quadrature(data: Split) -> Callable[[], object]:
 
 
 def _loop(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
-    task = tasks.classification(models.build("lenet5", (28, 28, 1), 10, seed=0))
+    task = tasks.classification(networks.build("lenet5", (28, 28, 1), 10, seed=0))
     return training.one_epoch(task, estimator, keras.optimizers.Adam(0.001), data, batch_size=BATCH, seed=0)

@@ -13,7 +13,7 @@ from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator
 from common.estimators.evolution.layerwise_evolution import LayerwiseEvolution
 from common.estimators.evolution.parameter_evolution import ParameterEvolution
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 MEMBERS, SAMPLES = 256, 256
@@ -26,12 +26,12 @@ SIGMA = 0.02
 
 def mlp() -> keras.Sequential:
     """784-128-10."""
-    return models.build("mlp", (28, 28, 1), 10, seed=0, hidden=(128,))
+    return networks.build("mlp", (28, 28, 1), 10, seed=0, hidden=(128,))
 
 
 def convnet() -> keras.Sequential:
     """Return the network that notebook 04 trains on its weights alone."""
-    return models.build("tiny_convnet", (28, 28, 1), 10, seed=0)
+    return networks.build("tiny_convnet", (28, 28, 1), 10, seed=0)
 
 
 def inference(network: keras.Sequential, evaluations: int) -> Callable[[], object]:

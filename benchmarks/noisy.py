@@ -14,7 +14,7 @@ from common.estimators.estimator import GradientEstimator
 from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
 from common.estimators.noise.over_the_air import OverTheAir
 from common.estimators.noise.sign_sketch import SignSketch
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 BATCH = 512  # the 16 devices divide it
@@ -44,5 +44,5 @@ def over_the_air(data: Split) -> Callable[[], object]:
 def _loop(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
     whole = len(data) - len(data) % BATCH  # the devices need not divide what is left over
     data = Split(data.x[:whole], data.y[:whole])
-    task = tasks.classification(models.build("mnist_convnet", (28, 28, 1), 10, seed=0))
+    task = tasks.classification(networks.build("mnist_convnet", (28, 28, 1), 10, seed=0))
     return training.one_epoch(task, estimator, keras.optimizers.SGD(LEARNING_RATE), data, batch_size=BATCH, seed=0)

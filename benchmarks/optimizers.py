@@ -17,7 +17,7 @@ from common.optimizers.gradient_descent import GradientDescent
 from common.optimizers.momentum import Momentum
 from common.optimizers.muon import Muon
 from common.optimizers.rmsprop import RMSprop
-from common.tasks import networks as models
+from common.tasks import networks
 from common.tasks import task as tasks
 
 STEPS = 4_000  # a turn: a second or so, for the clock of a busy machine
@@ -47,7 +47,7 @@ def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object
 
     It is the optimizer's part of a step alone: beside forward and backward passes no difference would be seen.
     """
-    weights = models.build("mnist_convnet", (28, 28, 1), 10, seed=0).trainable_variables
+    weights = networks.build("mnist_convnet", (28, 28, 1), 10, seed=0).trainable_variables
     rng = np.random.default_rng(0)
     gradients = [tf.constant(rng.normal(0, 0.01, weight.shape), tf.float32) for weight in weights]
     optimizer = make()
@@ -86,4 +86,4 @@ def loops() -> dict[str, Callable[[], object]]:
 
 
 def _task() -> tasks.Task:
-    return tasks.regression(models.build("mlp", (13,), 1, seed=0, hidden=(4,)))
+    return tasks.regression(networks.build("mlp", (13,), 1, seed=0, hidden=(4,)))

@@ -9,10 +9,10 @@ import keras
 from common import training
 from common.data import Split
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.decoupled.critical_path import critical_path, longest_wait
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.estimator import GradientEstimator
-from common.tasks import networks as models
+from common.experiments.synthetic_gradients.critical_path import critical_path, longest_wait
+from common.tasks import networks
 from common.tasks import task as tasks
 
 BATCH = 256
@@ -39,5 +39,5 @@ def chains() -> list[tuple[int, int, int, int, int]]:
 
 
 def _loop(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
-    task = tasks.classification(models.build("normalised_mlp", (28, 28, 1), 10, seed=0, hidden=HIDDEN))
+    task = tasks.classification(networks.build("normalised_mlp", (28, 28, 1), 10, seed=0, hidden=HIDDEN))
     return training.one_epoch(task, estimator, keras.optimizers.Adam(0.001), data, batch_size=BATCH, seed=0)

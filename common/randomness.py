@@ -24,7 +24,8 @@ class Stream:
     Counters in the place of the step: number n has the key (run seed, constant - n), see `key`. All but the examples'
     order and the sketch belong to diagnostics, whose numbers count epochs (0 is before training):
 
-        EPOCH_ORDER, SKETCH, NOISE_SCALE, ALIGNMENT, LOGIT_ALIGNMENT, BOUNDARY_ALIGNMENT, OVERLAPS, NOISE_SCALE_BATCHES
+        EPOCH_ORDER, SKETCH, NOISE_SCALE, ALIGNMENT, LOGIT_ALIGNMENT, BOUNDARY_ALIGNMENT, OVERLAPS, PICTURES,
+        NOISE_SCALE_BATCHES
 
     Indices of initial weights, of which the network's layers have those from 0 (see `networks.hash_seed`):
 
@@ -46,6 +47,7 @@ class Stream:
     LOGIT_ALIGNMENT = -3_000_000  # numbers epoch · repeats + repeat
     BOUNDARY_ALIGNMENT = -4_000_000  # numbers from 1, the epochs: synthetic gradients begin at zero, with no direction
     OVERLAPS = -4_000_000  # number 0 alone: random vectors of `eigenvector_overlaps`
+    PICTURES = -5_000_000  # dropout in `LastWeightGradients` or `BoundaryGradients`, which no run has both
     NOISE_SCALE_BATCHES = -10_000_000  # numbers epoch · batches + batch: dropout of `GradientNoiseScale`
 
     PREDICTORS = 10_000  # of `SyntheticGradients`, by boundary

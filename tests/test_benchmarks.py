@@ -2,14 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from benchmarks import (
     baseline,
+    convnets,
     curvature,
     evolution_logits,
     evolution_weights,
     optimizers,
+    seeds,
     synthetic_gradients,
 )
 from benchmarks.timing import Timing, median_ratio, race
@@ -36,6 +39,18 @@ def test_a_subject_trains_an_epoch(make):
     run = make(baseline.images(256))
     run()
     run()
+
+
+@pytest.mark.parametrize("network", convnets.AT_MOST)
+def test_networks_that_pool_are_trained_and_evaluated_with_either_s_layers(network):
+    makers = convnets.makers(network)
+    for make in makers.values():
+        make(baseline.images(256))()
+    names = {name for subject, reference, _ in convnets.comparisons(network) for name in (subject, reference)}
+    pytorch = {
+        form.format(name) for name in (convnets.PYTORCH, convnets.CHANNELS_LAST) for form in ("{}", convnets.EVALUATED)
+    }
+    assert names - pytorch <= set(makers) <= names
 
 
 def test_synthetic_gradients_train_an_epoch_and_their_chains_are_shorter(monkeypatch):
@@ -75,3 +90,10 @@ def test_curvature_is_timed_beside_its_gradients(monkeypatch):
         monkeypatch.setattr(curvature, name, value)
     makers = (curvature.gradients, curvature.full_refresh, curvature.warm_refresh, curvature.factor)
     assert all(math.isfinite(make()()) for make in makers)
+
+
+def test_one_trace_and_a_trace_each_end_with_the_same_weights():
+    dataset = seeds.data()
+    for one, other in zip(seeds.one_trace(dataset), seeds.a_trace_each(dataset), strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -44,6 +44,7 @@ def _streams():
         "LOGIT_ALIGNMENT": _counted(Stream.LOGIT_ALIGNMENT, looks, (Stream.LOGITS,)),
         "BOUNDARY_ALIGNMENT": _counted(Stream.BOUNDARY_ALIGNMENT, EPOCHS[1:], (), *dropout),
         "OVERLAPS": _counted(Stream.OVERLAPS, [0]),
+        "PICTURES": _counted(Stream.PICTURES, EPOCHS, *dropout),
         "NOISE_SCALE_BATCHES": _counted(Stream.NOISE_SCALE_BATCHES, batches, *dropout),
     }
 

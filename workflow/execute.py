@@ -5,10 +5,7 @@ is kept in logs/, after a failure too, and a sentence about the failure beside i
 """
 
 import argparse
-import hashlib
-import json
 import os
-import shutil
 import sys
 import textwrap
 import threading
@@ -20,15 +17,14 @@ from pathlib import Path
 from filelock import FileLock
 
 from workflow.experiments import (
-    CHECKPOINTS,
     ERROR,
     EXECUTED,
     NOTEBOOK,
     RESULT,
     STOPPED,
+    STORE,
     Job,
     WorkflowError,
-    code_files,
     find,
 )
 from workflow.progress import ProgressLines, plain
@@ -72,7 +68,7 @@ def execute(job: Job) -> None:
 def _execute(job: Job) -> None:
     print(f"{job}: started{_last_duration(job)}", flush=True)
     started = time.monotonic()
-    result, checkpoints = Path(job.path(RESULT)), fresh_checkpoints(job)
+    result = Path(job.path(RESULT))
     written = result.stat().st_mtime_ns if result.exists() else None
     with (
         standard_error_to(Path(job.path(KERNEL_LOG))),
@@ -82,7 +78,7 @@ def _execute(job: Job) -> None:
         papermill.execute_notebook(
             job.path(NOTEBOOK),
             job.path(EXECUTED),
-            {**job.parameters, "result_file": str(result), "checkpoint_dir": str(checkpoints)},
+            {**job.parameters, "result_file": str(result), "store": STORE},
             kernel_name=KERNEL,
             language="python",
             progress_bar={"file": bar, "bar_format": _BAR, "mininterval": 0},
@@ -95,33 +91,9 @@ def _execute(job: Job) -> None:
         )
     if not result.exists() or result.stat().st_mtime_ns == written:
         raise WorkflowError(f"the notebook ended without writing its result file {result}")
-    shutil.rmtree(checkpoints, ignore_errors=True)
     seconds = time.monotonic() - started
     Path(job.path(SECONDS)).write_text(f"{seconds:.1f}\n", encoding="utf-8")
     print(f"{job}: finished in {_clock(seconds)}", flush=True)
-
-
-def fresh_checkpoints(job: Job) -> Path:
-    """Name the job's checkpoint folder; remove those of other code or parameters, but keep hours of the paper's.
-
-    A run that was killed goes on from its checkpoints only if parameters, notebook and imported code are the same.
-    """
-    digest = hashlib.sha256(json.dumps(job.parameters, sort_keys=True).encode())
-    for source in sorted([job.path(NOTEBOOK), *map(str, code_files())]):
-        digest.update(Path(source).read_bytes())
-    folder = Path(f"{job.path(CHECKPOINTS)}-{digest.hexdigest()[:12]}")
-    for other in folder.parent.glob(f"{job.name}-*"):
-        if other == folder:
-            continue
-        if job.preset == "paper":
-            fate = "kept: they serve again if code and parameters are put back, else delete them"
-        else:
-            shutil.rmtree(other, ignore_errors=True)
-            fate = "removed"
-        print(
-            f"{job}: the checkpoints in {other} were made by other code or parameters, so they are {fate}", flush=True
-        )
-    return folder
 
 
 @contextmanager

@@ -18,7 +18,8 @@ NOTEBOOK = "notebooks/{experiment}.ipynb"
 RESULT = "results/{preset}/{experiment}/{name}.parquet"
 EXECUTED = "logs/{preset}/{experiment}/{name}.ipynb"
 ERROR = "logs/{preset}/{experiment}/{name}.error.txt"
-CHECKPOINTS = "results/.checkpoints/{preset}/{experiment}/{name}"
+# Every run that has ended, whatever asked for it, and the checkpoints of those that have not.
+STORE = "results/.store"
 # Inside the folder of the figures: who deletes that folder gets them drawn again.
 FIGURES_DRAWN = "figures/{preset}/.{experiment}.drawn"
 FIGURES_LOG = "logs/{preset}/{experiment}/figures.txt"
@@ -71,7 +72,7 @@ class Job:
 
 def _set_by_reader(parameters: dict[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
-        if name in ("result_file", "checkpoint_dir"):
+        if name in ("result_file", "store"):
             raise ValueError(f"{name} is set by the workflow; remove it")
         if name == "seeds":
             raise ValueError("seeds stand beside `parameters`, not in it")

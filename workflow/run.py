@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SNAKEFILE = "workflow/Snakefile"
 SNAKEMAKE_LOG = Path("logs/snakemake.txt")
 # Parameters that say where something is written.
-FILES = ("result_file", "checkpoint_dir", "tensorboard_dir", "weights_file")
+FILES = ("result_file", "store", "tensorboard_dir", "weights_file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

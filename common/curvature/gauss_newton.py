@@ -97,8 +97,9 @@ def _refuse_batch_statistics(task: Task) -> None:
     # Alone in its batch, an example is its own mean: normalised to zero, it would have no Jacobian.
     if task.batch_norms:
         raise ValueError(
-            f"the Gauss-Newton factor runs one example at a time, and layer {task.batch_norms[0]!r} normalises by its batch: "
-            "take products (GaussNewtonOperator), the Hessian, or a network without batch norm"
+            "the Gauss-Newton factor runs one example at a time, and layer "
+            f"{task.batch_norms[0]!r} normalises by its batch: take products (GaussNewtonOperator), the Hessian, or a "
+            "network without batch norm"
         )
 
 

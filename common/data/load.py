@@ -4,6 +4,7 @@ Whatever the machine and however the files were prepared, the same name gives th
 the content is compared with a checksum, and every random split has its own fixed seed.
 """
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -66,6 +67,10 @@ class Dataset:
         sizes = ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
         shape = self.train.x.shape[1:]
         return f"{self.name}: {sizes} examples of shape {shape}, content {self.checksum[:12]}"
+
+    def named(self, name: str) -> "Dataset":
+        """Return the same data under another name, such as one that says how they were made."""
+        return dataclasses.replace(self, name=name)
 
     @functools.cached_property
     def digest(self) -> str:

@@ -23,9 +23,9 @@ class Diagnostic(Configured):
     network, the estimator and the optimizer is undone: attaching it changes no bit of a run.
 
     Attributes:
-        at: when it looks: None, at every recorded epoch; "ends", before training and at the run's last epoch; or the
-            epochs themselves, 0 for before training. A run that ends early has no last epoch. Subclasses that take it
-            as an argument hide this default.
+        at: when it looks: None, at every recorded epoch; "end", at the run's last epoch; "ends", before training too;
+            or the epochs themselves, 0 for before training. A run that ends early has no last epoch. Subclasses that
+            take it as an argument hide this default.
     """
 
     at: Epochs = None
@@ -34,7 +34,7 @@ class Diagnostic(Configured):
     @property
     def at_start(self) -> bool:
         """Whether it is also to be called before training, with epoch 0."""
-        return self.at is not None and (self.at == "ends" or 0 in self.at)
+        return self.at == "ends" or (not isinstance(self.at, str | None) and 0 in self.at)
 
     def __call__(self, moment: Moment) -> Measured:
         """Return what is measured, numbers and arrays by name; nothing where it is not due."""
@@ -50,7 +50,7 @@ class Diagnostic(Configured):
     def _is_due(self, moment: Moment) -> bool:
         if self.at is None:
             return True
-        return moment.epoch in ((0, moment.epochs) if self.at == "ends" else self.at)
+        return moment.epoch in {"end": (moment.epochs,), "ends": (0, moment.epochs)}.get(str(self.at), self.at)
 
     def _once(self, objects: Sequence[Any], make: Callable[[], Any]) -> Any:
         """Return what `make` made for these objects, such as a traced function; for others it makes it anew."""
@@ -69,16 +69,16 @@ def _differ(first: Any, second: Any) -> bool:
 
 
 def require_epochs(at: Epochs) -> None:
-    """Refuse what is neither None nor "ends" nor epochs.
+    """Refuse what is neither None nor "end", "ends" or epochs.
 
     Raises:
         ValueError: anything else.
     """
-    fits = at is None or at == "ends"
+    fits = at is None or (isinstance(at, str) and at in ("end", "ends"))
     if not fits and not isinstance(at, str | int | float):
         fits = all(isinstance(epoch, int | np.integer) and epoch >= 0 for epoch in at)
     if not fits:
-        raise ValueError(f'at must be None, "ends" or a list of epochs ≥ 0, got {at!r}')
+        raise ValueError(f'at must be None, "end", "ends" or a list of epochs ≥ 0, got {at!r}')
 
 
 def state_kept(moment: Moment) -> AbstractContextManager[None]:

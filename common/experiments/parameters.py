@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import pkgutil
 import time
@@ -46,7 +47,8 @@ def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, An
     """Check a notebook's parameters; call it as `check("01_baseline_sgd", In, globals())`.
 
     What a former check returned is dropped from the namespace before anything else, and a wrong parameter puts a
-    `Refused` there: where the notebook has run before, no cell can go on with the parameters of then.
+    `Refused` there, as does a parameters cell that ends in an error later on: where the notebook has run before, no
+    cell can go on with the parameters of then.
 
     Args:
         notebook: one of `NOTEBOOKS`.
@@ -61,19 +63,47 @@ def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, An
     Raises:
         ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
     """
-    former = [name for name, value in namespace.items() if isinstance(value, Parameters | Refused)]
-    former = [name for name in former if not name.startswith("_")]  # _ and _12 are IPython's
-    for name in former:
-        del namespace[name]
+    former = _drop(namespace)
     try:
-        return validate(notebook, _values(cells, namespace))
+        checked = validate(notebook, _values(cells, namespace))
     except ParameterError as error:
-        namespace |= dict.fromkeys(former or [RESULT], Refused(str(error)))
-        if "get_ipython" in namespace:
-            # Jupyter aborts the cells that are queued when an error comes. Run All sends one cell after the other, and
-            # this error would come before the last of them: they would run.
-            time.sleep(QUEUE_SECONDS)
+        _refuse(namespace, former, str(error))
         raise
+    if "get_ipython" in namespace:
+        namespace["get_ipython"]().events.register("post_run_cell", _after_cell)
+    return checked
+
+
+def _after_cell(result: Any) -> None:
+    """Refuse the parameters if their cell ends in an error, too: some would still be those of before."""
+    source = result.info.raw_cell or ""
+    if result.success or not source.lstrip().startswith(PARAMETER_CELL_MARK):
+        return
+    from IPython import get_ipython  # only a session that runs it comes here
+
+    namespace = get_ipython().user_ns
+    former = _drop(namespace)
+    for name in _parameter_names([source]):
+        namespace.pop(name, None)
+    _refuse(namespace, former, "the cell that sets them ended in an error")
+
+
+def _drop(namespace: MutableMapping[str, Any]) -> list[str]:
+    """Drop what a former check returned; return its names."""
+    names = [name for name, value in namespace.items() if isinstance(value, Parameters | Refused)]
+    names = [name for name in names if not name.startswith("_")]  # _ and _12 are IPython's
+    for name in names:
+        del namespace[name]
+    return names
+
+
+def _refuse(namespace: MutableMapping[str, Any], former: Sequence[str], reason: str) -> None:
+    """Say why under the names of the former parameters; in a notebook, let the front end send all cells first."""
+    namespace |= dict.fromkeys(former or [RESULT], Refused(reason))
+    if "get_ipython" in namespace:
+        # Jupyter aborts the cells that are queued when an error comes. Run All sends one cell after the other, and the
+        # error would come before the last of them: they would run.
+        time.sleep(QUEUE_SECONDS)
 
 
 def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,9 +112,10 @@ def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any
         names = _parameter_names(cells)
     else:  # a client that keeps no history, such as nbval: then all plain values defined so far are parameters
         names = [name for name, value in namespace.items() if _is_plain(name, value)]
-    if not names:
+    values = {name: namespace[name] for name in names if name in namespace}
+    if not values:
         raise ParameterError(f"no parameters: run the cell that begins with {PARAMETER_CELL_MARK!r} before this one")
-    return {name: namespace[name] for name in names if name in namespace}
+    return values
 
 
 def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
@@ -115,9 +146,9 @@ def _parameter_names(cells: Sequence[str]) -> list[str]:
             break
     names: list[str] = []
     for source in reversed(run):
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                names.append(node.id)
+        with contextlib.suppress(SyntaxError):  # such a cell has set nothing
+            nodes = ast.walk(ast.parse(source))
+            names += [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     return list(dict.fromkeys(names))
 
 

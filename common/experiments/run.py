@@ -152,7 +152,7 @@ def completed(plan: Sequence[Run], data: Dataset, network: Configured | None) ->
 
 def without_constant_settings(frame: pd.DataFrame) -> pd.DataFrame:
     """Leave out columns `Owner.argument` that are the same in all runs: `estimator` and `optimizer` still say them."""
-    settings = [name for name in frame if "." in name]
+    settings = [name for name in frame if "." in name and not name.startswith("Network.")]
     constant = [name for name in settings if frame[name].nunique(dropna=False) <= 1]
     return frame.drop(columns=constant)
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from common.checks import require
+
 
 @keras.saving.register_keras_serializable(package="common.optimizers")
 class Lazy(keras.optimizers.Optimizer):
@@ -23,12 +25,13 @@ class Lazy(keras.optimizers.Optimizer):
         name: as of any Keras optimizer.
 
     Raises:
-        ValueError: `inner` clips by the norm of all gradients, or averages or accumulates over steps.
+        ValueError: `inner` is no optimizer, clips by the norm of all gradients, averages or accumulates over steps.
     """
 
     def __init__(self, inner: keras.optimizers.Optimizer, name: str = "lazy"):
         # A copy: Keras writes into what it deserializes.
         inner = keras.optimizers.deserialize(copy.deepcopy(inner)) if isinstance(inner, dict) else inner
+        require(isinstance(inner, keras.optimizers.Optimizer), "inner", "a Keras optimizer, such as Adam(0.001)", inner)
         for option in ("global_clipnorm", "use_ema", "gradient_accumulation_steps"):
             if getattr(inner, option, None):
                 raise ValueError(f"inner must treat each variable and each step by itself, got {option} set")

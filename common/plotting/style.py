@@ -223,14 +223,15 @@ def origin(frame: pd.DataFrame) -> dict[str, str]:
         frame: the frame of `results.read` with its `attrs`.
 
     Returns:
-        "experiment", "seeds", "commit" ("+changes" where tracked files differed), "tensorflow", "data" (start of
-        the checksum), "status".
+        "experiment", "seeds" (without those of trials), "commit" ("+changes" where tracked files differed),
+        "tensorflow", "data" (start of the checksum), "status".
     """
     sources = frame.attrs.get("provenance", [])
+    shown = frame[frame["group"] != "trial"] if "group" in frame else frame
     commits = [f"{it.get('commit') or 'unknown'}{'+changes' if it.get('dirty') else ''}" for it in sources]
     texts = {
         "experiment": frame["experiment"],
-        "seeds": frame["seed"].drop_duplicates().sort_values(),
+        "seeds": shown["seed"].drop_duplicates().sort_values(),
         "commit": commits or ["unknown"],
         "tensorflow": [it.get("versions", {}).get("tensorflow", "unknown") for it in sources],
         "data": [str(it.get("data_checksum"))[:16] for it in sources],

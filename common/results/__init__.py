@@ -4,7 +4,7 @@
 """
 
 from common.results.code_digest import code_digest
-from common.results.collection import collect, merge, read
+from common.results.collection import PAPER, collect, merge, read
 from common.results.frame import METRICS, PROVENANCE, STATUSES, combine, parameter_columns, run_columns, run_frame
 from common.results.provenance import provenance, run_provenance
 from common.results.result_file import write
@@ -13,6 +13,7 @@ from common.results.summary import last_rows, summarize
 
 __all__ = [
     "METRICS",
+    "PAPER",
     "PROVENANCE",
     "STATUSES",
     "Record",

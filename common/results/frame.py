@@ -261,16 +261,22 @@ def _nullable(frame: pd.DataFrame, names: set[str]) -> dict[str, str]:
 
 
 def _of_one_kind(column: pd.Series) -> pd.Series:
+    """Make what a column lacks None, and texts of numbers where it has texts too."""
+    values = [None if _is_missing(value) else value for value in column]
     if array_columns(column.to_frame()):
-        return pd.Series(cells(None if _is_missing(value) else value for value in column))
-    present = column[column.notna()]
-    if present.map(lambda value: isinstance(value, bool | np.bool_)).all() or present.map(_is_number).all():
-        return column
-    return column.where(column.isna(), column.map(str)).astype("str")
+        return cells(values)
+    present = [value for value in values if value is not None]
+    if any(all(map(is_kind, present)) for is_kind in (_is_truth, _is_number)):
+        return pd.Series(values, dtype=object)
+    return pd.Series([None if value is None else str(value) for value in values], dtype="str")
 
 
 def _is_missing(value: Any) -> bool:
     return not isinstance(value, np.ndarray) and pd.isna(value)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
 
 
 def _is_number(value: Any) -> bool:

@@ -15,9 +15,10 @@ import keras
 from keras import layers
 
 from common.atomic import replacing
-from common.checks import require_one_of
+from common.checks import require, require_one_of
 from common.data.load import Dataset
 from common.settings import Configured
+from common.tasks.layers import MaxPool2D, PooledConv2D, SeenPixels
 from common.tasks.task import Task, classification, regression
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -31,6 +32,7 @@ def build(
     seed: int,
     precision: str = "float32",
     hidden: Sequence[int] | None = None,
+    standard_layers: bool = False,
 ) -> keras.Sequential:
     """Build one of `NETWORKS`, with Glorot-uniform kernels and zero biases drawn from `seed`.
 
@@ -42,6 +44,8 @@ def build(
         seed: any integer; the same seed gives the same initial weights.
         precision: "float32", or "mixed_bfloat16" (variables float32, arithmetic bfloat16, logits cast by the task).
         hidden: for "mlp" and "normalised_mlp" only, the units of each hidden layer.
+        standard_layers: take Keras' convolutions and pooling instead of the faster ones of `common.layers`: the same
+            initial weights and the same function, to compare with.
 
     Returns:
         A built `keras.Sequential` whose call maps (batch, *input_shape) to (batch, outputs).
@@ -58,7 +62,7 @@ def build(
     if (hidden is not None) != (name in OF_HIDDEN_LAYERS):
         allowed = " and ".join(map(repr, OF_HIDDEN_LAYERS))
         raise ValueError(f"hidden gives the layer sizes of {allowed} and of nothing else, got {hidden!r} for {name!r}")
-    make = _Layers(seed, precision)
+    make = _Layers(seed, precision, standard_layers)
     body = NETWORKS[name](make) if hidden is None else NETWORKS[name](make, hidden)
     return keras.Sequential([keras.Input(tuple(input_shape)), *body, make.dense(outputs)], name=name)
 
@@ -74,17 +78,22 @@ class Network(Configured):
             does.
 
     Raises:
-        ValueError: unknown name or precision; by `task`, what `build` refuses.
+        ValueError: unknown name or precision, wrong hidden layers; by `task`, an input that the network cannot take.
     """
 
     def __init__(self, name: str, hidden: Sequence[int] = (), *, precision: str = "float32", dropout: bool = True):
         require_one_of("network", name, sorted(NETWORKS))
         require_one_of("precision", precision, PRECISIONS)
+        listed = isinstance(hidden, list | tuple) and all(isinstance(units, int) and units > 0 for units in hidden)
+        require(listed, "hidden", "a list of units of each hidden layer, such as [64, 32]", hidden)
+        allowed = f"empty for {name!r}: {' and '.join(map(repr, OF_HIDDEN_LAYERS))} have hidden layers to choose"
+        require(not hidden or name in OF_HIDDEN_LAYERS, "hidden", allowed, hidden)
+        require(isinstance(dropout, bool), "dropout", "True or False", dropout)
         self.name, self.hidden, self.precision, self.dropout = name, tuple(hidden), precision, dropout
 
     def task(self, dataset: Dataset, seed: int) -> Task:
         """Build the network for a data set, with initial weights of this seed, and return its task."""
-        hidden = self.hidden if self.name in OF_HIDDEN_LAYERS else self.hidden or None
+        hidden = self.hidden if self.name in OF_HIDDEN_LAYERS else None
         shape, outputs = dataset.train.x.shape[1:], dataset.classes or 1
         network = build(self.name, shape, outputs, seed=seed, precision=self.precision, hidden=hidden)
         make = classification if dataset.classes else regression
@@ -112,19 +121,34 @@ def load(path: str | Path) -> keras.Model:
     return keras.saving.load_model(path, compile=False)
 
 
+def load_task(path: str | Path) -> Task:
+    """Load a classifier that `save` wrote as a task, without dropout; see `load`."""
+    return classification(load(path), training_mode=False)
+
+
 class _Layers:
     """Layer constructors that share one precision and hand each layer a seed of its own."""
 
-    def __init__(self, seed: int, precision: str):
+    def __init__(self, seed: int, precision: str, standard: bool):
         self._seeds: Iterator[int] = (hash_seed(seed, index) for index in itertools.count())
         self._counts: Counter[str] = Counter()
-        self._dtype = precision
+        self._dtype, self._standard = precision, standard
 
     def conv(
         self, filters: int, size: int, activation: str | None = None, *, strides: int = 1, use_bias: bool = True
     ) -> layers.Layer:
         how = {"strides": strides, "activation": activation, "use_bias": use_bias}
         return layers.Conv2D(filters, size, **how, **self._initializer("conv"))
+
+    def pooled_conv(self, filters: int, size: int, activation: str | None = None) -> list[layers.Layer]:
+        """Convolution, then max pooling in 2×2 windows: one layer, or Keras' two."""
+        if self._standard:
+            return [self.conv(filters, size, activation), self.pool()]
+        return [PooledConv2D(filters, size, activation=activation, **self._initializer("conv"))]
+
+    def seen_pixels(self, *kernels: int) -> list[layers.Layer]:
+        """Put before pooled convolutions with these kernels what they see of an image; Keras' see it all."""
+        return [] if self._standard else [SeenPixels(kernels, **self._options("seen_pixels"))]
 
     def dense(self, units: int, activation: str | None = None, *, use_bias: bool = True) -> layers.Layer:
         return layers.Dense(units, activation=activation, use_bias=use_bias, **self._initializer("dense"))
@@ -136,7 +160,7 @@ class _Layers:
         return [linear, norm, layers.ReLU(**self._options("relu"))]
 
     def pool(self) -> layers.Layer:
-        return layers.MaxPooling2D(2, **self._options("pool"))
+        return (layers.MaxPooling2D if self._standard else MaxPool2D)(**self._options("pool"))
 
     def mean_pool(self) -> layers.Layer:
         return layers.AveragePooling2D(2, **self._options("mean_pool"))
@@ -173,10 +197,9 @@ def hash_seed(seed: int, index: int) -> int:
 def _mnist_convnet(make: _Layers) -> list[layers.Layer]:
     """34,826 parameters on 28×28×1 and 10 classes: the network of Keras' own MNIST example."""
     return [
-        make.conv(32, 3, "relu"),
-        make.pool(),
-        make.conv(64, 3, "relu"),
-        make.pool(),
+        *make.seen_pixels(3, 3),
+        *make.pooled_conv(32, 3, "relu"),
+        *make.pooled_conv(64, 3, "relu"),
         make.flatten(),
         make.dropout(0.5),
     ]
@@ -187,10 +210,10 @@ def _lenet5(make: _Layers) -> list[layers.Layer]:
 
     The original's scaled tanh, trainable average pooling and partial connection table are replaced, as is usual today.
     """
-    convolutions = [make.conv(6, 5, "relu"), make.pool(), make.conv(16, 5, "relu"), make.pool()]
     return [
         make.zero_padding(2),
-        *convolutions,
+        *make.pooled_conv(6, 5, "relu"),
+        *make.pooled_conv(16, 5, "relu"),
         make.flatten(),
         make.dense(120, "relu"),
         make.dense(84, "relu"),
@@ -199,8 +222,8 @@ def _lenet5(make: _Layers) -> list[layers.Layer]:
 
 def _leaky_convnet(make: _Layers) -> list[layers.Layer]:
     """86,282 parameters on 28×28×1 and 10 classes: the network of the low-rank Hessian experiment."""
-    first = [make.conv(32, 5), make.pool(), make.leaky_relu()]
-    second = [make.conv(64, 5), make.pool(), make.leaky_relu(), make.pool()]
+    first = [*make.pooled_conv(32, 5), make.leaky_relu()]
+    second = [*make.pooled_conv(64, 5), make.leaky_relu(), make.pool()]
     return [*first, *second, make.flatten(), make.dense(128), make.leaky_relu()]
 
 

@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from common.checks import require
 from common.data.load import Dataset, Split
+from common.settings import Configured
 from common.tasks.saddle import Saddle
 from common.tasks.task import Task
+
+
+class SaddleSurface(Configured):
+    """Two weights on the surface of `Saddle`: in a run, what stands in a network's place; the data are `examples()`.
+
+    Args:
+        mu: μ > 0, how flat the way out is.
+        start: (u, v), where the weights stand at first, with every seed.
+
+    Raises:
+        ValueError: μ is not positive, or `start` is not two numbers.
+    """
+
+    def __init__(self, mu: float, start: Sequence[float] = (1.0, 0.01)):
+        require(mu > 0, "mu", "> 0", mu)
+        require(len(start) == 2, "start", "two numbers, u and v", start)
+        self.mu, self.start = mu, start
+
+    def task(self, dataset: Dataset, seed: int) -> Task:
+        """Return the task of `task_at`, which depends neither on the data nor on the seed."""
+        return task_at(Saddle(self.mu), self.start)
+
+
+class Position(Configured):
+    """Where the two weights stand, as `u` and `v`: a diagnostic for `train`, called before the first step too."""
+
+    at_start = True
+
+    def __init__(self):
+        pass
+
+    def __call__(self, moment: Any) -> dict[str, float]:
+        """Return `u` and `v` at a `training.Moment`, which no task may import."""
+        u, v = moment.task.weights[0].numpy()[:, 0]
+        return {"u": float(u), "v": float(v)}
 
 
 def task_at(saddle: Saddle, start: Sequence[float]) -> Task:
@@ -34,9 +72,3 @@ def examples() -> Dataset:
     """Return the two examples as all three splits: there is nothing to generalise to."""
     split = Split(np.eye(2, dtype=np.float32), np.arange(2, dtype=np.int32))
     return Dataset("saddle", "classification", split, split, split, 2, "", "made here")
-
-
-def place(task: Task, split: Split, seed: int, epoch: int) -> dict[str, float]:
-    """Return `u` and `v`, where the weights stand; a diagnostic for `train`."""
-    u, v = task.weights[0].numpy()[:, 0]
-    return {"u": float(u), "v": float(v)}

@@ -134,7 +134,7 @@ def _depends_on_length(value: Any) -> bool:
 def _array_as_lists(value: Any) -> dict:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"a record holds numbers and arrays, got {type(value).__name__} {value!r}")
-    return {"array": value.tolist(), "dtype": value.dtype.name}
+    return {"array": value.tolist(), "dtype": "str" if value.dtype.kind == "U" else value.dtype.name}
 
 
 def _read(stored: str | bytes) -> dict:

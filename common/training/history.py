@@ -83,6 +83,13 @@ def measured(diagnostics: Iterable[Diagnostic], moment: Moment, record: Record) 
     return values
 
 
+def measured_at_start(diagnostics: Iterable[Diagnostic], moment: Moment) -> list[Record]:
+    """Return the record of epoch 0, with what diagnostics measure before training; none where none asks for it."""
+    early = [diagnostic for diagnostic in diagnostics if getattr(diagnostic, "at_start", False)]
+    record = {"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}
+    return [record | measured(early, moment, record)] if early else []
+
+
 def name_of(diagnostic: Diagnostic) -> str:
     """Name a diagnostic by its function or class."""
     return getattr(diagnostic, "__name__", type(diagnostic).__name__)

@@ -20,7 +20,7 @@ from common.training.callbacks import with_averages
 from common.training.checkpoint import RunCheckpoint, run_identity
 from common.training.checks import check_kinds
 from common.training.epoch import evaluate
-from common.training.history import Diagnostic, History, Moment, epochs_done, measured
+from common.training.history import Diagnostic, History, Moment, epochs_done, measured, measured_at_start
 from common.training.recording import copies_of
 
 
@@ -75,7 +75,8 @@ def fit(
     if history.status == "running":
         moment = Moment(task, estimator, optimizer, dataset, seed, done, epochs)
         recorder = _Recorder(history, checkpoint, budget, moment, copies_of(diagnostics))
-        recorder.look_at_start()
+        if not history.epochs:
+            history.epochs += measured_at_start(recorder.diagnostics, moment)
         _fit(task, budget, done, [*callbacks, recorder])
         if history.status != "diverged":
             history.epochs[-1]["test_loss"], history.epochs[-1]["test_metric"] = evaluate(task, dataset.test)
@@ -125,13 +126,7 @@ class _Recorder(keras.callbacks.Callback):
     ):
         super().__init__()
         self._history, self._checkpoint, self._budget = history, checkpoint, budget
-        self._moment, self._diagnostics = moment, diagnostics
-
-    def look_at_start(self) -> None:
-        early = [diagnostic for diagnostic in self._diagnostics if getattr(diagnostic, "at_start", False)]
-        if early and not self._history.epochs:
-            record = {"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}
-            self._history.epochs.append(record | measured(early, self._moment, record))
+        self._moment, self.diagnostics = moment, diagnostics
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start, self._evaluating = time.perf_counter(), 0.0
@@ -161,7 +156,7 @@ class _Recorder(keras.callbacks.Callback):
             "validation_loss": logs.get("val_loss", np.nan),
             "validation_metric": logs.get("val_metric", np.nan),
         }
-        record |= measured(self._diagnostics, self._moment._replace(epoch=epoch + 1), record)
+        record |= measured(self.diagnostics, self._moment._replace(epoch=epoch + 1), record)
         history.epochs.append(record)
         if history.status == "running" and self.model.stop_training:
             history.status = "stopped"

@@ -1,4 +1,4 @@
-"""All that surrounds training in a run: callbacks, evaluation, diagnostics, checkpoint, and the history that they fill."""
+"""What surrounds training in a run: callbacks, evaluation, diagnostics, checkpoint, and the history that they fill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.tasks.task import Task
 from common.training.callbacks import callback_list, keras_logs
 from common.training.checkpoint import RunCheckpoint
 from common.training.epoch import Evaluation, is_finite
-from common.training.history import Diagnostic, History, Moment, Record, epochs_done, measured
+from common.training.history import Diagnostic, History, Moment, Record, epochs_done, measured, measured_at_start
 
 
 class Recording:
@@ -36,6 +36,7 @@ class Recording:
 
     Attributes:
         history: filled as the run goes on.
+        moment: the run before its first epoch, with its built objects.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Recording:
         checkpoint_dir: str | Path | None = None,
     ):
         self.history = History()
-        self._moment = Moment(task, estimator, optimizer, dataset, seed, 0, epochs)
+        self.moment = Moment(task, estimator, optimizer, dataset, seed, 0, epochs)
         self._validation, self._test = evaluations
         self._callbacks = callback_list(callbacks, task, optimizer, epochs)
         self._diagnostics = copies_of(diagnostics)
@@ -74,22 +75,18 @@ class Recording:
     @property
     def runs(self) -> bool:
         """Whether another epoch is to be trained."""
-        return self.history.status == "running" and self.done < self._moment.epochs
+        return self.history.status == "running" and self.done < self.moment.epochs
 
     def begin(self) -> None:
         """Call the callbacks' first hook and go back to the newest checkpoint, if there is one."""
-        self._moment.task.network.stop_training = False
+        self.moment.task.network.stop_training = False
         self._callbacks.on_train_begin()
-        self._checkpoint.restore(self._moment.epochs)
+        self._checkpoint.restore(self.moment.epochs)
 
     def look_at_start(self) -> None:
         """Record, as epoch 0, what diagnostics measure before training; nothing where a run goes on."""
-        if self.history.epochs:
-            return
-        early = [diagnostic for diagnostic in self._diagnostics if getattr(diagnostic, "at_start", False)]
-        if early:
-            record = {"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}
-            self.history.epochs.append(record | measured(early, self._moment, record))
+        if not self.history.epochs:
+            self.history.epochs += measured_at_start(self._diagnostics, self.moment)
 
     def begin_epoch(self) -> None:
         """Call the callbacks' hook before an epoch."""
@@ -102,10 +99,10 @@ class Recording:
             record: epoch, step, seconds, cost and what training measured.
             evaluate: whether to add the validation split's loss and metric.
         """
-        task, history = self._moment.task, self.history
+        task, history = self.moment.task, self.history
         if evaluate:
             record |= self._evaluated("validation", self._validation)
-        record |= measured(self._diagnostics, self._moment._replace(epoch=record["epoch"]), record)
+        record |= measured(self._diagnostics, self.moment._replace(epoch=record["epoch"]), record)
         history.epochs.append(record)
         self._callbacks.on_epoch_end(record["epoch"] - 1, keras_logs(record, task.metric_name))
         if task.network.stop_training and history.status == "running":
@@ -116,7 +113,7 @@ class Recording:
     def finish(self) -> None:
         """Look at the test split once, unless the run diverged, and keep the last checkpoint."""
         history = self.history
-        if history.status == "running" and not is_finite(self._moment.task.weights):
+        if history.status == "running" and not is_finite(self.moment.task.weights):
             # The last update overflowed, and no step came after it to notice.
             history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
         if history.status != "diverged":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -13,12 +14,27 @@ from common.tasks.task import Task
 Variable = tf.Variable | keras.Variable
 
 
-def variables_of(task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer) -> list[Variable]:
-    """Return every variable of a built run, each once, in an order that the objects' structure decides."""
-    parts = tf.train.Checkpoint(network=task.network, estimator=estimator, optimizer=optimizer)
-    tracked = [part for part in tf.train.TrackableView(parts).descendants() if isinstance(part, Variable)]
+def variables_of(*parts: Task | GradientEstimator | keras.optimizers.Optimizer) -> list[Variable]:
+    """Return every variable of built parts of a run, each once, in an order that the objects' structure decides."""
+    tasks = [part for part in parts if isinstance(part, Task)]
+    named = {f"part{i}": part.network if isinstance(part, Task) else part for i, part in enumerate(parts)}
+    root = tf.train.Checkpoint(**named)  # the view does not keep it alive
+    descendants = tf.train.TrackableView(root).descendants()
+    tracked = [part for part in descendants if isinstance(part, Variable)]
     # The state of dropout is no part of a checkpoint: each step sets it.
-    return list({id(variable): variable for variable in (*tracked, *task.network.variables)}.values())
+    tracked += [variable for task in tasks for variable in task.network.variables]
+    return list({id(variable): variable for variable in tracked}.values())
+
+
+@contextmanager
+def unchanged(variables: Sequence[Variable]) -> Iterator[None]:
+    """Put back, at the end, the values that variables have at the beginning."""
+    before = [tf.identity(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def carry_over(source: Sequence[Variable], target: Sequence[Variable]) -> None:

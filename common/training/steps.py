@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -21,10 +21,11 @@ from common.training.budget import Budget, cost_of_steps
 from common.training.checkpoint import run_identity
 from common.training.checks import check_cost, check_kinds
 from common.training.epoch import Evaluation, epoch_order, is_finite
-from common.training.history import Diagnostic, History
+from common.training.history import Diagnostic, History, Moment, Record
 from common.training.loop import one_step
 from common.training.recording import Recording
 
+Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 Batches = Iterator[tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -89,37 +90,43 @@ def train_steps(
     recording.begin()
     if recording.history.status == "running":
         step = tf.function(one_step(task, estimator, optimizer), jit_compile=False, autograph=False)
-        _train(recording, step, task, estimator, dataset, batch_size, steps_per_epoch, epochs, seed)
+        _train(recording, step, batch_size, steps_per_epoch)
     recording.end()
     return recording.history
 
 
-def _train(recording, step, task, estimator, dataset, batch_size, steps_per_epoch, epochs, seed) -> None:
+def _train(recording: Recording, step: Step, batch_size: int, steps_per_epoch: int) -> None:
     """Train the "epochs" that are missing."""
     recording.look_at_start()
-    batches = _batches(dataset, batch_size, seed, skip=recording.before["step"])
+    batches = _batches(recording.moment, batch_size, skip=recording.before["step"])
     while recording.runs:
         recording.begin_epoch()
-        before, start, losses = recording.before, time.perf_counter(), []
-        for number in range(before["step"], before["step"] + steps_per_epoch):
-            losses.append(float(step(*next(batches), tf.constant([seed, number], tf.int64))))
-            if not math.isfinite(losses[-1]):
-                break
-        done, history = number + 1, recording.history
-        if not math.isfinite(losses[-1]) or not is_finite(task.weights):
-            history.status, history.diverged_step = "diverged", done
-        record = {"epoch": recording.done + 1, "step": done}
-        record |= {"seconds": before["seconds"] + time.perf_counter() - start}
-        record |= {"cost": cost_of_steps(estimator, batch_size, done), "train_loss": float(np.mean(losses))}
-        last = history.status == "diverged" or record["epoch"] == epochs
+        record = _train_steps(recording, step, batches, steps_per_epoch)
+        record["cost"] = cost_of_steps(recording.moment.estimator, batch_size, record["step"])
+        last = recording.history.status == "diverged" or record["epoch"] == recording.moment.epochs
         recording.end_epoch(record, evaluate=last)
     recording.finish()
 
 
-def _batches(dataset: Dataset, batch_size: int, seed: int, skip: int) -> Batches:
+def _train_steps(recording: Recording, step: Step, batches: Batches, steps: int) -> Record:
+    """Run so many steps, or up to a loss that is not finite, and return their record; see `train_steps`."""
+    before, start, losses = recording.before, time.perf_counter(), []
+    for number in range(before["step"], before["step"] + steps):
+        losses.append(float(step(*next(batches), tf.constant([recording.moment.seed, number], tf.int64))))
+        if not math.isfinite(losses[-1]):
+            break
+    if not math.isfinite(losses[-1]) or not is_finite(recording.moment.task.weights):
+        recording.history.status, recording.history.diverged_step = "diverged", number + 1
+    seconds = before["seconds"] + time.perf_counter() - start
+    losses = {"train_loss": float(np.mean(losses))}
+    return {"epoch": recording.done + 1, "step": number + 1, "seconds": seconds} | losses
+
+
+def _batches(moment: Moment, batch_size: int, skip: int) -> Batches:
     """Yield the batches after the first `skip`."""
-    orders = (epoch_order(len(dataset.train), seed, number).numpy() for number in itertools.count(1))
+    train = moment.dataset.train
+    orders = (epoch_order(len(train), moment.seed, number).numpy() for number in itertools.count(1))
     examples = itertools.islice(itertools.chain.from_iterable(orders), skip * batch_size, None)
     while True:
         chosen = np.fromiter(itertools.islice(examples, batch_size), int)
-        yield tf.constant(dataset.train.x[chosen]), tf.constant(dataset.train.y[chosen])
+        yield tf.constant(train.x[chosen]), tf.constant(train.y[chosen])

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from common.data.load import Dataset, Split
@@ -112,3 +113,39 @@ def one_epoch(
         return float(totals.loss) / len(split)
 
     return run
+
+
+def seconds_per_step(
+    ways: Mapping[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]],
+    epoch: Callable[[], float],
+    split: Split,
+    batch_size: int,
+    steps: int,
+) -> dict[str, float]:
+    """Time the update loop, from the step that Python calls to the epoch that is one call.
+
+    Args:
+        ways: by name, a function of `one_step`, as it is or compiled.
+        epoch: that of `one_epoch`, over the same split and batch size; it is called once before it is timed.
+        split: of which the first batch serves for every step.
+        batch_size: examples per step.
+        steps: ≥ 1, to average over.
+
+    Returns:
+        Seconds: `{way}_first_call_seconds` and `{way}_step_seconds` for each way, and `whole_epoch_step_seconds`.
+    """
+    x, y = tf.constant(split.x[:batch_size]), tf.constant(split.y[:batch_size])
+    seconds = {}
+    for way, step in ways.items():
+        begin = time.perf_counter()
+        float(step(x, y, tf.constant([0, 0], tf.int64)))
+        seconds[f"{way}_first_call_seconds"] = time.perf_counter() - begin
+        begin = time.perf_counter()
+        for number in range(steps):
+            loss = step(x, y, tf.constant([0, number], tf.int64))
+        float(loss)  # waits for the device
+        seconds[f"{way}_step_seconds"] = (time.perf_counter() - begin) / steps
+    epoch()
+    begin = time.perf_counter()
+    epoch()
+    return seconds | {"whole_epoch_step_seconds": (time.perf_counter() - begin) / math.ceil(len(split) / batch_size)}

@@ -23,9 +23,9 @@ def test_every_block_is_a_module():
 
 def test_maps_are_flattened_in_the_module_above():
     task = tasks.classification(models.build("mnist_convnet", (12, 12, 1), 4, seed=0))
-    expected = [["conv_1", "pool_1"], ["conv_2", "pool_2"], ["flatten_1", "dropout_1", "dense_1"]]
+    expected = [["seen_pixels_1", "conv_1"], ["conv_2"], ["flatten_1", "dropout_1", "dense_1"]]
     assert _names(task) == expected
-    assert [module.output_shape for module in network_modules.split(task, None)] == [(5, 5, 32), (1, 1, 64), (4,)]
+    assert [module.output_shape for module in network_modules.split(task, None)] == [(4, 4, 32), (1, 1, 64), (4,)]
 
 
 def test_batch_norm_stays_with_its_layer():
@@ -54,7 +54,7 @@ def test_products():
     assert [module.products for module in dense] == [4 * 5, 5 * 6, 6 * 3]
     task = tasks.classification(models.build("mnist_convnet", (12, 12, 1), 4, seed=0))
     convolutions = [module.products for module in network_modules.split(task, None)]
-    assert convolutions == [9 * 32 * 10 * 10, 9 * 32 * 64 * 3 * 3, 64 * 4]
+    assert convolutions == [9 * 32 * 8 * 8, 9 * 32 * 64 * 2 * 2, 64 * 4]  # of what is seen
 
 
 def test_backward_is_the_gradient_inside_the_module_and_no_further():

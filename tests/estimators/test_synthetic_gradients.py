@@ -8,7 +8,6 @@ from estimator_checks import assert_resumes_bit_identically
 
 from common import training
 from common.data import Dataset, Split
-from common.diagnostics import alignment
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.decoupled.gradient_predictors import FILTER, GradientPredictor, Prediction
 from common.estimators.decoupled.last_module import LastModuleOnly
@@ -20,6 +19,7 @@ from common.optimizers.momentum import Momentum
 from common.optimizers.schedules import LinearDecay
 from common.tasks import networks as models
 from common.tasks import task as tasks
+from common.vectors import cosine
 
 OPTIMIZERS = {
     "gradient descent": lambda: keras.optimizers.SGD(0.1),
@@ -357,7 +357,7 @@ def test_bfloat16_networks_have_float32_gradients_near_backpropagation_s():
     x, y = _batch(task)
     found = _built(task, mixing=1.0).estimate(x, y, SEED).gradients
     assert {part.dtype for part in found} == {tf.float32}
-    assert float(alignment.cosine(found, _exact(task, x, y).gradients)) > 0.99
+    assert float(cosine(found, _exact(task, x, y).gradients)) > 0.99
 
 
 def test_works_under_noise():

@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 from estimator_checks import assert_resumes_bit_identically
 
-from common.diagnostics.alignment import cosine
 from common.estimators.backpropagation import Backpropagation
 from common.estimators.decoupled.weight_regression import WeightRegression
 from common.tasks import networks as models
 from common.tasks import task as tasks
+from common.vectors import cosine
 
 
 def _built(**options):

@@ -1,3 +1,5 @@
+"""Parameters of the two notebooks on evolution strategies, 04 on logits and 07 on weights."""
+
 import pytest
 
 from common.experiments.parameters import ParameterError, validate
@@ -23,25 +25,6 @@ EVOLUTION = {
     "sigmas": [0.5, 2],
     "alignment_examples": 1000,
     "alignment_repeats": 30,
-    "weights_network": "tiny_convnet",
-    "weights_batch_size": 2048,
-    "weights_keep": 0.25,
-    "weights_chunk": 128,
-    "weights_pairs": [1, 4, 16],
-    "weights_sigma": 0.02,
-    "weights_learning_rate": 0.02,
-    "weights_decay": 0,
-    "weights_epochs": 90,
-    "short_epochs": 20,
-    "at_once_epochs": 60,
-    "mlp_hidden": [128],
-    "mlp_batch_size": 256,
-    "mlp_population": 256,
-    "mlp_learning_rate": 0.01,
-    "mlp_epochs": 15,
-    "weights_record_every": 5,
-    "populations": [32, 512],
-    "population_examples": 128,
     "seeds": [0],
 }
 
@@ -60,14 +43,6 @@ EVOLUTION = {
         ({"alignment_examples": 60_000}, ["'alignment_examples' must be at most the 55,000 training examples"]),
         ({"alignment_repeats": 1}, ["'alignment_repeats' must be greater than or equal to 2, got 1"]),
         ({"validation": 0}, ["'validation' must be greater than or equal to 1, got 0"]),
-        ({"weights_chunk": 100}, ["'weights_chunk' must be a divisor of the 512 examples kept", "got 100"]),
-        ({"weights_keep": 1.5}, ["'weights_keep' must be less than or equal to 1, got 1.5"]),
-        ({"weights_pairs": [1, 0]}, ["'weights_pairs' must be greater than or equal to 1"]),
-        ({"weights_network": "mlp"}, ["'weights_network' must be"]),
-        ({"weights_batch_size": 2**16}, ["'weights_batch_size' must be at most the 55,000 training examples"]),
-        ({"mlp_population": 7}, ["'mlp_population' must be even, for members come in antithetic pairs, got 7"]),
-        ({"populations": [32, 33]}, ["'populations' must be even"]),
-        ({"populations": [32, 32]}, ["'populations' must be each value once"]),
         ({"sampels": 1}, ["unknown parameter 'sampels'", "did you mean 'samples'?"]),
     ],
 )
@@ -75,5 +50,56 @@ def test_parameters_of_evolution_are_refused_in_one_sentence(changes, words):
     validate("04_evolution_strategies", EVOLUTION)
     with pytest.raises(ParameterError) as refused:
         validate("04_evolution_strategies", EVOLUTION | changes)
+    for word in words:
+        assert word in str(refused.value)
+
+
+WEIGHTS = {
+    "dataset": "mnist",
+    "validation": None,
+    "network": "tiny_convnet",
+    "batch_size": 2048,
+    "keep": 0.25,
+    "chunk": 128,
+    "pairs": [1, 4, 16],
+    "sigma": 0.02,
+    "learning_rate": 0.02,
+    "weight_decay": 0,
+    "epochs": 90,
+    "short_epochs": 20,
+    "at_once_epochs": 60,
+    "mlp_hidden": [128],
+    "mlp_batch_size": 256,
+    "mlp_population": 256,
+    "mlp_learning_rate": 0.01,
+    "mlp_epochs": 15,
+    "record_every": 5,
+    "populations": [32, 512],
+    "population_examples": 128,
+    "seeds": [0],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sigma": 0}, ["'sigma' must be greater than 0, got 0"]),
+        ({"chunk": 100}, ["'chunk' must be a divisor of the 512 examples kept (keep times batch_size), got 100"]),
+        ({"keep": 1.5}, ["'keep' must be less than or equal to 1, got 1.5"]),
+        ({"pairs": [1, 0]}, ["'pairs' must be greater than or equal to 1"]),
+        ({"network": "mlp"}, ["'network' must be"]),
+        ({"precision": "mixed_bfloat16"}, ["'precision' must be 'float32', got 'mixed_bfloat16'"]),
+        ({"batch_size": 2**16}, ["'batch_size' must be at most the 55,000 training examples"]),
+        ({"population_examples": 60_000}, ["'population_examples' must be at most the 55,000 training examples"]),
+        ({"mlp_population": 7}, ["'mlp_population' must be even, for members come in antithetic pairs, got 7"]),
+        ({"populations": [32, 33]}, ["'populations' must be even"]),
+        ({"populations": [32, 32]}, ["'populations' must be each value once"]),
+        ({"weights_keep": 0.5}, ["unknown parameter 'weights_keep'"]),
+    ],
+)
+def test_parameters_of_evolution_on_weights_are_refused_in_one_sentence(changes, words):
+    validate("07_evolution_on_weights", WEIGHTS)
+    with pytest.raises(ParameterError) as refused:
+        validate("07_evolution_on_weights", WEIGHTS | changes)
     for word in words:
         assert word in str(refused.value)

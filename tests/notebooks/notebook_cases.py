@@ -5,6 +5,7 @@ from pathlib import Path
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 TINY = {
+    "00_one_direction": {"epochs": 1, "seeds": [3]},
     "01_baseline_sgd": {
         "batch_sizes": [128, 512],
         "reference_batch_size": 128,
@@ -46,15 +47,6 @@ TINY = {
         "sigmas": [2],
         "alignment_examples": 50,
         "alignment_repeats": 2,
-        "weights_batch_size": 128,
-        "weights_chunk": 32,
-        "weights_epochs": 1,
-        "short_epochs": 1,
-        "at_once_epochs": 1,
-        "mlp_hidden": [8],
-        "mlp_epochs": 1,
-        "mlp_population": 4,
-        "populations": [4],
         "seeds": [3],
     },
     "05_low_rank_hessian": {
@@ -96,6 +88,18 @@ TINY = {
         "update_probabilities": [0.5],
         "unlocked_epochs": 1,
         "alignment_examples": 50,
+        "seeds": [3],
+    },
+    "07_evolution_on_weights": {
+        "batch_size": 128,
+        "chunk": 32,
+        "epochs": 1,
+        "short_epochs": 1,
+        "at_once_epochs": 1,
+        "mlp_hidden": [8],
+        "mlp_epochs": 1,
+        "mlp_population": 4,
+        "populations": [4],
         "seeds": [3],
     },
 }

@@ -114,3 +114,15 @@ def test_a_wrong_parameter_stops_run_all(notebook):
         assert _run_all(browser, with_epochs(parameters, 3)) == [[]] * 8, attempt
         assert saw.read_text().split() == ["3", "none"] * 3, attempt
         saw.unlink()
+
+
+def test_a_parameters_cell_that_ends_in_an_error_stops_run_all(notebook):
+    browser, saw = notebook
+    parameters, _ = first_cells()
+    for value, name in {"three": "NameError", "(3": "SyntaxError"}.items():
+        assert _run_all(browser, with_epochs(parameters, 3)) == [[]] * 8, value
+        saw.unlink()
+        first, *others = _run_all(browser, with_epochs(parameters, value))
+        assert [error["name"] for error in first] == [name]
+        assert others == [[]] * 7
+        assert not saw.exists(), value

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -50,13 +49,13 @@ def test_runs_and_writes_its_results(notebook, tmp_path):
         "result_file": str(tmp_path / "out.parquet"),
         "weights_file": str(tmp_path / "w.keras"),
     }
-    values |= {"checkpoint_dir": str(tmp_path / "checkpoints"), "tensorboard_dir": str(tmp_path / "tensorboard")}
+    values |= {"store": str(tmp_path / "store"), "tensorboard_dir": str(tmp_path / "tensorboard")}
     papermill.execute_notebook(
         notebook, tmp_path / "out.ipynb", values, cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False
     )
     frame = results.read(tmp_path / "out.parquet")
     assert set(frame["experiment"]) == {notebook.stem}
-    assert set(frame["seed"]) == set(values["seeds"])
+    assert set(frame.loc[frame["group"] != "trial", "seed"]) == set(values["seeds"])
     assert (frame["status"] == "finished").all()
     last = results.last_rows(frame)
     last = last[last["cost"].notna()]  # rows without a cost are no runs: what was counted or looked at beside them
@@ -69,8 +68,9 @@ def test_runs_and_writes_its_results(notebook, tmp_path):
 
 def test_a_diverged_run_is_a_result(notebook, tmp_path):
     # Large enough for products of a few weights to overflow.
-    values = TINY[notebook.stem] | {"learning_rate": 1e30, "result_file": str(tmp_path / "out.parquet")}
-    values |= {"weights_file": str(tmp_path / "w.keras")}
+    overflowing = {"optimizer": "SGD(1e30)"} if notebook.stem == "00_one_direction" else {"learning_rate": 1e30}
+    values = TINY[notebook.stem] | overflowing | {"result_file": str(tmp_path / "out.parquet")}
+    values |= {"weights_file": str(tmp_path / "w.keras"), "store": str(tmp_path / "store")}
     papermill.execute_notebook(
         notebook, tmp_path / "out.ipynb", values, cwd=tmp_path, kernel_name="python3", progress_bar=False
     )
@@ -82,26 +82,19 @@ def test_a_diverged_run_is_a_result(notebook, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("learning_rat", 0.1, "unknown parameter 'learning_rat' (= 0.1); did you mean 'learning_rate'?"),
+        ("epochz", 1, "unknown parameter 'epochz' (= 1); did you mean 'epochs'?"),
         ("dataset", "minst", "'dataset' must be"),
         ("epochs", -1, "'epochs' must be greater than or equal to 1, got -1"),
     ],
 )
 def test_a_wrong_parameter_ends_the_notebook_at_once(notebook, tmp_path, name, value, words):
-    start = time.perf_counter()
     done = _papermill(notebook, tmp_path, **{name: value})
-    seconds = time.perf_counter() - start
     assert done.returncode != 0
     assert words in done.stderr
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     errors = [out for cell in executed.cells for out in cell.get("outputs", []) if out.output_type == "error"]
     assert [error.ename for error in errors] == ["ParameterError"]
     assert len(errors[0].traceback) == 1  # the sentence alone
-    # Three seconds for the notebook; papermill's own start comes on top, and a busy machine.
-    durations = [cell.metadata.get("papermill", {}).get("duration") or 0 for cell in executed.cells]
-    print(f"cells {sum(durations):.1f} s, with papermill {seconds:.1f} s")
-    assert sum(durations) < 3
-    assert seconds < 20
 
 
 def test_is_short_and_defines_nothing(notebook):
@@ -126,6 +119,7 @@ def test_every_parameter_has_a_comment_and_is_known(notebook):
     assert len(tagged) == 1
     first, *lines = tagged[0].source.splitlines()
     assert first.startswith(checking.PARAMETER_CELL_MARK)
+    lines = [line for line in lines if not re.match(r"# \S", line)]  # the names of groups of parameters
     for line in lines:
         assert re.match(r"\w+ = .+  # \S", line), line
     assert checking._parameter_names([tagged[0].source]) == [line.split(" = ")[0] for line in lines]

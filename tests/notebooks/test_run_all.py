@@ -74,3 +74,21 @@ def test_cells_of_a_fresh_kernel_say_so_too(kernel, tmp_path):
     _one_by_one(kernel, ["%reset -f", WRONG, CHECK])
     (reply,) = _one_by_one(kernel, later_cells(tmp_path / "saw", count=1))
     assert reply["evalue"] == f"the parameters were refused: {SENTENCE}"
+
+
+@pytest.mark.parametrize("value", ["three", "(3"])
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_parameters_cell_that_ends_in_an_error_stops_run_all(kernel, tmp_path, value, slow):
+    saw = tmp_path / "saw"
+    later = later_cells(saw)
+    broken = with_epochs(PARAMETERS, value)
+    assert _states(_one_by_one(kernel, [PARAMETERS, CHECK])) == ["ok"] * 2
+
+    assert _states(_run(kernel, [broken, CHECK, *later], slow)) == ["error"] + ["aborted"] * 7
+    checked, *asked = _one_by_one(kernel, [CHECK, later[0]])
+    assert checked["evalue"].startswith("no parameters: run the cell that begins with")
+    assert asked[0]["evalue"].startswith("the parameters were refused: no parameters")
+    assert not saw.read_text()
+
+    _one_by_one(kernel, [broken])  # mended without a check in between
+    assert _states(_run(kernel, [with_epochs(PARAMETERS, 2), CHECK, *later])) == ["ok"] * 8

@@ -65,3 +65,8 @@ def test_what_sees_all_variables_or_several_steps_at_once_is_refused():
         ValueError, match="inner must treat each variable and each step by itself, got global_clipnorm set"
     ):
         Lazy(keras.optimizers.Adam(global_clipnorm=1.0))
+
+
+def test_what_is_no_optimizer_is_refused():
+    with pytest.raises(ValueError, match=r"^inner must be a Keras optimizer, such as Adam\(0.001\), got 0.1$"):
+        Lazy(0.1)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from common.optimizers import SGD, Adam, CosineDecay, ExponentialDecay, Lazy, LinearDecay, copy_of
 from common.optimizers.schedules import bind, relative
+from common.settings import Configured
 
 SCHEDULES = keras.optimizers.schedules
 STEPS, AN_EPOCH = 60, 20
@@ -28,7 +29,7 @@ def _rates(schedule, steps=STEPS):
         (CosineDecay(0.1, 0.05), SCHEDULES.CosineDecay(0.1, STEPS, 0.5)),
         (ExponentialDecay(0.1, 0.7), SCHEDULES.ExponentialDecay(0.1, AN_EPOCH, 0.7)),
     ],
-    ids=repr,
+    ids=lambda schedule: repr(schedule) if isinstance(schedule, Configured) else "Keras",
 )
 def test_without_a_warm_up_it_is_keras_own_to_the_last_bit(ours, theirs):
     np.testing.assert_array_equal(_rates(_bound(ours)), _rates(theirs))

@@ -28,9 +28,9 @@ def shown(section: str) -> list[str]:
     return re.findall(r"\d+\.\d+ ± \d+\.\d+", readme_section(section))
 
 
-def accuracy(frame: pd.DataFrame, setting: str) -> pd.Series:
-    """The summary over the seeds of a setting's last rows, none of which diverged."""
-    rows = results.summarize(frame, ["setting"]).set_index("setting").loc[setting]
+def accuracy(frame: pd.DataFrame, run: str) -> pd.Series:
+    """The summary over the seeds of a run's last rows, none of which diverged."""
+    rows = results.summarize(frame, ["run"]).set_index("run").loc[run]
     assert rows["diverged"] == 0
     return rows
 

@@ -2,6 +2,7 @@ import pytest
 from paper_runs import accuracy, assert_readme_rows, stored
 
 from common.experiments.evolution_strategies import figures as evolution_strategies
+from common.plotting.curves import select
 
 
 @pytest.fixture(scope="module")
@@ -9,9 +10,8 @@ def evolution():
     return stored("04_evolution_strategies")
 
 
-def _validation(frame, setting, epoch):
-    rows = frame[(frame["setting"] == setting) & (frame["epoch"] == epoch)]
-    return rows["validation_metric"]
+def _validation(frame, run, epoch):
+    return select(frame, run=run, epoch=epoch)["validation_metric"]
 
 
 def test_the_source_s_plateau(evolution):
@@ -41,14 +41,6 @@ def test_twenty_samples_are_enough(evolution):
     assert accuracy(evolution, "likelihood, 20 samples")["mean"] >= 0.975  # after 5 epochs
 
 
-def test_no_backpropagation_at_all(evolution):
-    """97 % within 15 minutes and 98 % within 60, on two cores; ours had one core, and shared it."""
-    longer = evolution[evolution["setting"] == "weights: a layer at a time, longer"]
-    assert accuracy(evolution, "weights: a layer at a time, longer")["mean"] >= 0.98
-    assert longer["seconds"].max() <= 15 * 60
-
-
 def test_readme_shows_the_stored_numbers(evolution):
-    """Row by row: each setting's validation and test accuracy."""
-    tables = [evolution_strategies.table(evolution), evolution_strategies.weights_table(evolution)]
-    assert_readme_rows("4 · Evolution strategies", "source|full|sweep|weights", tables)
+    """Row by row: each run's validation and test accuracy."""
+    assert_readme_rows("4 · Evolution strategies", "source|full|sweep", [evolution_strategies.table(evolution)])

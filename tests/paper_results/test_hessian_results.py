@@ -2,7 +2,8 @@ import pytest
 from paper_runs import accuracy, assert_rows_are, readme_section, stored
 
 from common.experiments.low_rank_hessian import figures as low_rank_hessian
-from common.experiments.low_rank_hessian.spectrum_figures import networks
+from common.experiments.low_rank_hessian.run_selection import networks
+from common.plotting.curves import select
 
 SECTION = "5 · Low-rank Hessian"
 NEWTON, GAUSS_NEWTON = "saddle-free Newton", "saddle-free Newton, Gauss-Newton"
@@ -14,9 +15,9 @@ def hessian():
     return stored("05_low_rank_hessian")
 
 
-def _after(frame, setting, epoch):
+def _after(frame, run, epoch):
     """Mean test accuracy over the seeds."""
-    rows = frame[(frame["budget"] == "full") & (frame["setting"] == setting) & (frame["epoch"] == epoch)]
+    rows = select(frame, group="full", run=run, epoch=epoch)
     assert len(rows) == 3
     return rows["curve_test_metric"].mean()
 

@@ -17,6 +17,7 @@ MNIST, BOSTON_HOUSING = "06b0d1f124c4", "fb857230bbf9"  # checksums of the data 
         ("04_evolution_strategies", 3, MNIST),
         ("05_low_rank_hessian", 3, MNIST),
         ("06_synthetic_gradients", 2, MNIST),
+        ("07_evolution_on_weights", 3, MNIST),
     ],
 )
 def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds, checksum):

@@ -31,7 +31,7 @@ def fake_run(trainer, batch, seed, *, scaled=False, dropout=False, noise=False, 
             "epoch": epoch,
             "step": steps,
             "seconds": epoch * (9.5 + 60 / batch) * (1.06 if trainer == "keras_fit" else 1.0),
-            "cost": float(steps),
+            "cost": float(steps * batch),
             "train_loss": 3.4 * error,
             "train_metric": 1 - error,
             "validation_loss": 3.3 * error,
@@ -44,15 +44,22 @@ def fake_run(trainer, batch, seed, *, scaled=False, dropout=False, noise=False, 
         ended(records, diverge, test_loss=3.2 * error, test_metric=1 - error * 0.97),
         diverge,
         experiment=EXPERIMENT,
-        method="backpropagation",
+        method="Backpropagation",
         seed=seed,
         **PARAMETERS,
-        trainer=trainer,
+        run=f"{group_of(trainer, scaled, dropout)}, batch {batch}",
+        group=group_of(trainer, scaled, dropout),
+        order=batch + 10_000 * scaled - 10_000 * dropout - 10_000 * (trainer == "keras_fit"),
         batch_size=batch,
         learning_rate=rate,
-        scaled=scaled,
-        dropout=dropout,
     )
+
+
+def group_of(trainer, scaled, dropout):
+    """Name the group of a run as the notebook's plan does."""
+    if trainer == "keras_fit":
+        return "Keras fit"
+    return "dropout" if dropout else "scaled rate" if scaled else "fixed rate"
 
 
 def fake_seed(seed, diverge=None, noise=True):

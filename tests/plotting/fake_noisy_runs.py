@@ -16,14 +16,14 @@ SUBJECT = {"dataset": "mnist", "network": "mnist_convnet", "precision": "float32
 REFERENCE = {"noise": "constant", "sigma": 1.0, "eta": 0.0, "ratio": 0.0, "learning_rate": 0.01, "schedule": "constant"}
 REFERENCE |= {"momentum": 0.0, "averaging": 0.0, "sketch": "none", "dimensions": 0, "redraw_every": 0}
 REFERENCE |= {"trained_on": "all", "devices": 0, "decibels": 0.0, "label_skewed": False}
-FULL = REFERENCE | {"budget": "full", "batch_size": 500, "epochs": 15}
-SWEEP = REFERENCE | {"budget": "sweep", "batch_size": 32, "epochs": 1}
-RECOVERY = {"schedule": "linear", "learning_rate": 0.005, "sketch": "public", "dimensions": 20, "redraw_every": 10}
+FULL = REFERENCE | {"group": "full", "batch_size": 500, "epochs": 15}
+SWEEP = REFERENCE | {"group": "sweep", "batch_size": 32, "epochs": 1}
+RECOVERY = {"schedule": "LinearDecay", "learning_rate": 0.005, "sketch": "public", "dimensions": 20, "redraw_every": 10}
 
 
 def make_plan():
     """Return every setting of the notebook by its name, with how many times the error is that of plain SGD."""
-    linear = {"schedule": "linear"}
+    linear = {"schedule": "LinearDecay"}
     public = SWEEP | RECOVERY
     plan = {"full: σ = 1": (FULL, 0.8), "nothing done": (SWEEP, 1.0)}
     plan |= {f"σ = {sigma:g}": (SWEEP | {"sigma": sigma}, 1.0) for sigma in (0, 0.01, 0.03, 0.1, 0.3, 2, 5, 10)}
@@ -59,6 +59,7 @@ PLAN = make_plan()
 def fake_run(name, seed, *, diverge=None):
     """Return the frame of one setting's run; `diverge`: the epoch in which it ends."""
     setting, factor = PLAN[name]
+    estimator, arguments = _made_of(setting)
     generator = np.random.default_rng([zlib.crc32(name.encode()), seed])
     strength = (setting["sigma"] / 2) ** 1.8
     final = min(0.9, (0.06 + 0.84 * strength / (1 + strength)) * factor) * math.exp(generator.normal(0, 0.05))
@@ -66,7 +67,7 @@ def fake_run(name, seed, *, diverge=None):
     for epoch in range(1, setting["epochs"] + 1):
         error = min(0.9, final * (1 + 1.5 / epoch**1.3 - 1.5 / setting["epochs"] ** 1.3))
         steps = epoch * math.ceil(TRAIN / setting["batch_size"])
-        record = {"epoch": epoch, "step": steps, "seconds": 9.5 * epoch, "cost": float(steps)}
+        record = {"epoch": epoch, "step": steps, "seconds": 9.5 * epoch, "cost": float(epoch * TRAIN)}
         record |= {"train_loss": 3.4 * error, "train_metric": 1 - error}
         record |= {"validation_loss": 3.3 * error, "validation_metric": 1 - error}
         records.append(record | _alignment(setting, epoch, generator))
@@ -76,12 +77,14 @@ def fake_run(name, seed, *, diverge=None):
         ended(records, diverge, test_loss=3.2 * error, test_metric=1 - error * 0.97),
         diverge,
         experiment=EXPERIMENT,
-        method="over_the_air" if setting["devices"] else "noisy",
+        method=estimator.split("(")[0],
         seed=seed,
-        setting=name,
+        run=name,
         order=list(PLAN).index(name),
         coordinates=COORDINATES,
-        **{key: value for key, value in setting.items() if key != "epochs"},
+        estimator=estimator,
+        **{key: setting[key] for key in ("group", "batch_size", "learning_rate", "schedule")},
+        **arguments,
         **SUBJECT,
     )
 
@@ -92,9 +95,31 @@ def fake_seed(seed, *, without=(), diverge=()):
     return results.combine([fake_run(name, seed, diverge=1 if name in diverge else None) for name in names])
 
 
+def _made_of(setting):
+    """Return the text of a setting's estimator, and the columns of its arguments and of the optimizer's."""
+    averaging = setting["averaging"]  # 0.99 is Keras' default, which has no column
+    arguments = {"SGD.momentum": setting["momentum"] or None, "SGD.use_ema": bool(averaging) or None}
+    if setting["devices"]:
+        air = {"devices": setting["devices"], "label_skewed": setting["label_skewed"]}
+        air["channel_noise"] = 10 ** (-setting["decibels"] / 20)
+        return "OverTheAir(Backpropagation())", arguments | {f"OverTheAir.{key}": it for key, it in air.items()}
+    if setting["noise"] == "constant":
+        arguments["ConstantNoise.sigma"] = setting["sigma"]
+    estimator = f"NoisyGradient(Backpropagation(), {setting['noise'].capitalize()}Noise())"
+    if setting["sketch"] == "random":
+        arguments["SignSketch.dimensions"] = setting["dimensions"]
+        arguments["SignSketch.redraw_every"] = setting["redraw_every"] or None
+        return estimator.replace("Noise())", "Noise(), sketch=SignSketch())"), arguments
+    if setting["sketch"] == "public":
+        arguments["PublicSubspace.dimensions"] = setting["dimensions"]
+        arguments["PublicSubspace.refresh_every"] = setting["redraw_every"]
+        return f"PublicSubspace({estimator})", arguments
+    return estimator, arguments
+
+
 def _alignment(setting, epoch, generator):
     """What is measured of a run with the full budget, and of one with constant noise in all coordinates."""
-    if setting["noise"] != "constant" or (setting["budget"] == "sweep" and setting["sketch"] != "none"):
+    if setting["noise"] != "constant" or (setting["group"] == "sweep" and setting["sketch"] != "none"):
         return {}
     signal = 1.2 / math.sqrt(epoch) * math.exp(generator.normal(0, 0.1))
     if setting["sigma"] == 0:

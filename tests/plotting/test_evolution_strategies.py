@@ -1,14 +1,16 @@
 import math
+from inspect import signature
 
 import numpy as np
 import pytest
 from fake_baseline_runs import origin
-from fake_evolution_runs import EXPERIMENT, PLAN, POPULATIONS, SAMPLE_COUNTS, fake_seed
+from fake_evolution_runs import EXPERIMENT, PLAN, SAMPLE_COUNTS, fake_seed
 from shown import assert_within_its_page, lines
 
 from common import results
+from common.estimators import Likelihood, LogitEvolution
 from common.experiments.evolution_strategies import figures as evolution_strategies
-from common.experiments.evolution_strategies import logit_figures as evolution_logits
+from common.experiments.evolution_strategies import run_selection
 from common.plotting import draw as redrawing
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
@@ -28,9 +30,9 @@ def frame(seeds):
 
 
 def errors(frame):
-    """Mean over the seeds of each setting's last validation error, per cent."""
+    """Mean over the seeds of each run's last validation error, per cent."""
     rows = results.last_rows(frame)
-    return 100 * (1 - rows.groupby("setting")["validation_metric"].mean())
+    return 100 * (1 - rows.groupby("run")["validation_metric"].mean())
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -52,7 +54,7 @@ def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
     assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
 
 
-def test_curves_by_budget_with_the_source_s_plateau(frame):
+def test_curves_by_group_with_the_source_s_plateau(frame):
     left, right = evolution_strategies.curves(frame).axes
     named = ["smoothed accuracy", "exact gradient", "moved target", "annealed σ"]
     assert list(lines(left))[:4] == named
@@ -104,7 +106,7 @@ def test_classes_never_predicted_against_epochs(frame):
 
 @pytest.mark.parametrize(("make", "scale"), [("alignment", 10), ("alignment_at_the_start", 30)])
 def test_alignment_by_samples(frame, make, scale):
-    figure = getattr(evolution_logits, make)(frame)
+    figure = getattr(evolution_strategies, make)(frame)
     bias, variance, cosine = figure.axes
     names = [f"{it}, {kind}" for it in ("likelihood", "smoothed accuracy") for kind in ("independent", "antithetic")]
     assert list(lines(variance)) == names
@@ -116,43 +118,13 @@ def test_alignment_by_samples(frame, make, scale):
     assert lines(cosine)["likelihood, antithetic"].get_ydata()[-1] < 1
 
 
-def test_weights_cosine_beside_what_is_expected(frame):
-    found = lines(evolution_strategies.FIGURES["04_evolution_weights_cosine"](frame).axes[0])
-    assert set(found) == {"full rank", "rank 1", "√(n/(n + D))"}
-    assert found["rank 1"].get_xdata() == pytest.approx(POPULATIONS)
-    assert found["√(n/(n + D))"].get_ydata()[0] == pytest.approx(math.sqrt(16 / 11_016))
-
-
-def test_weights_accuracy_against_evaluations_and_seconds(frame):
-    left, right = evolution_strategies.FIGURES["04_evolution_weights_accuracy"](frame).axes
-    assert list(lines(left)) == ["full rank", "low rank"]
-    assert lines(left)["low rank"].get_xdata()[-1] == pytest.approx(60)
-    assert lines(right)["full rank"].get_xdata()[-1] == pytest.approx(540)
-
-
-def test_runs_with_perturbed_weights_may_be_of_several_networks(frame):
-    of_second = frame["setting"] == "weights: low rank"
-    drawn = evolution_strategies.FIGURES["04_evolution_weights_accuracy"](
-        frame.assign(network=frame["network"].mask(of_second, "tiny_convnet"))
-    )
-    assert "MNIST (lenet5, tiny_convnet)" in drawn.caption
-
-
-def test_table_has_every_setting_in_the_order_of_the_plan(frame):
+def test_table_has_every_run_in_the_order_of_the_plan(frame):
     table = evolution_strategies.table(frame)
     assert list(table["Setting"]) == list(PLAN)
     row = table[table["Setting"] == "full: likelihood"].iloc[0]
-    values = 100 * results.last_rows(frame).query("setting == 'full: likelihood'")["test_metric"]
+    values = 100 * results.last_rows(frame).query("run == 'full: likelihood'")["test_metric"]
     assert row["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"]) == (2, 0)
-
-
-def test_table_of_the_runs_on_the_weights(frame):
-    table = evolution_strategies.TABLES["04_evolution_weights_table"](frame)
-    assert list(table["Setting"]) == ["full rank", "low rank"]
-    assert set(table["Weights"]) == {11_000}
-    assert table["Evaluations (million)"].iloc[1] == "60.0 ± 0.0"
-    assert table["Seconds"].iloc[1] == "180 ± 0"
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(seeds):
@@ -166,7 +138,7 @@ def test_diverged_runs_are_counted_and_in_no_mean(seeds):
 def test_what_the_results_lack_is_left_out_and_named(seeds, name):
     """Of a frame with the run of the cross-entropy sweep alone, nothing can be drawn."""
     with pytest.raises(NothingToDraw, match="the results hold no"):
-        FIGURES[name](seeds[0][seeds[0]["setting"] == "cross-entropy"].drop(columns="confusion_0_0"))
+        FIGURES[name](seeds[0][seeds[0]["run"] == "cross-entropy"].drop(columns="confusion"))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -178,6 +150,13 @@ def test_mixed_data_sets_are_refused(seeds, name):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_of_which_every_run_diverged_are_drawn(frame, name):
-    measures = [it for it in frame if it.endswith(("_metric", "_loss")) or it.startswith("logit_")]
-    lost = frame.assign(status="diverged", diverged_step=1, cosine=math.nan, **dict.fromkeys(measures, math.nan))
+    measures = [name for name in frame if name.endswith(("_metric", "_loss"))]
+    lost = frame.assign(status="diverged", diverged_step=1, **dict.fromkeys(measures, math.nan))
     FIGURES[name](lost)._repr_png_()
+
+
+def test_what_texts_leave_out_is_the_estimator_s_default():
+    defaults = {name: signature(LogitEvolution).parameters[name].default for name in run_selection._DEFAULTS}
+    assert defaults == run_selection._DEFAULTS
+    known = run_selection._settings(repr(LogitEvolution(Likelihood(), 1.5)))
+    assert known == {"objective": "likelihood", "sigma": 1.5, "samples": 200, "antithetic": False}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_baseline_runs import origin
-from fake_hessian_runs import CAUSES, EXPERIMENT, MEASURED, METHODS, PLAN, fake_run, fake_seed, fake_walk
+from fake_hessian_runs import CAUSES, EXPERIMENT, MEASURED, METHODS, PLAN, fake_run, fake_seed, fake_trials, fake_walk
 from shown import assert_within_its_page, lines, texts
 
 from common import results
@@ -24,14 +24,14 @@ def seeds():
 
 @pytest.fixture
 def frame(seeds):
-    frame = results.combine(seeds)
+    frame = results.combine([*seeds, fake_trials()])
     frame.attrs["measurements"] = [MEASURED, MEASURED]
     return frame
 
 
-def last(frame, setting, column):
+def last(frame, run, column):
     rows = results.last_rows(frame)
-    return rows.loc[(rows["setting"] == setting) & (rows["part"] == "methods"), column].astype(float)
+    return rows.loc[rows["run"] == run, column].astype(float)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +44,7 @@ def test_every_figure_is_drawn_within_its_page(frame, name):
 
 
 def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
-    for seed, runs in enumerate(seeds):
+    for seed, runs in enumerate([results.combine([seeds[0], fake_trials()]), seeds[1]]):
         results.write(runs, tmp_path / "results" / EXPERIMENT / f"seed{seed}.parquet", origin(seed), MEASURED)
     code = (
         "import sys\nfrom common.experiments.__main__ import main\n"
@@ -65,11 +65,12 @@ def test_curves_show_every_method_against_three_measures(frame):
     assert list(lines(panels[0])) == list(METHODS)
     expected = 100 * (1 - last(frame, "Adam", "validation_metric")).mean()
     assert lines(panels[0])["Adam"].get_ydata()[-1] == pytest.approx(expected)
+    assert lines(panels[1])["Adam"].get_xdata()[-1] == pytest.approx(4)  # 55,000 gradients of one example an epoch
     assert lines(panels[2])["Adam"].get_xdata()[-1] == pytest.approx(4 * 42.0)
 
 
 def test_seconds_are_those_of_epochs_timed_in_turn(frame):
-    full = (frame["setting"] == "Adam") & (frame["budget"] == "full")
+    full = (frame["run"] == "Adam") & (frame["group"] == "full")
     frame.loc[full, "timed_seconds"] = 7.0 * frame.loc[full, "epoch"]
     drawn = low_rank_hessian.curves(frame)
     assert lines(drawn.axes[2])["Adam"].get_xdata()[-1] == pytest.approx(28)
@@ -139,6 +140,7 @@ def test_paths_at_the_saddle(frame):
 def test_table_has_every_setting(frame):
     table = low_rank_hessian.table(frame)
     assert list(table["Setting"]) == list(PLAN)
+    assert table.iloc[0]["Gradients of one example (thousands)"] == "220 ± 0"
     values = 100 * last(frame, "Adam", "test_metric")
     assert table.iloc[2]["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert table.iloc[0]["Epochs"] == 4
@@ -147,9 +149,9 @@ def test_table_has_every_setting(frame):
 def test_milestones_are_the_test_curve_s(frame):
     table = low_rank_hessian.milestones(frame).set_index("Setting")
     assert list(table.index) == list(METHODS)
-    epochs, seconds = [f"Epoch {it}" for it in range(1, 5)], ["Seconds to 97 %", "Seconds to 98.5 %"]
+    epochs, seconds = [f"Epoch {epoch}" for epoch in range(1, 5)], ["Seconds to 97 %", "Seconds to 98.5 %"]
     assert list(table.columns) == epochs + seconds
-    rows = frame[(frame["setting"] == "Adam") & (frame["epoch"] == 3)]
+    rows = frame[(frame["run"] == "Adam") & (frame["epoch"] == 3)]
     values = 100 * rows["curve_test_metric"]
     assert table.loc["Adam", "Epoch 3"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert table.loc["saddle-free Newton", "Seconds to 98.5 %"] == "80"
@@ -159,15 +161,20 @@ def test_milestones_leave_out_what_diverged_and_ask_for_the_notebook_s_accuracy(
     lost = results.combine([seeds[0], fake_seed(1, diverge=("Adam",))])
     lost.attrs["measurements"] = [MEASURED | {"target_accuracies": [0.99]}]
     table = low_rank_hessian.milestones(lost).set_index("Setting")
-    rows = seeds[0][(seeds[0]["setting"] == "Adam") & (seeds[0]["epoch"] == 1)]
+    rows = seeds[0][(seeds[0]["run"] == "Adam") & (seeds[0]["epoch"] == 1)]
     assert table.loc["Adam", "Epoch 1"] == f"{100 * rows['curve_test_metric'].iloc[0]:.2f}"
     assert "Seconds to 99 %" in table
 
 
 def test_rates_were_chosen_where_there_were_trials(frame):
     assert "was chosen on validation data" in low_rank_hessian.curves(frame).caption
-    frame.attrs["measurements"] = [MEASURED | {"trials": {}}]
-    assert "was chosen" not in low_rank_hessian.curves(frame).caption
+    table = low_rank_hessian.trials(frame).set_index("Setting")
+    assert list(table.loc["Adam"]) == ["0.001", "97.00", "0.002", "98.25"]
+    assert table.loc["saddle-free Newton", "Validation accuracy 2 (%)"] == "diverged"
+    untried = frame[frame["group"] != "trial"]
+    assert "was chosen" not in low_rank_hessian.curves(untried).caption
+    with pytest.raises(NothingToDraw, match="no trial"):
+        low_rank_hessian.trials(untried)
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_mean_curve(frame):
@@ -183,6 +190,6 @@ def test_one_seed_has_no_spread(seeds):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_results_lack_is_named(name):
-    only = fake_walk("gradient descent", 0) if name != "05_hessian_saddle" else fake_run("rank 5", 0)
+    only = fake_walk("saddle: gradient descent", 0) if name != "05_hessian_saddle" else fake_run("rank 5", 0)
     with pytest.raises(NothingToDraw, match="the results hold no"):
         low_rank_hessian.FIGURES[name](only)

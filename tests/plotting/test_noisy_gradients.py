@@ -11,11 +11,12 @@ from shown import assert_within_its_page, lines, texts
 
 from common import results
 from common.experiments.noisy_gradients import figures as noisy_gradients
+from common.experiments.noisy_gradients.run_selection import prepared
 from common.plotting import draw as redrawing
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 
-ROOT = Path(results.__file__).parent.parent
+ROOT = Path(results.__file__).parents[2]
 NAMES = [*noisy_gradients.FIGURES]
 # By hand from what the fakes say of the runs without noise, η = 0.01: B = 400 and 500, tr H = 40 and 50, P = 34,826.
 PREDICTED_SIGMA = (math.sqrt(2 / 4) + math.sqrt(2 / 5)) / 2
@@ -36,15 +37,15 @@ def frame(seeds):
 
 
 def means(frame, value, **conditions):
-    """Mean over the seeds of each setting's last value, by setting."""
-    rows = results.last_rows(frame)
+    """Mean over the seeds of each run's last value, by run; the conditions are on the columns that the figures add."""
+    rows = prepared(results.last_rows(frame))
     for name, wanted in conditions.items():
         rows = rows[rows[name] == wanted]
-    return rows.groupby("setting")[value].mean()
+    return rows.groupby("run")[value].mean()
 
 
 def without(frame, word):
-    return frame[~frame["setting"].str.contains(word, regex=False)]
+    return frame[~frame["run"].str.contains(word, regex=False)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,7 +184,7 @@ def test_table_has_every_setting_in_the_order_of_the_plan(frame):
     table = noisy_gradients.table(frame)
     assert list(table["Setting"]) == list(PLAN)
     row = table[table["Setting"] == "σ = 10"].iloc[0]
-    values = 100 * results.last_rows(frame).query("setting == 'σ = 10'")["test_metric"]
+    values = 100 * results.last_rows(frame).query("run == 'σ = 10'")["test_metric"]
     assert row["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"]) == (2, 0)
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from fake_baseline_runs import origin
-from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed
+from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed, run_name
 from shown import assert_within_its_page, lines
 
 from common import results
@@ -13,6 +13,7 @@ from common.plotting import style
 from common.plotting.curves import NothingToDraw
 
 FIGURES = synthetic_gradients.FIGURES
+OF_RUNS = [name for name in FIGURES if name != "06_synthetic_critical_path"]
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,9 @@ def frame(seeds):
 
 
 def final_errors(frame, value="test_metric"):
-    """Mean over the seeds of each setting's last error, per cent."""
+    """Mean over the seeds of each run's last error, per cent."""
     rows = results.last_rows(frame)
-    return 100 * (1 - rows.groupby("setting")[value].mean())
+    return 100 * (1 - rows.groupby("run")[value].mean())
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -51,7 +52,7 @@ def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
     assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote
 
 
-def test_the_source_s_losses_have_a_line_a_method(frame):
+def test_the_source_s_losses_have_a_line_per_method(frame):
     found = lines(synthetic_gradients.source_loss(frame).axes[0])
     assert list(found) == list(SOURCE)
     assert found["cDNI"].get_xdata()[-1] == 5 * 215
@@ -69,7 +70,7 @@ def test_gradients_are_drawn_actual_synthetic_and_apart(frame):
     assert {axes.images[0].get_clim() for axes in figure.axes[:3]} == {(-np.abs(actual).max(), np.abs(actual).max())}
 
 
-def test_digits_are_shown_with_their_labels_and_what_they_are_taken_for(frame):
+def test_digits_are_shown_with_their_labels_and_the_predicted_classes(frame):
     figure = synthetic_gradients.digits(frame)
     assert [axes.get_title() for axes in figure.axes] == ["is 7", "is 6"]
     assert [axes.texts[0].get_text() for axes in figure.axes] == ["\n".join("7777")] * 2
@@ -82,25 +83,25 @@ def test_test_errors_by_depth_and_family(frame):
         assert list(lines(axes)) == list(METHODS)
         for method, line in lines(axes).items():
             assert line.get_xdata() == pytest.approx(counts)
-            names = [f"{layers} layers, {family}, {method}" for layers in counts]
+            names = [run_name(layers, family, method) for layers in counts]
             assert line.get_ydata() == pytest.approx(expected[names].to_numpy())
 
 
 @pytest.mark.parametrize(("make", "family"), [("curves", "fully connected"), ("convolutional_curves", "convolutional")])
-def test_curves_have_a_panel_a_depth(frame, make, family):
+def test_curves_have_a_panel_per_depth(frame, make, family):
     panels = getattr(synthetic_gradients, make)(frame).axes
     assert [axes.get_title() for axes in panels] == [f"{layers} layers" for layers in LAYERS[family]]
     expected = final_errors(frame, "validation_metric")
     for layers, axes in zip(LAYERS[family], panels, strict=True):
         assert list(lines(axes)) == list(METHODS)
-        wanted = expected[f"{layers} layers, {family}, cDNI"]
+        wanted = expected[run_name(layers, family, "cDNI")]
         assert lines(axes)["cDNI"].get_ydata()[-1] == pytest.approx(wanted)
 
 
-def test_cosines_of_the_deepest_network_have_a_line_a_boundary(frame):
+def test_cosines_of_the_deepest_network_have_a_line_per_boundary(frame):
     left, right = synthetic_gradients.cosines(frame).axes
     assert (left.get_title(), right.get_title()) == ("DNI", "cDNI")
-    assert list(lines(left)) == [f"boundary {it}" for it in range(1, 6)]
+    assert list(lines(left)) == [f"boundary {place}" for place in range(1, 6)]
     assert lines(right)["boundary 5"].get_ydata()[-1] == pytest.approx(0.35)
 
 
@@ -112,69 +113,81 @@ def test_cosines_of_all_networks_are_tabulated(frame):
 
 
 def test_captions_say_the_batches_and_the_predictors(frame):
-    told = (
+    batches = (
         "Batches, fully connected: DNI 256 (predictors with 2 hidden layers before the ReLU); backprop 256; cDNI 256; "
         "no backprop 256."
     )
-    assert told in synthetic_gradients.curves(frame).caption
-    assert told in synthetic_gradients.depths(frame).caption
+    assert batches in synthetic_gradients.curves(frame).caption
+    assert batches in synthetic_gradients.depths(frame).caption
     assert "(predictors" not in synthetic_gradients.convolutional_curves(frame).caption
-    norm = frame["cut"] == "norm"
-    for layers, cut, words in (
+    hidden, boundaries = "SyntheticGradients.hidden_layers", "SyntheticGradients.boundaries"
+    cut = frame[boundaries].notna()
+    for layers, layer, words in (
         (0, "norm", "DNI 256 (predictors before the ReLU); backprop"),
         (1, "dense", "DNI 256 (predictors with 1 hidden layer before the batch norm); backprop"),
         (1, "relu", "DNI 256 (predictors with 1 hidden layer); backprop"),
         (0, "relu", "DNI 256; backprop"),
     ):
-        other = frame.assign(predictor_layers=layers * norm, cut=frame["cut"].where(~norm, cut))
-        assert words in synthetic_gradients.curves(other).caption
+        columns = {hidden: frame[hidden].where(~cut, layers)}
+        columns |= {boundaries: frame[boundaries].str.replace("norm", layer)}
+        assert words in synthetic_gradients.curves(frame.assign(**columns)).caption
 
 
 def test_the_figure_of_cosines_says_where_the_boundaries_are(frame):
     assert "DNI's boundaries are before the ReLU, all others behind it." in synthetic_gradients.cosines(frame).caption
-    assert "boundaries are" not in synthetic_gradients.cosines(frame.drop(columns="cut")).caption
+    behind = frame.drop(columns="SyntheticGradients.boundaries")
+    assert "boundaries are" not in synthetic_gradients.cosines(behind).caption
 
 
 def test_unlocked_against_epochs_and_against_the_probability(frame):
     left, right = synthetic_gradients.unlocked(frame).axes
-    assert list(lines(left)) == [f"p = {it:g}" for it in sorted(PROBABILITIES)]
+    assert list(lines(left)) == [f"p = {share:g}" for share in sorted(PROBABILITIES)]
     expected = final_errors(frame)
-    wanted = [expected[f"updating with p = {it:g}"] for it in sorted(PROBABILITIES)]
+    wanted = [expected[f"updating with p = {share:g}"] for share in sorted(PROBABILITIES)]
     assert lines(right)["cDNI"].get_ydata() == pytest.approx(wanted)
 
 
-def test_the_counts_are_drawn_once_whatever_the_seeds(frame):
+def test_the_counts_of_products_by_the_number_of_layers(frame):
     chain, wait = synthetic_gradients.critical_path(frame).axes
     assert lines(chain)["backpropagation"].get_xydata()[-1] == pytest.approx([20, 40])
     assert lines(chain)["linear predictors"].get_xydata()[0] == pytest.approx([3, 4])
-    assert len(lines(wait)["linear predictors"].get_xdata()) == 18
+    assert lines(wait)["predictors with two hidden layers"].get_ydata() == pytest.approx([4] * 18)
 
 
 def test_table_has_every_run(frame):
     table = synthetic_gradients.table(frame)
-    runs = frame[frame["budget"].isin(synthetic_gradients.BUDGETS)]
-    assert list(table["Setting"]) == list(runs.drop_duplicates("order").sort_values("order")["setting"])
-    row = table[table["Setting"] == "4 layers, fully connected, cDNI"].iloc[0]
-    values = 100 * (1 - results.last_rows(runs).query("setting == @row.Setting")["test_metric"])
+    assert list(table["Setting"]) == list(frame.drop_duplicates("order").sort_values("order")["run"])
+    row = table[table["Setting"] == "4 layers, cDNI"].iloc[0]
+    values = 100 * (1 - results.last_rows(frame).query("run == @row.Setting")["test_metric"])
     assert row["Test error (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"], row["Updates"]) == (2, 0, "1075 ± 0")
+    assert row["Cost (epochs' worth of gradients)"] == "5.00 ± 0.00"
     assert (row["Rate"], row["Predictors' rate"], row["Predictors' hidden layers"]) == ("0.001", "0.001", "0")
+    row = table[table["Setting"] == "4 layers, DNI"].iloc[0]
+    assert (row["Predictors' hidden layers"], row["Predictors' place"]) == ("2", "before the ReLU")
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(seeds):
-    frame = results.combine([seeds[0], fake_seed(1, diverge=("source: backprop", "6 layers, fully connected, DNI"))])
+    frame = results.combine([seeds[0], fake_seed(1, diverge=("source: backprop", "6 layers, DNI"))])
     for make in (synthetic_gradients.source_loss, synthetic_gradients.curves, synthetic_gradients.depths):
         assert "1 diverged run (cross) is in no mean" in make(frame).caption
     assert synthetic_gradients.table(frame)["Diverged"].sum() == 2
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", OF_RUNS)
 def test_what_the_results_lack_is_left_out_and_named(seeds, name):
     with pytest.raises(NothingToDraw, match="the results hold no"):
-        FIGURES[name](seeds[0].assign(budget="another").drop(columns=["actual", "synthetic"]))
+        FIGURES[name](seeds[0].assign(group="another"))
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "06_synthetic_critical_path"])
+def test_pictures_that_were_not_measured_are_left_out_and_named(seeds):
+    measured = [name for name in seeds[0] if name.endswith("_gradient") or name.startswith("sample_")]
+    for name in ("weights", "boundary", "digits"):
+        with pytest.raises(NothingToDraw, match="the results hold no"):
+            FIGURES[f"06_synthetic_source_{name}"](seeds[0].drop(columns=measured))
+
+
+@pytest.mark.parametrize("name", OF_RUNS)
 def test_mixed_data_sets_are_refused(seeds, name):
     mixed = results.combine([seeds[0], seeds[1].assign(dataset="digits", seed=0)])
     with pytest.raises(ValueError, match=r"several values of dataset \(mnist, digits\)"):
@@ -183,10 +196,16 @@ def test_mixed_data_sets_are_refused(seeds, name):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_of_which_every_run_diverged_are_drawn_or_left_out(frame, name):
-    measures = [it for it in frame if it.endswith(("_metric", "_loss")) or it.startswith("cosine_")]
-    measures += ["actual", "synthetic"]
+    measures = [column for column in frame if column.endswith(("_metric", "_loss")) or column.startswith("cosine_")]
     lost = frame.assign(status="diverged", diverged_step=1, **dict.fromkeys(measures, math.nan))
+    for column in [column for column in frame if column.endswith("_gradient")]:
+        lost[column] = frame[column].map(lambda cell: cell if cell is None else cell * math.nan)
     try:
         FIGURES[name](lost)._repr_png_()
     except NothingToDraw:
-        assert name in ("06_synthetic_source_weights", "06_synthetic_source_boundary", "06_synthetic_cosines")
+        assert name.endswith(("_source_weights", "_source_boundary", "_source_digits", "_cosines"))
+
+
+def test_layers_are_read_off_the_run_s_name_where_all_have_the_same_hidden_layers(frame):
+    runs = frame[frame["run"].str.fullmatch("3 layers, [cD].*")].drop(columns="Network.hidden")
+    assert [axes.get_title() for axes in synthetic_gradients.curves(runs).axes] == ["3 layers"]

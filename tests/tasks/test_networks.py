@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 
 from common import training
-from common.data import Split
+from common.data import Dataset, Split
+from common.settings import parse
 from common.tasks import networks as models
 from common.tasks import task as tasks
+from common.tasks.networks import Network
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,52 @@ def test_wrong_arguments_are_named(arguments, message):
     settings = {"name": "mnist_convnet", "input_shape": (28, 28, 1), "outputs": 10, "seed": 0} | arguments
     with pytest.raises(ValueError, match=message):
         models.build(**settings)
+
+
+def _dataset(kind, shape, y):
+    split = Split(np.zeros((len(y), *shape), np.float32), y)
+    return Dataset("made", kind, split, split, split, 4 if kind == "classification" else None, "", "made here")
+
+
+def test_a_network_as_a_setting_makes_its_task():
+    images = _dataset("classification", (12, 12, 1), np.arange(4, dtype=np.int32))
+    task = Network("mnist_convnet", dropout=False).task(images, seed=3)
+    expected = models.build("mnist_convnet", (12, 12, 1), 4, seed=3)
+    for a, b in zip(task.weights, expected.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (task.metric_name, task.training_mode) == ("accuracy", False)
+    features = _dataset("regression", (13,), np.zeros((5, 1), np.float32))
+    task = Network("mlp", [4]).task(features, seed=0)
+    assert (task.metric_name, task.training_mode) == ("mean_squared_error", True)
+    assert [tuple(weight.shape) for weight in task.weights] == [(13, 4), (4,), (4, 1), (1,)]
+    assert len(Network("mlp").task(features, seed=0).weights) == 2  # a line
+
+
+@pytest.mark.parametrize(
+    ("network", "written"),
+    [
+        (Network("lenet5"), "Network('lenet5')"),
+        (Network("mlp", (64, 32), dropout=False), "Network('mlp', hidden=[64, 32], dropout=False)"),
+        (Network("lenet5", precision="mixed_bfloat16"), "Network('lenet5', precision='mixed_bfloat16')"),
+    ],
+)
+def test_a_network_is_its_text(network, written):
+    assert repr(network) == written
+    assert parse(written, {"Network": Network}, "network") == network
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Network("lenet"), "did you mean 'lenet5'"),
+        (lambda: Network("lenet5", precision="float16"), "precision must be one of"),
+        (lambda: Network("mlp", 5), "hidden must be a list of units of each hidden layer, such as [64, 32], got 5"),
+        (lambda: Network("mlp", [0]), "such as [64, 32], got [0]"),
+        (lambda: Network("lenet5", [5]), "hidden must be empty for 'lenet5'"),
+        (lambda: Network("lenet5", dropout=0.5), "dropout must be True or False, got 0.5"),
+    ],
+)
+def test_a_wrong_setting_of_a_network_is_refused_at_once(make, words):
+    with pytest.raises(ValueError, match="must be") as error:
+        make()
+    assert words in str(error.value)

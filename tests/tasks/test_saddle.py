@@ -32,20 +32,30 @@ def test_the_task_has_this_loss(at):
 
 
 def _walk(estimator, steps=60):
-    task, point = saddle_problem.task_at(SADDLE, (1.0, 0.01)), saddle_problem.examples()
-    how = {"epochs": steps, "batch_size": 2, "seed": 0, "diagnostics": [saddle_problem.place], "record_every": steps}
-    return training.train(task, estimator, keras.optimizers.SGD(0.5), point, **how).epochs[-1]
+    surface, point = saddle_problem.SaddleSurface(0.02), saddle_problem.examples()
+    options = {"epochs": steps, "batch_size": 2, "seed": 0, "record_every": steps}
+    options |= {"diagnostics": [saddle_problem.Position()]}
+    return training.train(surface.task(point, 0), estimator, keras.optimizers.SGD(0.5), point, **options).epochs
 
 
 def test_gradient_descent_lingers_and_saddle_free_newton_leaves():
-    lingering = _walk(Backpropagation())
+    start, lingering = _walk(Backpropagation())
+    assert (start["epoch"], start["step"]) == (0, 0)
+    assert (start["u"], start["v"]) == pytest.approx((1, 0.01))
     assert lingering["test_loss"] > 0.9 * SADDLE.height
     assert abs(lingering["u"]) < 1e-3
-    leaving = _walk(SaddleFreeNewton(Backpropagation(), 2, 0.005, 2, 1, oversampling=0))
+    leaving = _walk(SaddleFreeNewton(Backpropagation(), 2, 0.005, 2, 1, oversampling=0))[-1]
     assert leaving["test_loss"] < 0.01 * SADDLE.height
     assert leaving["v"] == pytest.approx(1, abs=0.1)
 
 
-def test_mu_must_be_positive():
+@pytest.mark.parametrize("surface", [Saddle, saddle_problem.SaddleSurface])
+def test_mu_must_be_positive(surface):
     with pytest.raises(ValueError, match=r"^mu must be > 0, got 0$"):
-        Saddle(0)
+        surface(0)
+
+
+def test_the_surface_is_its_settings():
+    assert repr(saddle_problem.SaddleSurface(0.02, [1.0, 0.1])) == "SaddleSurface(0.02, start=[1.0, 0.1])"
+    with pytest.raises(ValueError, match=r"^start must be two numbers, u and v, got \[1\]$"):
+        saddle_problem.SaddleSurface(0.02, [1])

@@ -67,8 +67,8 @@ def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path):
     _fit(dataset, _task(), epochs=1, checkpoint_dir=tmp_path)
+    how = {"epochs": 1, "batch_size": 32, "seed": 0, "checkpoint_dir": tmp_path}
     with pytest.raises(ValueError, match=r"optimizer = 'SGD\(0.05\)', this one has 'SGD\(5.0\)'"):
-        how = {"epochs": 1, "batch_size": 32, "seed": 0, "checkpoint_dir": tmp_path}
         keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(5.0), dataset, **how)
 
 
@@ -100,6 +100,6 @@ def test_it_is_called_as_our_loop_is(dataset):
 
 
 def test_another_estimator_than_its_own_is_refused(dataset):
+    noisy = NoisyGradient(Backpropagation(), ConstantNoise(0.1))
     with pytest.raises(ValueError, match=r"estimator must be Backpropagation\(\), got NoisyGradient\("):
-        noisy = NoisyGradient(Backpropagation(), ConstantNoise(0.1))
         keras_fit.fit(_task(), noisy, keras.optimizers.SGD(0.1), dataset, epochs=1, batch_size=32, seed=0)

@@ -85,7 +85,7 @@ def test_a_name_that_the_record_has_is_refused():
     def twice(moment):
         return {"train_loss": 0.0}
 
-    with pytest.raises(ValueError, match="^diagnostic twice measures 'train_loss', which the record has already$"):
+    with pytest.raises(ValueError, match=r"^diagnostic twice measures 'train_loss', which the record has already$"):
         _train(diagnostics=[twice])
 
 

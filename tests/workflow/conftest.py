@@ -52,7 +52,7 @@ class Project:
         """Write a notebook: parameters, a mark that it ran, the given cells, the save."""
         mark = f"with open('runs.txt', 'a') as file: file.write(f'{name} {{seeds}}\\n')"
         parameters = nbformat.v4.new_code_cell(
-            "seeds = [0, 1]\nrate = 0.5\nresult_file = 'x.parquet'\ncheckpoint_dir = ''",
+            "seeds = [0, 1]\nrate = 0.5\nresult_file = 'x.parquet'\nstore = ''",
             metadata={"tags": ["parameters"]},
         )
         rest = [nbformat.v4.new_code_cell(source) for source in (mark, *cells, SAVE)]

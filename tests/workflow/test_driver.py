@@ -19,7 +19,7 @@ BAD = "raise ValueError('\\x1b[31mno good\\x1b[0m')"
 SLOW = """
 import os, time
 from pathlib import Path
-folder = Path(checkpoint_dir)
+folder = Path(store)
 if folder.exists():
     Path("resumed.txt").write_text("yes")
 else:
@@ -59,7 +59,6 @@ def test_quick_runs_what_changed_and_nothing_else(project, tmp_path):
     assert "01_one: 4 of 4 cells done" in output
     assert project.runs() == ["01_one [0, 1]"]
     assert project.lines("drawn.txt") == ["01_one"]
-    assert not list((project.folder / "results" / ".checkpoints").rglob("all-*")), "checkpoints of a finished run"
 
     code, output = project.run("--preset", "quick", "--cores", "2")
     assert code == 0, output
@@ -199,7 +198,7 @@ def store(job, parameters):
         ("paper", {}, {"seeds": [0, 1]}, False),  # the notebook gained `rate` later
         ("paper", {"rate": 0.5}, {"seeds": [0, 1]}, True),
         ("quick", {}, {"seeds": [0, 1]}, True),
-        ("quick", {}, {"seeds": [0, 1], "rate": 0.5, "checkpoint_dir": "elsewhere"}, False),
+        ("quick", {}, {"seeds": [0, 1], "rate": 0.5, "store": "elsewhere"}, False),
         ("quick", {}, {"seeds": [0], "rate": 0.5}, True),  # written to the same file by hand
     ],
 )

@@ -44,12 +44,12 @@ def test_help_is_the_default_and_lists_every_command(make):
     assert all(f"make {target} " in done.stdout for target in TARGETS)
 
 
-def test_clean_keeps_the_papers_results_and_checkpoints(make, tmp_path):
-    for folder in ("results/quick", "results/paper", "results/.checkpoints/quick", "results/.checkpoints/paper"):
+def test_clean_keeps_the_papers_results_and_the_store(make, tmp_path):
+    for folder in ("results/quick", "results/paper", "results/.store"):
         (tmp_path / folder).mkdir(parents=True)
     assert make("clean").returncode == 0
     left = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "results").rglob("*"))
-    assert left == ["results/.checkpoints", "results/.checkpoints/paper", "results/paper"]
+    assert left == ["results/.store", "results/paper"]
 
 
 def test_the_first_python_that_runs_is_taken(make, tmp_path):

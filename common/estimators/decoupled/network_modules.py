@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from common.checks import nearest, require
+from common.tasks.layers import PooledConv2D
 from common.tasks.task import Task
 
 _WITH_THE_NEXT = (keras.layers.Flatten, keras.layers.Dropout)  # a predictor of feature maps wants them as maps
@@ -174,4 +175,5 @@ def layer_products(layer: keras.Layer) -> int:
     """Return a layer's multiply-accumulates for one example: its kernel's size, as often as it is applied."""
     if not hasattr(layer, "kernel"):
         return 0
-    return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+    positions = layer.positions if isinstance(layer, PooledConv2D) else layer.output.shape[1:-1]
+    return math.prod(layer.kernel.shape) * math.prod(positions)

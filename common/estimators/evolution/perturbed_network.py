@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.estimators.evolution.perturbations import Directions, KernelShape
+from common.tasks.layers import PooledConv2D
 from common.tasks.task import Task
 
 FEW_CHANNELS = 4  # measured: below it, patches are gathered in another way
@@ -155,9 +156,11 @@ class _PerturbedLayer:
         return tf.nn.bias_add(product, self.unperturbed.bias) if self.unperturbed.use_bias else product
 
     def finished(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Apply the layer's activation, examples first."""
+        """Apply the layer's pooling, if any, and its activation, examples first."""
         size = self._patches.size if self._patches else ()
-        return self.unperturbed.activation(tf.reshape(outputs, [-1, *size, self.shape.out]))
+        outputs = tf.reshape(outputs, [-1, *size, self.shape.out])
+        pooled = isinstance(self.unperturbed, PooledConv2D)
+        return self.unperturbed.finish(outputs) if pooled else self.unperturbed.activation(outputs)
 
 
 class _Patches:
@@ -201,7 +204,7 @@ def _windows(length: int, size: int, stride: int, padding: str) -> tuple[np.ndar
 
 
 def _require_known(layer: keras.layers.Layer) -> None:
-    known = type(layer) in (keras.layers.Dense, keras.layers.Conv2D)
+    known = type(layer) in (keras.layers.Dense, keras.layers.Conv2D, PooledConv2D)
     plain = known and layer.trainable and layer.compute_dtype == "float32"
     if plain and isinstance(layer, keras.layers.Conv2D):
         plain = layer.groups == 1 and set(layer.dilation_rate) == {1} and layer.data_format == "channels_last"

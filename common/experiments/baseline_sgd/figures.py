@@ -23,15 +23,15 @@ from common.plotting.curves import (
     spread_note,
 )
 
-# The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by trainer, dropout, batch size.
-SOURCE = {("keras_fit", True, 128): 97.42, ("loop", False, 64): 98.01, ("loop", False, 500): 94.32}
-_TRAINERS = {"keras_fit": "Keras fit", "loop": "own loop"}
+# The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by group and batch size.
+SOURCE = {("Keras fit", 128): 97.42, ("fixed rate", 64): 98.01, ("fixed rate", 500): 94.32}
+_TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed."""
     frame = subject.prepared(frame)
-    series = [*_by_batch_size(frame, scaled=False), *_by_batch_size(frame, scaled=True)]
+    series = [*_by_batch_size(frame, "fixed rate"), *_by_batch_size(frame, "scaled rate")]
     if not series:
         raise NothingToDraw("the results hold no run of the loop without dropout")
     part = subject.part(frame)
@@ -113,22 +113,24 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate test accuracy and loss per setting over the seeds, on MNIST with the source's figure beside."""
     frame = subject.prepared(frame)
-    keys = ["trainer", "dropout", "scaled", "batch_size", "learning_rate"]
+    keys = {"group": "Group", "batch_size": "Batch size", "learning_rate": "Learning rate"}
     values = {
         "test_metric": tables.ACCURACIES["test_metric"],
         "test_loss": tables.Value("Test loss", digits=4),
     }
-    made = tables.final_table(frame, dict(zip(keys, keys, strict=True)), values)
+    rows = tables.setting_table(frame, keys, values)
     if (frame["dataset"] == "mnist").all():
-        made["Source (%)"] = [_source_of(row) for row in made.itertuples()]
-    rates = [f"{row.learning_rate:.3g}{' (scaled)' if row.scaled else ''}" for row in made.itertuples()]
-    made = made.assign(
-        trainer=made["trainer"].map(_TRAINERS),
-        dropout=made["dropout"].map({True: "on", False: "off"}),
-        learning_rate=rates,
-    )
-    headers = ("Trainer", "Dropout", "scaled", "Batch size", "Learning rate")
-    return made.rename(columns=dict(zip(keys, headers, strict=True))).drop(columns="scaled")
+        sources = [
+            SOURCE.get((group, int(batch))) for group, batch in zip(rows["Group"], rows["Batch size"], strict=True)
+        ]
+        rows["Source (%)"] = [f"{accuracy:.2f}" if accuracy else "-" for accuracy in sources]
+    trainers = [("Keras fit" if group == "Keras fit" else "own loop") for group in rows["Group"]]
+    dropouts = ["on" if group in ("Keras fit", "dropout") else "off" for group in rows["Group"]]
+    scaled = [" (scaled)" if group == "scaled rate" else "" for group in rows["Group"]]
+    rates = [f"{rate:.3g}{mark}" for rate, mark in zip(rows["Learning rate"], scaled, strict=True)]
+    rows.insert(0, "Dropout", dropouts)
+    rows.insert(0, "Trainer", trainers)
+    return rows.assign(**{"Learning rate": rates}).drop(columns="Group")
 
 
 FIGURES = {
@@ -145,16 +147,16 @@ def _batch_look(frame: pd.DataFrame, batch: int) -> dict:
     return {"color": look["color"], "marker": look["marker"]}
 
 
-def _by_batch_size(frame: pd.DataFrame, scaled: bool) -> list[Series]:
-    runs = select(frame, trainer="loop", dropout=False, scaled=scaled)
-    line = {"linestyle": style.DASHED if scaled else "-"}
+def _by_batch_size(frame: pd.DataFrame, group: str) -> list[Series]:
+    runs = select(frame, group=group)
+    line = {"linestyle": style.DASHED if group == "scaled rate" else "-"}
     return [Series(f"{batch}", rows, _batch_look(frame, batch) | line) for batch, rows in runs.groupby("batch_size")]
 
 
 def _legend(frame: pd.DataFrame, series: list[Series]) -> list[Line2D]:
     batches = sorted({int(one.label) for one in series})
     handles = [Line2D([], [], label=f"batch {it}", **_batch_look(frame, it)) for it in batches]
-    rates = select(frame, trainer="loop", scaled=False)["learning_rate"].unique()
+    rates = select(frame, group="fixed rate")["learning_rate"].unique()
     told = f"learning rate {rates[0]:g}" if len(rates) == 1 else "learning rate fixed"
     handles.append(Line2D([], [], color=style.BLACK, label=told))
     if any(one.style["linestyle"] != "-" for one in series):
@@ -163,30 +165,27 @@ def _legend(frame: pd.DataFrame, series: list[Series]) -> list[Line2D]:
 
 
 def _by_dropout(frame: pd.DataFrame) -> list[Series]:
-    fixed = select(frame, scaled=False)
-    fit = select(fixed, trainer="keras_fit", dropout=True)
+    fit = select(frame, group="Keras fit")
     if fit.empty:
         return []
-    fixed = select(fixed, batch_size=fit["batch_size"].iloc[0])
-    found = {
+    runs = {
         "Keras fit, dropout on": fit,
-        "own loop, dropout on": select(fixed, trainer="loop", dropout=True),
-        "own loop, dropout off": select(fixed, trainer="loop", dropout=False),
+        "own loop, dropout on": select(frame, group="dropout"),
+        "own loop, dropout off": select(frame, group="fixed rate", batch_size=fit["batch_size"].iloc[0]),
     }
-    return [Series(label, rows, style.group_style(i)) for i, (label, rows) in enumerate(found.items()) if len(rows)]
+    return [Series(label, rows, style.group_style(i)) for i, (label, rows) in enumerate(runs.items()) if len(rows)]
 
 
 def _final_series(frame: pd.DataFrame) -> list[Series]:
-    runs = select(frame, trainer="loop", dropout=False)
-    fixed, scaled = select(runs, scaled=False), select(runs, scaled=True)
+    fixed, scaled = select(frame, group="fixed rate"), select(frame, group="scaled rate")
     if fixed.empty and scaled.empty:
         return []
     if not (fixed.empty or scaled.empty):  # where the batch is the reference, both rules are one run
         scaled = pd.concat([scaled, fixed[fixed["batch_size"] == _reference_batch(fixed, scaled)]])
-    fit = select(frame, trainer="keras_fit", dropout=True)
-    found = {"fixed learning rate": fixed, "scaled with the batch": scaled, "Keras fit, dropout on": fit}
+    fit = select(frame, group="Keras fit")
+    runs = {"fixed learning rate": fixed, "scaled with the batch": scaled, "Keras fit, dropout on": fit}
     looks = [style.group_style(0), style.group_style(1), style.group_style(2) | {"linestyle": "none"}]
-    return [Series(name, found[name], look) for name, look in zip(found, looks, strict=True) if len(found[name])]
+    return [Series(name, runs[name], look) for name, look in zip(runs, looks, strict=True) if len(runs[name])]
 
 
 def _reference_batch(fixed: pd.DataFrame, scaled: pd.DataFrame) -> int:
@@ -196,9 +195,9 @@ def _reference_batch(fixed: pd.DataFrame, scaled: pd.DataFrame) -> int:
 
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
     if (frame["dataset"] == "mnist").all():
-        for (trainer, dropout), marker in {("keras_fit", True): "D", ("loop", False): "o"}.items():
-            points = [(key[2], 100 - value) for key, value in SOURCE.items() if key[:2] == (trainer, dropout)]
-            label = f"source ({_TRAINERS[trainer]}{', dropout on' if dropout else ''})"
+        for group, marker in {"Keras fit": "D", "fixed rate": "o"}.items():
+            points = [(batch, 100 - value) for (made_by, batch), value in SOURCE.items() if made_by == group]
+            label = f"source ({_TRAINERS[group]})"
             axes.plot(*zip(*points, strict=True), label=label, zorder=1, **style.SOURCE_LOOK | {"marker": marker})
 
 
@@ -229,8 +228,3 @@ def _draw_batch_lines(axes: Axes, batches: list[int]) -> None:
             f"batch {batch}", (1, batch), xycoords=("axes fraction", "data"), xytext=(2, 0), fontsize=6,
             textcoords="offset points", va="center", color=style.GRAY, annotation_clip=False,
         )  # fmt: skip
-
-
-def _source_of(row: object) -> str:
-    key = (row.trainer, bool(row.dropout), int(row.batch_size))
-    return f"{SOURCE[key]:.2f}" if key in SOURCE and not row.scaled else "-"

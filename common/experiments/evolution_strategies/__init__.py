@@ -1,1 +1,1 @@
-"""Notebook 04_evolution_strategies: its parameters, figures and tables."""
+"""Notebook 04_evolution_strategies: its parameters, figures and table."""

@@ -1,24 +1,16 @@
-"""Figures and tables of 04_evolution_strategies: what is learned from right or wrong, with which samples and noise.
+"""Figures and table of 04_evolution_strategies: what is learned from right or wrong, with which samples and noise.
 
-`evolution_logits` has what the estimates and the predictions look like, `evolution_weights` the runs without any
-backpropagation. The contract of every figure is said in `common.plotting`.
+`prediction_figures` has what is predicted, `alignment_figures` how good the estimates are. The contract of every figure
+is said in `common.plotting`.
 """
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from common.experiments.evolution_strategies.logit_figures import (
-    BUDGETS,
-    alignment,
-    alignment_at_the_start,
-    confusion,
-    never_predicted,
-    on_logits,
-    series_of_budget,
-)
-from common.experiments.evolution_strategies.weight_figures import weights_accuracy, weights_cosine, weights_table
-from common.plotting import captions as subject
-from common.plotting import style, tables
+from common.experiments.evolution_strategies.alignment_figures import alignment, alignment_at_the_start
+from common.experiments.evolution_strategies.prediction_figures import confusion, never_predicted
+from common.experiments.evolution_strategies.run_selection import described, series_of_group
+from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
     Series,
@@ -38,23 +30,23 @@ SOURCE_PLATEAU = (100 - 88, 100 - 84)
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error against epochs: the source's objective, its variants, and the likelihood beside cross-entropy."""
-    frame = on_logits(frame)
-    left, right = (series_of_budget(frame, budget) for budget in ("source", "full"))
+    runs = described(frame)
+    left, right = (series_of_group(runs, group) for group in ("source", "full"))
     if not left or not right:
-        raise NothingToDraw("the results hold no runs of the budgets 'source' and 'full'")
-    part = subject.part(frame)
+        raise NothingToDraw("the results hold no runs of the groups 'source' and 'full'")
+    part = captions.part(runs)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2, sharey=True)
     for axes, series in zip(panels, (left, right), strict=True):
         draw_curves(axes, series, "epoch", f"{part}_error")
-    _draw_source(panels[0], frame)
-    set_error_axis(panels[0], frame, part)
+    _draw_source(panels[0], runs)
+    set_error_axis(panels[0], runs, part)
     for axes in panels:
         style.legend(axes)
-    first = left[0].frame
+    first = left[0].frame.iloc[0]
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)}, batch {first['batch_size'].iloc[0]}, Adam. Left: "
-        f"climbing the accuracy under noise on the logits with the source's settings, σ = {first['sigma'].iloc[0]:g}, "
-        f"{first['samples'].iloc[0]} samples, and variants of them. Right: climbing the logarithm of the probability "
+        f"{error_name(runs, part)} on {captions.name(runs)}, batch {first['batch_size']}, Adam. Left: "
+        f"climbing the accuracy under noise on the logits with the source's settings, σ = {first['sigma']:g}, "
+        f"{first['samples']} samples, and variants of them. Right: climbing the logarithm of the probability "
         f"of being right, σ = {right[0].frame['sigma'].iloc[0]:g}, rate falling to zero, beside cross-entropy."
     )
     style.annotate(drawn, spread_note([*left, *right]), caption, frame)
@@ -63,12 +55,12 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final error against the number of samples and against σ, beside that of cross-entropy."""
-    frame = on_logits(frame)
-    runs, part = select(frame, budget="sweep"), subject.part(frame)
-    sampled = select(runs, gradient="samples")
+    runs = select(described(frame), group="sweep")
+    sampled = select(runs, method="LogitEvolution")
     likelihood = select(sampled, objective="likelihood")
     if likelihood.empty:
         raise NothingToDraw("the results hold no sweep")
+    part = captions.part(runs)
     by_samples = [Series("likelihood", _usual(likelihood, "sigma"), style.group_style(0))]
     by_sigma = [
         Series(name, _usual(select(sampled, objective=name), "samples"), style.group_style(i))
@@ -78,16 +70,16 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     draw_final(panels[0], by_samples, "samples", f"{part}_error")
     draw_final(panels[1], by_sigma, "sigma", f"{part}_error")
     for axes, label in zip(panels, ("Samples of each example at each step", "Noise standard deviation σ"), strict=True):
-        draw_level(axes, select(runs, gradient="backpropagation"), f"{part}_error", "cross-entropy")
+        draw_level(axes, select(runs, method="Backpropagation"), f"{part}_error", "cross-entropy")
         axes.set_xscale("log")
         axes.set_xlabel(label)
     style.log_ticks(panels[0].xaxis, sorted(by_samples[0].frame["samples"].unique()))
     style.log_ticks(panels[1].xaxis, sorted(sampled["sigma"].unique()))
-    set_error_axis(panels[0], frame, part)
+    set_error_axis(panels[0], runs, part)
     for axes in panels:
         style.legend(axes)
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)} after {int(runs['epoch'].max())} epochs, antithetic "
+        f"{error_name(runs, part)} on {captions.name(runs)} after {int(runs['epoch'].max())} epochs, antithetic "
         f"samples, rate falling to zero. Left: against samples, σ = {by_samples[0].frame['sigma'].iloc[0]:g}. "
         f"Right: against σ, {by_sigma[0].frame['samples'].iloc[0]} samples. Dashed: cross-entropy by backpropagation."
     )
@@ -96,12 +88,10 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy of every setting over the seeds."""
-    frame = on_logits(frame)
-    keys = {"budget": "Budget", "setting": "Setting", "learning_rate": "Rate", "samples": "Samples"}
-    runs = frame[frame["budget"].isin(BUDGETS)]
-    made = tables.setting_table(runs, keys, tables.ACCURACIES)
-    return made.assign(Rate=made["Rate"].map("{:.3g}".format))
+    """Tabulate validation and test accuracy of every run over the seeds."""
+    keys = {"group": "Runs", "run": "Setting", "learning_rate": "Rate", "samples": "Samples"}
+    tabulated = tables.setting_table(described(frame), keys, tables.ACCURACIES)
+    return tabulated.assign(Rate=tabulated["Rate"].map("{:.3g}".format))
 
 
 FIGURES = {
@@ -111,15 +101,13 @@ FIGURES = {
     "04_evolution_sweeps": sweeps,
     "04_evolution_alignment": alignment,
     "04_evolution_alignment_start": alignment_at_the_start,
-    "04_evolution_weights_cosine": weights_cosine,
-    "04_evolution_weights_accuracy": weights_accuracy,
 }
-TABLES = {"04_evolution_table": table, "04_evolution_weights_table": weights_table}
+TABLES = {"04_evolution_table": table}
 
 
 def _usual(runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the runs of a sweep that keep the value which most of its settings have."""
-    values = runs.drop_duplicates("setting")[name]
+    """Return the runs of a sweep that keep the value which most of them have."""
+    values = runs.drop_duplicates("run")[name]
     return runs[runs[name] == values.mode().iloc[0]]
 
 

@@ -1,7 +1,7 @@
-"""Figures and table of 05_low_rank_hessian: methods, causes of failure and sweeps.
+"""Figures and tables of 05_low_rank_hessian: methods, causes of failure and sweeps.
 
-`curvature_spectra` has what the Hessian looks like, `saddle_paths` the artificial saddle. Every function takes the
-frame of `results.read` (in the notebook: of `results.combine`, with its measurements in `attrs`) and returns a figure.
+`spectrum_figures` shows what the Hessian looks like, `saddle_figures` the artificial saddle. Every function takes the
+frame of `results.read` (in the notebook: of `train_all`, with its measurements in `attrs`) and returns a figure.
 """
 
 import math
@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
+from common.experiments.low_rank_hessian.run_selection import has_trials, measurement, networks
 from common.experiments.low_rank_hessian.saddle_figures import saddle
-from common.experiments.low_rank_hessian.spectrum_figures import eigenpairs, measured, networks, spectra, spectrum
-from common.plotting import captions as subject
-from common.plotting import style, tables
+from common.experiments.low_rank_hessian.spectrum_figures import eigenpairs, spectra, spectrum
+from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
     Series,
@@ -23,7 +23,7 @@ from common.plotting.curves import (
     draw_level,
     error_name,
     select,
-    series_by_setting,
+    series_by_run,
     set_error_axis,
     spread_note,
 )
@@ -41,18 +41,23 @@ __all__ = [
     "spectrum",
     "sweeps",
     "table",
+    "trials",
 ]
 
-SWEPT = {"rank": "Rank", "hessian_batch": "Hessian batch (examples)", "refresh_every": "Steps between refreshes"}
+SWEPT = {
+    "SaddleFreeNewton.rank": "Rank",
+    "SaddleFreeNewton.hessian_batch": "Hessian batch (examples)",
+    "SaddleFreeNewton.refresh_every": "Steps between refreshes",
+}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw each method's error against epochs, gradient equivalents and seconds.
+    """Draw each method's error against epochs, gradients and seconds.
 
     The other figures' contract is the same.
 
     Args:
-        frame: rows of this experiment on one data set, network and precision, several settings and seeds.
+        frame: rows of this experiment on one data set, network and precision, several runs and seeds.
 
     Returns:
         The figure; in a notebook, the last line of a cell shows it.
@@ -61,26 +66,30 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         NothingToDraw: when the frame holds nothing of what the figure shows.
         ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
     """
-    runs = select(networks(frame), budget="full")
-    series = series_by_setting(runs, "")
+    runs = select(networks(frame), group="full")
+    runs = runs.assign(passes=runs["cost"] / runs["train_examples"].astype(float))
+    series = series_by_run(runs)
     if not series:
         raise NothingToDraw("the results hold no comparison of methods")
-    part = subject.part(runs)
+    part = captions.part(runs)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.9, 3, sharey=True)
-    for axes, x in zip(panels, ("epoch", "cost", "seconds"), strict=True):
+    for axes, x in zip(panels, ("epoch", "passes", "seconds"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
+        if x == "passes":
+            axes.set_xlabel("Cost (gradients per training example)")
         if x != "epoch":
             axes.set_xscale("log")
             style.log_ticks(axes.xaxis)
     set_error_axis(panels[0], runs, part)
     style.legend(panels[0], above=4)
     caption = (
-        f"{error_name(runs, part)} on {subject.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
-        "epochs, minibatch gradients (every Hessian product counted) and seconds of training."
+        f"{error_name(runs, part)} on {captions.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
+        "epochs, cost and seconds of training. Cost counts every Hessian product: gradients of one example, "
+        f"divided by the {int(runs['train_examples'].iloc[0]):,} training examples."
     )
     if "timed_seconds" in runs:
         caption += " Seconds are of epochs for which all methods were timed in turn, in one process a seed."
-    if measured(frame, "trials"):
+    if has_trials(frame):
         caption += " Each method's learning rate was chosen on validation data, over equally many trials."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
@@ -88,11 +97,11 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 def causes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final error of the recipe, with each of the source's causes of failure switched on, and with all."""
-    runs = select(networks(frame), budget="cause")
+    runs = select(networks(frame), group="cause")
     if runs.empty:
         raise NothingToDraw("the results hold no cause of failure")
-    part = subject.part(runs)
-    summary = results.summarize(runs, ["order", "setting"], f"{part}_error").sort_values("order", ascending=False)
+    part = captions.part(runs)
+    summary = results.summarize(runs, ["order", "run"], f"{part}_error").sort_values("order", ascending=False)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.26 * len(summary) + 0.9)
     look = style.group_style(0) | {"linestyle": "none"}
     places = range(len(summary))
@@ -106,16 +115,16 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
             _say_diverged(axes, place, f"{row.diverged:.0f} of {row.diverged + row.n:.0f} diverged", alone=not row.n)
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis, [1, 2, 3, 5, 10, 20, 50, 100])
-    axes.set_yticks(list(places), list(summary["setting"]))
+    axes.set_yticks(list(places), list(summary["run"]))
     axes.set_ylim(-0.6, len(summary) - 0.4)
     axes.set_xlabel(f"{error_name(runs, part)} (%)")
     caption = (
-        f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
+        f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
         f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
         "the recipe (dashed line); without its own parts; with what the source did instead, at the recipe's learning "
         "rate; and with all of that, at the source's, but refreshed less often than at its every step."
     )
-    note = spread_note(series_by_setting(runs, ""), crosses=False)
+    note = spread_note(series_by_run(runs), crosses=False)
     style.annotate(drawn, note, caption, frame)
     return drawn
 
@@ -123,50 +132,68 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
 def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final error against rank, Hessian batch and the steps between refreshes."""
     runs = networks(frame)
-    base, swept = select(runs, setting="the recipe"), select(runs, budget="sweep")
+    base, swept = select(runs, run="the recipe"), select(runs, group="sweep")
     if base.empty or swept.empty:
         raise NothingToDraw("the results hold no sweep")
-    part, row = subject.part(runs), base.iloc[0]
+    part, row = captions.part(runs), base.iloc[0]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.2, 3, sharey=True)
     shown = []
     for axes, (name, label) in zip(panels, SWEPT.items(), strict=True):
-        if name == "refresh_every":  # the base's intervals grow: it has no place on this axis
+        if name == "SaddleFreeNewton.refresh_every":  # the base's intervals grow: it has no place on this axis
             draw_level(axes, base, f"{part}_error", "growing intervals")
-            constant = swept[swept["first_interval"] == swept["refresh_every"]]
-            one = Series("constant intervals", constant, style.group_style(0))
+            constant = swept[swept["SaddleFreeNewton.first_interval"] == swept[name]]
+            series = Series("constant intervals", constant, style.group_style(0))
         else:
             others = swept[swept[name] != row[name]]
-            one = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))
-        draw_final(axes, [one], name, f"{part}_error")
+            series = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))
+        draw_final(axes, [series], name, f"{part}_error")
         axes.set_xscale("log")
-        style.log_ticks(axes.xaxis, sorted(one.frame[name].unique()))
+        style.log_ticks(axes.xaxis, sorted(series.frame[name].unique()))
         axes.set_xlabel(label)
-        shown.append(one)
+        shown.append(series)
     style.legend(panels[-1])
     set_error_axis(panels[0], runs, part)
     caption = (
-        f"{error_name(runs, part)} of saddle-free Newton with momentum on {subject.name(runs)} after "
+        f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
         f"{_passes(base)} of {int(row['train_examples']):,} examples, around "
-        f"rank {row['rank']}, {row['hessian_batch']} examples for the Hessian, and refreshes that begin "
-        f"{row['first_interval']} steps apart and grow rarer. Right: refreshes equally far apart, from the start on."
+        f"rank {row['SaddleFreeNewton.rank']}, {row['SaddleFreeNewton.hessian_batch']} examples for the Hessian, and "
+        f"refreshes that begin {row['SaddleFreeNewton.first_interval']} steps apart and grow rarer. Right: refreshes "
+        "equally far apart, from the start on."
     )
     style.annotate(drawn, spread_note(shown, list(SWEPT)), caption, frame)
     return drawn
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate every setting: learning rate, epochs, accuracies and what it cost."""
+    """Tabulate every run: learning rate, epochs, accuracies and what it cost."""
     runs = networks(frame)
     values = {
         **tables.ACCURACIES,
-        "cost": tables.Value("Gradients", digits=0),
+        "cost": tables.Value("Gradients of one example (thousands)", scale=1e-3, digits=0),
         "seconds": tables.Value("Seconds", digits=0),
     }
-    made = tables.setting_table(runs, {"budget": "Runs", "setting": "Setting"}, values)
+    tabulated = tables.setting_table(runs, {"group": "Runs", "run": "Setting"}, values)
     first = results.last_rows(runs).groupby("order")[["learning_rate", "epoch"]].first()
-    made.insert(2, "Rate", [f"{rate:.3g}" for rate in first["learning_rate"]])
-    made.insert(3, "Epochs", first["epoch"].to_numpy())
-    return made
+    tabulated.insert(2, "Rate", [f"{rate:.3g}" for rate in first["learning_rate"]])
+    tabulated.insert(3, "Epochs", first["epoch"].to_numpy())
+    return tabulated
+
+
+def trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate each method's trials: learning rate and validation accuracy, the rates rising."""
+    runs = select(frame, group="trial")
+    if runs.empty:
+        raise NothingToDraw("the results hold no trial of a learning rate")
+    last = results.last_rows(runs).sort_values(["order", "learning_rate"])
+    rows = []
+    for name, tried in last.groupby("trial_of", sort=False):
+        reached = tried["validation_metric"].where(tried["status"] != "diverged")
+        row = {"Setting": name}
+        for number, (rate, accuracy) in enumerate(zip(tried["learning_rate"], reached, strict=True), 1):
+            shown = "diverged" if math.isnan(accuracy) else f"{100 * accuracy:.2f}"
+            row |= {f"Rate {number}": f"{rate:.3g}", f"Validation accuracy {number} (%)": shown}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def milestones(frame: pd.DataFrame) -> pd.DataFrame:
@@ -174,37 +201,37 @@ def milestones(frame: pd.DataFrame) -> pd.DataFrame:
 
     Those are the notebook's `target_accuracies`; 98.5 % where the results do not say them. Diverged runs are left out.
     """
-    runs = select(networks(frame), budget="full")
+    runs = select(networks(frame), group="full")
     if "curve_test_metric" not in runs:
         raise NothingToDraw("the results hold no curve of test accuracy")
-    made = runs[["order", "setting"]].drop_duplicates().sort_values("order")["setting"].to_frame("Setting")
+    tabulated = runs[["order", "run"]].drop_duplicates().sort_values("order")["run"].to_frame("Setting")
     finished = runs[runs["status"] != "diverged"]
     for epoch in sorted({1, 2, 3, int(runs["epoch"].max())}):
-        at = finished[finished["epoch"] == epoch].groupby("setting")["curve_test_metric"].agg(["mean", "std"])
-        shown = {name: tables.mean_and_spread(100 * row["mean"], 100 * row["std"], 2) for name, row in at.iterrows()}
-        made[f"Epoch {epoch}"] = [shown.get(name, "-") for name in made["Setting"]]
-    for target in measured(frame, "target_accuracies") or [0.985]:
+        summary = finished[finished["epoch"] == epoch].groupby("run")["curve_test_metric"].agg(["mean", "std"])
+        shown = {row.Index: tables.mean_and_spread(100 * row.mean, 100 * row.std, 2) for row in summary.itertuples()}
+        tabulated[f"Epoch {epoch}"] = [shown.get(name, "-") for name in tabulated["Setting"]]
+    for target in measurement(frame, "target_accuracies") or [0.985]:
         reached = first_time(runs, target)
         header = f"Seconds to {100 * target:g} %"
-        made[header] = [f"{reached[name]:.0f}" if name in reached else "-" for name in made["Setting"]]
-    return made.reset_index(drop=True)
+        tabulated[header] = [f"{reached[name]:.0f}" if name in reached else "-" for name in tabulated["Setting"]]
+    return tabulated.reset_index(drop=True)
 
 
 def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
-    """Return the seconds of training after which each setting's mean test accuracy is first seen to be this high.
+    """Return the seconds of training after which each run's mean test accuracy is first seen to be this high.
 
     Args:
         frame: rows of `networks`.
         accuracy: between 0 and 1. The test curve is looked at after every epoch; it selects nothing.
 
     Returns:
-        Seconds by setting, of those that get there.
+        Seconds by run, of those that get there.
     """
     if "curve_test_metric" not in frame:
         return pd.Series(dtype=float)
     runs = frame[(frame["status"] != "diverged") & frame["curve_test_metric"].notna()]
-    means = runs.groupby(["setting", "epoch"])[["seconds", "curve_test_metric"]].mean().reset_index()
-    return means[means["curve_test_metric"] >= accuracy].groupby("setting")["seconds"].min()
+    means = runs.groupby(["run", "epoch"])[["seconds", "curve_test_metric"]].mean().reset_index()
+    return means[means["curve_test_metric"] >= accuracy].groupby("run")["seconds"].min()
 
 
 FIGURES = {
@@ -215,7 +242,12 @@ FIGURES = {
     "05_hessian_eigenpairs": eigenpairs,
     "05_hessian_saddle": saddle,
 }
-TABLES = {"05_hessian_table": table, "05_hessian_milestones": milestones, "05_hessian_spectra": spectra}
+TABLES = {
+    "05_hessian_table": table,
+    "05_hessian_milestones": milestones,
+    "05_hessian_spectra": spectra,
+    "05_hessian_trials": trials,
+}
 
 
 def _passes(runs: pd.DataFrame) -> str:

@@ -1,11 +1,11 @@
-"""Figure of 05_low_rank_hessian about the artificial saddle; the contract is that of `low_rank_hessian`."""
+"""Figure of 05_low_rank_hessian about the artificial saddle; the contract is that of `figures.curves`."""
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from common.experiments.low_rank_hessian.spectrum_figures import measured
+from common.experiments.low_rank_hessian.run_selection import SADDLE
 from common.plotting import style
 from common.plotting.curves import NothingToDraw, select
 from common.tasks.saddle import Saddle
@@ -13,19 +13,20 @@ from common.tasks.saddle import Saddle
 
 def saddle(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the paths of two weights from beside a saddle, and the loss along them."""
-    runs, mu = select(frame, part="saddle"), measured(frame, "saddle_mu")
-    if runs.empty or mu is None:
+    runs = select(frame, group="saddle")
+    if runs.empty:
         raise NothingToDraw("the results hold no path at a saddle")
     runs = runs[runs["seed"] == runs["seed"].min()]
+    mu = float(runs["SaddleSurface.mu"].iloc[0])
     surface = Saddle(mu)
     drawn, (left, right) = style.figure(style.DOUBLE_COLUMN, 2.8, 2)
     _draw_surface(left, surface)
     for index, (_, run) in enumerate(runs.groupby("order")):
         run = run.sort_values("step")
         look = style.group_style(index) | {"markersize": 2.5}
-        loss = surface(run["u"].astype(float), run["v"].astype(float))
-        right.plot(run["step"], np.maximum(loss, 1e-9), markevery=_marked(run), label=run["setting"].iloc[0], **look)
-        left.plot(run["u"].astype(float), run["v"].astype(float), markevery=_marked(run), **look)
+        u, v, name = run["u"].astype(float), run["v"].astype(float), run["run"].iloc[0].removeprefix(SADDLE)
+        right.plot(run["step"], np.maximum(surface(u, v), 1e-9), markevery=_marked(run), label=name, **look)
+        left.plot(u, v, markevery=_marked(run), **look)
     right.axhline(surface.height, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="at the saddle")
     right.set_yscale("log")
     style.power_ticks(right.yaxis)
@@ -41,7 +42,7 @@ def saddle(frame: pd.DataFrame) -> style.PaperFigure:
         "them, from 1e-9 up; dashed: at the saddle. Newton by conjugate gradients takes the gradient itself where the "
         "curvature along it is negative."
     )
-    number = runs["setting"].nunique()
+    number = runs["run"].nunique()
     style.annotate(drawn, f"{number} runs, no randomness but that of the test vectors.", caption, frame)
     return drawn
 

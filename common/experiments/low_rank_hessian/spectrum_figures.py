@@ -1,8 +1,7 @@
-"""Figures of 05_low_rank_hessian about the Hessian itself; the contract is that of `low_rank_hessian`."""
+"""Figures and table of 05_low_rank_hessian about the Hessian itself; the contract is that of `figures.curves`."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,25 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from common.plotting import captions as subject
-from common.plotting import style
+from common.experiments.low_rank_hessian.run_selection import measurement, networks
+from common.plotting import captions, style
 from common.plotting.curves import NothingToDraw, select
-
-_NODE, _WEIGHT = "lanczos_node ", "lanczos_weight "
-
-
-def networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of networks, without those on the artificial saddle, with their errors.
-
-    Where epochs were timed in turn, `seconds` are those of that clock, and NaN for runs without one: what runs record
-    depends on what else the machine was doing.
-    """
-    runs = select(frame, part="methods")
-    if runs.empty:
-        raise NothingToDraw("the results hold no run of a network")
-    if "timed_seconds" in runs:
-        runs = runs.assign(seconds=runs["timed_seconds"])
-    return subject.prepared(runs, sizes_by="budget")
 
 
 def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
@@ -49,7 +32,7 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
     panels[0].set_ylabel("Share of all eigenvalues")
     style.legend(panels[0], above=2)
     caption = (
-        f"Spectrum of the Hessian on {subject.name(run)} along a run of saddle-free Newton, by stochastic Lanczos "
+        f"Spectrum of the Hessian on {captions.name(run)} along a run of saddle-free Newton, by stochastic Lanczos "
         f"quadrature with {len(looks[0][1])} steps: nodes, and the share of all eigenvalues that each stands for. The "
         "outermost nodes are eigenvalues."
     )
@@ -59,7 +42,7 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
 
 def spectra(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the Hessian's largest eigenvalues, those around the number of classes, and its negative part."""
-    classes, rows = measured(frame, "classes") or 10, []
+    classes, rows = measurement(frame, "classes") or 10, []
     for epoch, nodes, weights in _looks(frame):
         falling = np.sort(nodes)[::-1]
         row = {"Epoch": f"{epoch}", "Largest": f"{falling[0]:.3g}"}
@@ -79,7 +62,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
         size = np.sort(np.abs(nodes))[::-1]
         look = style.group_style(index) | {"markevery": max(1, len(size) // 6), "markersize": 3}
         left.plot(np.arange(1, len(size) + 1), size, label="start" if epoch == 0 else f"after epoch {epoch}", **look)
-    classes = measured(frame, "classes")
+    classes = measurement(frame, "classes")
     if classes:
         left.axvline(classes - 1, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="classes - 1")
     left.set_yscale("log")
@@ -99,9 +82,9 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     right.set_ylabel("Overlap of the eigenvectors' spans")
     for axes in (left, right):
         style.legend(axes)
-    rank = select(run, setting="saddle-free Newton")["rank"].iloc[0]
+    rank = select(run, run="saddle-free Newton")["SaddleFreeNewton.rank"].iloc[0]
     caption = (
-        f"Left: Ritz values of the Hessian on {subject.name(run)} by magnitude; the first are eigenvalues, the last "
+        f"Left: Ritz values of the Hessian on {captions.name(run)} by magnitude; the first are eigenvalues, the last "
         f"are not converged. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step and "
         "some steps later, both of the same examples; level lines: at the same step, computed twice."
     )
@@ -109,31 +92,20 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     return drawn
 
 
-def measured(frame: pd.DataFrame, name: str) -> Any:
-    """Return a measurement of the first file that has it, or None."""
-    return next((it[name] for it in frame.attrs.get("measurements", []) if name in it), None)
-
-
 def _looks(frame: pd.DataFrame) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Return (epoch, nodes, weights) of each look at the first seed's spectrum."""
-    names = [name for name in frame.columns if name.startswith(_NODE)]
-    rows = frame[frame[names[0]].notna()] if names else frame.iloc[:0]
+    """Return (epoch, nodes, weights) of each look at the first seed's spectrum, the nodes rising."""
+    rows = frame[frame["spectrum_nodes"].map(np.ndim) > 0] if "spectrum_nodes" in frame else frame.iloc[:0]
     if rows.empty:
         raise NothingToDraw("the results hold no spectrum")
     rows = rows[rows["seed"] == rows["seed"].min()].sort_values("epoch")
-    found = []
-    for _, row in rows.iterrows():
-        nodes = row[names].to_numpy(float)
-        weights = row[[name.replace(_NODE, _WEIGHT) for name in names]].to_numpy(float)
-        known = np.isfinite(nodes)  # fewer steps where the vectors' span was exhausted
-        found.append((int(row["epoch"]), nodes[known], weights[known]))
-    return found
+    columns = zip(rows["epoch"], rows["spectrum_nodes"], rows["spectrum_weights"], strict=True)
+    return [(int(epoch), np.asarray(nodes, float), np.asarray(weights, float)) for epoch, nodes, weights in columns]
 
 
 def _overlaps(frame: pd.DataFrame) -> dict[str, dict[int, float]]:
     """Return by name the overlaps by step; JSON has turned the steps into text."""
-    found = measured(frame, "overlaps") or {}
-    return {name: {int(step): value for step, value in values.items()} for name, values in found.items()}
+    measured = measurement(frame, "overlaps") or {}
+    return {name: {int(step): value for step, value in values.items()} for name, values in measured.items()}
 
 
 def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> None:

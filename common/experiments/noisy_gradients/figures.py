@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from common import results
 from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces
-from common.experiments.noisy_gradients.run_selection import PLAIN, budget, sigma_sweep
+from common.experiments.noisy_gradients.run_selection import PLAIN, budget, prepared, sigma_sweep
 from common.plotting import captions as subject
 from common.plotting import style, tables
 from common.plotting.curves import (
@@ -21,7 +21,7 @@ from common.plotting.curves import (
     draw_level,
     error_name,
     select,
-    series_by_setting,
+    series_by_run,
     set_error_axis,
     spread_note,
 )
@@ -32,8 +32,8 @@ _SIGMA_AXIS = "Noise standard deviation σ"
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back."""
-    frame = subject.prepared(frame)
-    series = series_by_setting(select(frame, budget="full"), "full: ")
+    frame = prepared(frame)
+    series = series_by_run(select(frame, group="full"), "full: ")
     if not series:
         raise NothingToDraw("the results hold no run of the full budget")
     part = subject.part(frame)
@@ -51,13 +51,13 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final test error against σ, beside that without noise and the σ at which noise is predicted to win."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     runs = sigma_sweep(frame)
     noisy = runs[runs["sigma"] > 0]
     if noisy.empty:
         raise NothingToDraw("the results hold no sweep over sigma")
     series = [Series(budget(runs), noisy, style.group_style(0))]
-    full = select(frame, budget="full", **PLAIN)
+    full = select(frame, group="full", **PLAIN)
     if len(full):
         look = style.group_style(1) | {"linestyle": "none", "markersize": 4}
         series.append(Series(budget(full), full, look))
@@ -78,16 +78,16 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
 
 def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw ‖g‖²/(σ²P) over training and against σ, where noise undoes the progress, and how directions turn away."""
-    frame = subject.prepared(frame)
-    full = select(frame, budget="full")
-    plain = series_by_setting(select(full, **PLAIN), "full: ")
+    frame = prepared(frame)
+    full = select(frame, group="full")
+    plain = series_by_run(select(full, **PLAIN), "full: ")
     sweep = sigma_sweep(frame)
     by_sigma = [Series("at the end of the run", sweep[sweep["sigma"] > 0], style.group_style(0))]
     # Zero is where a run diverged, and has no place on an axis of powers of ten.
     drawable = [(one.frame["signal_to_noise"] > 0).any() for one in (*plain, *by_sigma)]
     if not plain or not all(drawable):
         raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
-    both = series_by_setting(full, "full: ")
+    both = series_by_run(full, "full: ")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, 3)
     draw_curves(panels[0], plain, "epoch", "signal_to_noise")
     draw_final(panels[1], by_sigma, "sigma", "signal_to_noise")
@@ -121,9 +121,9 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy of every setting over the seeds."""
-    frame = subject.prepared(frame)
-    keys = {"budget": "Budget", "setting": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
+    """Tabulate validation and test accuracy of every run over the seeds."""
+    frame = prepared(frame)
+    keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
     made = tables.setting_table(frame, keys, tables.ACCURACIES)
     return made.assign(Rate=made["Rate"].map("{:.3g}".format))
 

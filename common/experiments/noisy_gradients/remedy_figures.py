@@ -5,7 +5,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
-from common.experiments.noisy_gradients.run_selection import NOTHING_DONE, PLAIN, budget, reference, sigma_sweep
+from common.experiments.noisy_gradients.run_selection import (
+    NOTHING_DONE,
+    PLAIN,
+    budget,
+    prepared,
+    reference,
+    sigma_sweep,
+)
 from common.plotting import captions as subject
 from common.plotting import style
 from common.plotting.curves import (
@@ -30,16 +37,16 @@ _ERROR_TICKS = (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # per cent; wh
 
 def remedies(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error at one σ under every remedy of the sweep, the best on top."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     rows = _remedies(frame)
-    if rows["setting"].nunique() < 2:
+    if rows["run"].nunique() < 2:
         raise NothingToDraw("the results hold no remedies at the reference noise")
     part = subject.part(frame)
-    ranked = results.summarize(rows.assign(same=_same_noise(frame, rows)), ["setting", "same"], f"{part}_error")
+    ranked = results.summarize(rows.assign(same=_same_noise(frame, rows)), ["run", "same"], f"{part}_error")
     ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
     _draw_ranks(axes, ranked)
-    plain = ranked.loc[ranked["setting"] == NOTHING_DONE, "mean"]
+    plain = ranked.loc[ranked["run"] == NOTHING_DONE, "mean"]
     axes.axvline(plain.item(), color=style.GRAY, linewidth=0.8, linestyle=style.LINE_STYLES[2], zorder=1)
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
@@ -49,14 +56,14 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
         f"coordinate, by what is done about it ({budget(rows)}), the best on top; dotted: nothing. Open markers: noise "
         "of a level of its own, or none."
     )
-    style.annotate(drawn, spread_note([Series("", rows)], ["setting"]), caption, frame)
+    style.annotate(drawn, spread_note([Series("", rows)], ["run"]), caption, frame)
     return drawn
 
 
 def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error against the dimension of the subspace: random, kept or redrawn, and public."""
-    frame = subject.prepared(frame)
-    runs = select(frame, budget="sweep", noise="constant", momentum=0.0, averaging=0.0, devices=0)
+    frame = prepared(frame)
+    runs = select(frame, group="sweep", noise="constant", momentum=0.0, averaging=0.0, devices=0)
     inside = runs[runs["sketch"] != "none"]
     if inside.empty:
         raise NothingToDraw("the results hold no run in a subspace")
@@ -65,7 +72,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
     draw_final(axes, series, "dimensions", f"{part}_error")
     rate = reference(frame)["learning_rate"]
-    whole = select(runs, sketch="none", sigma=sigma, schedule="linear", trained_on="all", learning_rate=rate)
+    whole = select(runs, sketch="none", sigma=sigma, schedule="LinearDecay", trained_on="all", learning_rate=rate)
     draw_level(axes, whole, f"{part}_error", f"no subspace, rate {rate:g}")
     axes.set_xscale("log")
     set_error_axis(axes, frame, part)
@@ -84,10 +91,10 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error at one σ against batch size and against learning rate, constant or decayed."""
-    frame = subject.prepared(frame)
+    frame = prepared(frame)
     compared, part = reference(frame), subject.part(frame)
     same = {name: value for name, value in PLAIN.items() if name != "schedule"}
-    runs = select(frame, budget="sweep", sigma=compared["sigma"], **same)
+    runs = select(frame, group="sweep", sigma=compared["sigma"], **same)
     sizes = select(runs, schedule="constant", learning_rate=compared["learning_rate"])
     rates = select(runs, batch_size=compared["batch_size"])
     if sizes["batch_size"].nunique() < 2 and rates["learning_rate"].nunique() < 2:
@@ -96,7 +103,7 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     by_size = [Series("constant rate", sizes, style.group_style(0))]
     groups = [
         ("constant rate", select(rates, schedule="constant")),
-        ("falling to zero", select(rates, schedule="linear")),
+        ("falling to zero", select(rates, schedule="LinearDecay")),
     ]
     by_rate = [Series(label, rows, style.group_style(i)) for i, (label, rows) in enumerate(groups) if len(rows)]
     for axes, series, name in zip(panels, (by_size, by_rate), ("batch_size", "learning_rate"), strict=True):
@@ -122,8 +129,8 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
 
 def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error against the channel's signal-to-noise ratio, by number of devices and shares."""
-    frame = subject.prepared(frame)
-    runs = frame[(frame["devices"] > 0) & (frame["budget"] == "sweep")]
+    frame = prepared(frame)
+    runs = frame[(frame["devices"] > 0) & (frame["group"] == "sweep")]
     if runs.empty:
         raise NothingToDraw("the results hold no over-the-air runs")
     part, series = subject.part(frame), _by_devices(runs)
@@ -146,7 +153,7 @@ def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
 def _remedies(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the sweep's runs at the reference noise, and those with annealed, relative and, for the server, none."""
     compared = reference(frame)
-    runs = select(frame, budget="sweep", batch_size=compared["batch_size"])
+    runs = select(frame, group="sweep", batch_size=compared["batch_size"])
     same = (runs["noise"] == "constant") & ((runs["sigma"] == compared["sigma"]) | (runs["trained_on"] == "public"))
     return runs[same | runs["noise"].isin(["annealed", "relative"])]
 
@@ -164,7 +171,7 @@ def _draw_ranks(axes: Axes, ranked: pd.DataFrame) -> None:
                 rows["mean"], rows.index, xerr=rows["std"].fillna(0), linestyle="none", elinewidth=0.8,
                 color=style.BLUE, marker="o", markerfacecolor=face,
             )  # fmt: skip
-        axes.set_yticks(ranked.index, ranked["setting"], fontsize=6)
+        axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
         axes.set_ylim(-0.6, len(ranked) - 0.4)
     for place, row in ranked[ranked["diverged"] > 0].iterrows():
         told = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"

@@ -200,7 +200,7 @@ def _seeds_note(values: pd.DataFrame) -> str:
 
 def _raw_series(frame: pd.DataFrame) -> list[Series]:
     """The methods of the source; of plain gradient descent the largest rate and the one that validation data choose."""
-    runs = select(frame, part="methods", features="raw")
+    runs = select(optimizer_runs.labelled(frame), part="methods", features="raw")
     descent = select(runs, method="gradient descent")
     found = [
         (f"gradient descent, rate {_power(rate)}", select(descent, learning_rate=rate)) for rate in _two_rates(frame)

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from common.experiments.optimizers_from_scratch import run_selection as optimizer_runs
 from common.plotting import captions as subject
 from common.plotting import style
-from common.plotting.curves import NothingToDraw, select
+from common.plotting.curves import NothingToDraw, column, select
 from common.tasks.line_loss import LineLoss
 
 _TRAILS = ("gradient descent", "momentum", "Nesterov", "RMSprop", "Adam", "AdamW", "Muon")
@@ -22,6 +21,7 @@ _PARTS = ("hidden layer, weights", "hidden layer, biases", "output layer, weight
 
 def trails(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the paths of slope and intercept on the loss surface of a line, for one raw and one standardised feature."""
+    frame = optimizer_runs.labelled(frame)
     runs = _first_seed(select(frame, part="line"))
     surfaces = optimizer_runs.measured(frame, "line")
     if runs.empty or not surfaces:
@@ -47,14 +47,13 @@ def trails(frame: pd.DataFrame) -> style.PaperFigure:
 
 def step_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw Adam's effective step size of each parameter over training, on raw and on standardised features."""
-    names = [name for name in frame.columns if name.startswith("step_size ")]
-    runs = select(frame, method="Adam", part="methods")
-    runs = _first_seed(runs[runs[names].notna().any(axis=1)] if names else runs.iloc[:0])
+    runs = select(optimizer_runs.labelled(frame), method="Adam", part="methods")
+    runs = _first_seed(runs[column(runs, "step_sizes").notna()])
     if runs.empty:
         raise NothingToDraw("the results hold no step sizes of Adam")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 2, sharey=True)
     for axes, features in zip(panels, ("raw", "standardised"), strict=True):
-        _draw_step_sizes(axes, select(runs, features=features).sort_values("epoch"), names)
+        _draw_step_sizes(axes, select(runs, features=features).sort_values("epoch"))
         _title(axes, f"{features} features")
         axes.set_xlabel("Epochs")
     panels[0].set_yscale("log")
@@ -113,12 +112,14 @@ def _trail_look(index: int) -> dict[str, Any]:
     return style.group_style(index) | {"markersize": 2.2, "linewidth": 0.9, "zorder": 3 - index / len(_TRAILS)}
 
 
-def _draw_step_sizes(axes: Axes, run: pd.DataFrame, names: Sequence[str]) -> None:
+def _draw_step_sizes(axes: Axes, run: pd.DataFrame) -> None:
     for index, label in enumerate(_PARTS):
         axes.plot([], [], label=label, color=_part_color(index))
-    for name, part in zip(names, _part_of_each(run, len(names)), strict=False):
-        values = run[name].astype(float)
-        if values.iloc[0] < 1e4:  # a parameter without any gradient has α / ε, whatever happens
+    if run.empty:
+        return
+    sizes = np.stack(list(run["step_sizes"]))  # (records, parameters)
+    for values, part in zip(sizes.T, _part_of_each(run, sizes.shape[1]), strict=True):
+        if values[0] < 1e4:  # a parameter without any gradient has α / ε, whatever happens
             axes.plot(run["epoch"], values, color=_part_color(part), linewidth=0.6)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from common import results
 from common.plotting import captions as subject
-from common.plotting.curves import NothingToDraw, require_single, select
+from common.plotting.curves import NothingToDraw, column, require_single, select
 
 # The source's lowest test error on Boston housing, raw features, 4 hidden units, one run each.
 SOURCE = {"clipping": 49.35, "minibatches": 30.62, "momentum": 29.12, "Adam, clipped": 28.04, "Adam": 29.34}
@@ -32,6 +32,30 @@ METHODS = (
 _ERRORS = ("lowest", "chosen", "last", "validation", "last_validation")
 
 
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add what the figures tell apart, from the groups of the plan and the names of the data sets.
+
+    Returns:
+        The frame with the columns part ("line" for runs with two weights, else "methods"), features ("raw",
+        "standardised" or "raw, nothing held out"), hidden (the hidden layers' units, as text), cosine (whether the rate
+        falls), with `method` the name of the optimizer's row and `dataset` without the part that tells of features.
+    """
+    if "part" in frame:
+        return frame
+    names = frame["dataset"].str.split(", ", n=1, expand=True)
+    line = frame["group"].str.startswith("line: ")
+    marked = frame.assign(
+        part=line.map({True: "line", False: "methods"}),
+        method=frame["group"].str.removeprefix("line: "),
+        dataset=names[0],
+        features=names[1].str.removesuffix(", one feature"),
+        hidden=column(frame, "Network.hidden").where(~line, "[]"),
+        cosine=frame["schedule"] == "CosineDecay",
+    )
+    marked.attrs = frame.attrs
+    return marked
+
+
 def run_values(frame: pd.DataFrame) -> pd.DataFrame:
     """Return each run's last row with its errors, in the order of the methods.
 
@@ -42,7 +66,7 @@ def run_values(frame: pd.DataFrame) -> pd.DataFrame:
         The rows with the columns lowest, chosen and last (test errors), validation (the lowest) and last_validation. A
         diverged run has no errors (NaN), and `chosen` is NaN where nothing was held out.
     """
-    runs = select(frame, part="methods")
+    runs = select(labelled(frame), part="methods")
     number = runs.groupby(results.run_columns(runs), dropna=False, sort=False).ngroup()
     curves = runs[["epoch", "status", "curve_test_loss", "validation_loss"]].sort_values("epoch").groupby(number)
     errors = pd.DataFrame([_errors(curve) for _, curve in curves], columns=_ERRORS)
@@ -75,23 +99,23 @@ def chosen_network(frame: pd.DataFrame) -> tuple[str, str]:
 
 def require_one_task(frame: pd.DataFrame) -> None:
     """Refuse a frame that mixes data sets or training splits; raises ValueError."""
-    require_single(select(frame, features="raw"), ["dataset", "train_examples"])
+    require_single(select(labelled(frame), features="raw", part="methods"), ["dataset", "train_examples"])
 
 
 def name(frame: pd.DataFrame) -> str:
     """Name data set and shared network for a caption, e.g. "Boston housing (4 hidden units)"."""
-    return f"{subject.dataset(frame)} ({units(frame)} hidden units)"
+    return f"{subject.dataset(labelled(frame))} ({units(frame)} hidden units)"
 
 
 def units(frame: pd.DataFrame) -> int:
     """Return the hidden units of the network that all methods share, unlike those that are chosen from."""
-    runs = select(frame, part="methods", cosine=False)
+    runs = select(labelled(frame), part="methods", cosine=False)
     return sum(json.loads(runs["hidden"].iloc[0]))
 
 
 def is_source(frame: pd.DataFrame) -> bool:
     """Return whether the data are those of the source."""
-    return bool((frame["dataset"] == "boston_housing").all())
+    return bool((labelled(frame)["dataset"] == "boston_housing").all())
 
 
 def measured(frame: pd.DataFrame, name: str) -> Any:

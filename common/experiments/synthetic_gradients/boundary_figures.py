@@ -4,32 +4,34 @@ import matplotlib
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from common.plotting import captions as subject
-from common.plotting import style, tables
+from common.experiments.synthetic_gradients.critical_path import critical_path as longest_chain
+from common.experiments.synthetic_gradients.critical_path import longest_wait
+from common.experiments.synthetic_gradients.run_selection import place, runs_of
+from common.plotting import captions, style, tables
 from common.plotting.curves import NothingToDraw, Series, draw_curves, select, spread_note
 
-CUTS = {"dense": "before the batch norm", "norm": "before the ReLU"}  # by what a block has in front of the predictor
-_COUNTS = {"chain": "Longest chain to an update", "wait": "Longest wait of a layer"}
+COUNTED = {"backpropagation": None, "linear predictors": 0, "predictors with two hidden layers": 2}  # hidden layers
+_DEPTHS = range(3, 21)
+_COUNTS = {"Longest chain to an update": longest_chain, "Longest wait of a layer": longest_wait}
 
 
 def cosines(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the cosine between synthetic and exact gradients against epochs, a line a boundary, DNI beside cDNI.
+    """Draw the cosine between synthetic and exact gradients against epochs, a line per boundary, DNI beside cDNI.
 
     Of the deepest fully connected network; boundary 1 is the nearest to the input.
     """
-    rows = select(frame, budget="comparison", family="fully connected")
-    rows = rows[rows["gradient"].isin(["DNI", "cDNI"])]
+    rows = select(runs_of(frame, "comparison"), family="fully connected")
+    rows = rows[rows["label"].isin(["DNI", "cDNI"])]
     if rows.empty:
         raise NothingToDraw("the results hold no synthetic gradients of fully connected networks")
-    rows = select(subject.prepared(rows, several_networks=True), layers=rows["layers"].max())
-    names = [name for name in rows if name.startswith("cosine_boundary_") and rows[name].notna().any()]
-    methods = [name for name in ("DNI", "cDNI") if (rows["gradient"] == name).any()]
+    rows = select(rows, layers=rows["layers"].max())
+    names = _boundaries(rows)
+    methods = [name for name in ("DNI", "cDNI") if (rows["label"] == name).any()]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(methods), sharey=True)
     shown = []
     for axes, method in zip(panels, methods, strict=True):
-        for number, name in enumerate(names):
-            label = f"boundary {name.rsplit('_', 1)[1]}"
-            series = [Series(label, select(rows, gradient=method), style.group_style(number))]
+        for number, (name, label) in enumerate(names.items()):
+            series = [Series(label.lower(), select(rows, label=method), style.group_style(number))]
             draw_curves(axes, series, "epoch", name)
             shown += series
         with matplotlib.rc_context(style.RC):
@@ -38,44 +40,33 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[0], above=max(1, len(names)))
     caption = (
         f"Cosine of the angle between the predicted and the exact gradient of the activations at each boundary of "
-        f"{int(rows['layers'].iloc[0])} layers on {subject.dataset(rows)}; boundary 1 is the nearest to the input."
+        f"{int(rows['layers'].iloc[0])} layers on {captions.dataset(rows)}; boundary 1 is the nearest to the input."
     )
-    if where := place(select(rows, gradient="DNI")):
+    if where := place(select(rows, label="DNI")):
         caption += f" DNI's boundaries are {where}, all others behind it."
     style.annotate(drawn, spread_note(shown) if shown else "", caption, frame)
     return drawn
 
 
-def place(runs: pd.DataFrame) -> str:
-    """Say where the predictors of one method's runs are: "before the ReLU"; an empty text where they follow a block."""
-    known = runs["cut"].dropna() if "cut" in runs else []
-    return CUTS.get(known.iloc[0], "") if len(known) else ""
-
-
 def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the cosines at the end of training, of all networks of the comparison, boundary by boundary."""
-    rows = select(frame, budget="comparison")
-    names = [name for name in rows if name.startswith("cosine_boundary_") and rows[name].notna().any()]
+    rows = runs_of(frame, "comparison")
+    names = _boundaries(rows)
     if not names:
         raise NothingToDraw("the results hold no synthetic gradients")
-    rows = subject.prepared(rows[rows["gradient"].isin(["DNI", "cDNI"])], several_networks=True)
-    values = {name: tables.Value(f"Boundary {name.rsplit('_', 1)[1]}") for name in names}
-    return tables.setting_table(rows, {"setting": "Setting"}, values)
+    values = {name: tables.Value(label) for name, label in names.items()}
+    return tables.setting_table(rows[rows["label"].isin(["DNI", "cDNI"])], {"run": "Setting"}, values)
 
 
 def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw how many products depend on each other, against the number of layers: to an update, and after forward."""
-    rows = select(frame, budget="critical path")
-    if rows.empty:
-        raise NothingToDraw("the results hold no counts of dependent products")
-    rows = rows.drop_duplicates(["order", "setting", "depth"]).sort_values("depth")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, len(_COUNTS), sharey=True)
-    for axes, (name, label) in zip(panels, _COUNTS.items(), strict=True):
-        for number, (_, part) in enumerate(rows.groupby(["order", "setting"])):
+    for axes, (title, count) in zip(panels, _COUNTS.items(), strict=True):
+        for number, (name, hidden_layers) in enumerate(COUNTED.items()):
             with matplotlib.rc_context(style.RC):
-                look = style.group_style(number) | {"markevery": 3}
-                axes.plot(part["depth"], part[name], label=part["setting"].iloc[0], **look)
-                axes.set_title(label)
+                counts = [count(layers, hidden_layers) for layers in _DEPTHS]
+                axes.plot(_DEPTHS, counts, label=name, markevery=3, **style.group_style(number))
+                axes.set_title(title)
         axes.set_xlabel("Layers")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     panels[0].set_ylabel("Dependent matrix products")
@@ -89,3 +80,9 @@ def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
     )
     style.annotate(drawn, "A count: no seeds.", caption, frame)
     return drawn
+
+
+def _boundaries(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the columns of cosines that hold any, each with its name in a legend."""
+    names = [name for name in rows if name.startswith("cosine_boundary_") and rows[name].notna().any()]
+    return {name: f"Boundary {name.rsplit('_', 1)[1]}" for name in names}

@@ -1,26 +1,33 @@
 """Figures and tables of 06_synthetic_gradients: modules that learn from predicted gradients, beside backpropagation.
 
-`synthetic_source` has the source's experiment, `synthetic_boundaries` what predictors know and how long layers wait. A
-run's `budget` says what it is for: `source`, `comparison` or `unlocked`; rows of other budgets are what was looked at
-or counted beside the runs. Every function takes the frame of `results.read` (in the notebook: of `results.combine`)
-and returns a figure.
+`source_figures` has the source's experiment, `boundary_figures` what predictors know and how long layers wait, and
+`run_selection` what each run is. A run's `group` is `source`, `comparison` or `unlocked`. Every function takes the
+frame of `results.read` (in the notebook: of `train_all`) and returns a figure.
 """
 
 import matplotlib
 import pandas as pd
 
-from common import results
-from common.experiments.synthetic_gradients.boundary_figures import cosine_table, cosines, critical_path, place
-from common.experiments.synthetic_gradients.source_figures import (
+from common.experiments.synthetic_gradients.boundary_figures import cosine_table, cosines, critical_path
+from common.experiments.synthetic_gradients.run_selection import (
+    FAMILIES,
+    GROUPS,
     METHOD_STYLES,
     METHODS,
+    by_method,
+    described,
+    place,
+    predictor_rate,
+    runs_of,
+    setting,
+)
+from common.experiments.synthetic_gradients.source_figures import (
     boundary_gradients,
     digits,
     source_loss,
     weight_gradients,
 )
-from common.plotting import captions as subject
-from common.plotting import style, tables
+from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
     Series,
@@ -32,19 +39,11 @@ from common.plotting.curves import (
     set_error_axis,
     spread_note,
 )
-
-FAMILIES = ("fully connected", "convolutional")
-BUDGETS = ("source", "comparison", "unlocked")
-SETTINGS = {
-    "learning_rate": "Rate",
-    "predictor_rate": "Predictors' rate",
-    "predictor_layers": "Predictors' hidden layers",
-    "cut": "Predictors behind",
-}
+from common.results.summary import last_rows
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs of the fully connected networks, a panel a depth.
+    """Draw the error against epochs of the fully connected networks, a panel per depth.
 
     The other figures' contract is the same.
 
@@ -62,18 +61,18 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def convolutional_curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs of the convolutional networks, a panel a depth."""
+    """Draw the error against epochs of the convolutional networks, a panel per depth."""
     return _curves(frame, "convolutional")
 
 
 def depths(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final test error against the number of layers, fully connected and convolutional."""
-    rows = _of(frame, "comparison")
+    rows = runs_of(frame, "comparison")
     families = [name for name in FAMILIES if (rows["family"] == name).any()]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(families), sharey=True)
     shown = []
     for axes, family in zip(panels, families, strict=True):
-        series = _by_method(select(rows, family=family))
+        series = by_method(select(rows, family=family))
         draw_final(axes, series, "layers", "test_error")
         axes.set_xticks(sorted(select(rows, family=family)["layers"].unique()))
         axes.set_xlabel(f"Layers, {family}")
@@ -81,8 +80,9 @@ def depths(frame: pd.DataFrame) -> style.PaperFigure:
     set_error_axis(panels[0], rows, "test")
     style.legend(panels[0], above=len(METHODS))
     caption = (
-        f"{error_name(rows, 'test')} on {subject.dataset(rows)} after the last epoch. No backprop: only the last layer "
-        f"learns. DNI: synthetic gradients predicted from activations; cDNI: from activations and label. {_told(rows)}"
+        f"{error_name(rows, 'test')} on {captions.dataset(rows)} after the last epoch. No backprop: only the last "
+        f"layer learns. DNI: synthetic gradients predicted from activations; cDNI: from activations and label. "
+        f"{_batches(rows)}"
     )
     style.annotate(drawn, spread_note(shown, ["layers"]), caption, frame)
     return drawn
@@ -90,20 +90,21 @@ def depths(frame: pd.DataFrame) -> style.PaperFigure:
 
 def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error of modules that update at random: against epochs, and at the end against their probability."""
-    rows = _of(frame, "unlocked")
-    part = subject.part(rows)
-    series = series_by(rows, "update_probability", "p = {:g}")
+    rows = runs_of(frame, "unlocked")
+    rows = rows.assign(probability=setting(rows, "SyntheticGradients.update_probability", 1.0).astype(float))
+    part = captions.part(rows)
+    series = series_by(rows, "probability", "p = {:g}")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2)
     draw_curves(panels[0], series, "epoch", f"{part}_error")
-    draw_final(panels[1], [Series("cDNI", rows, METHOD_STYLES["cDNI"])], "update_probability", "test_error")
+    draw_final(panels[1], [Series("cDNI", rows, METHOD_STYLES["cDNI"])], "probability", "test_error")
     panels[1].set_xscale("log")
-    style.log_ticks(panels[1].xaxis, sorted(rows["update_probability"].unique()))
+    style.log_ticks(panels[1].xaxis, sorted(rows["probability"].unique()))
     panels[1].set_xlabel("Probability p that a module updates at a step")
     for axes, name in zip(panels, (part, "test"), strict=True):
         set_error_axis(axes, rows, name)
     style.legend(panels[0])
     caption = (
-        f"{error_name(rows, part)} and test error on {subject.dataset(rows)}, {int(rows['layers'].iloc[0])} fully "
+        f"{error_name(rows, part)} and test error on {captions.dataset(rows)}, {int(rows['layers'].iloc[0])} fully "
         "connected layers, cDNI. At each step each module updates with probability p, by itself; one that rests keeps "
         "its weights and its moments and tells the module below it nothing."
     )
@@ -113,21 +114,28 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate validation and test error, settings and cost of every run."""
-    rows = subject.prepared(frame[frame["budget"].isin(BUDGETS)], several_networks=True)
+    rows = described(frame[frame["group"].isin(GROUPS)])
+    rows = rows.assign(passes=rows["cost"].astype(float) / rows["train_examples"].astype(float))
     values = {
         "validation_error": tables.Value("Validation error (%)"),
         "test_error": tables.Value("Test error (%)"),
         "step": tables.Value("Updates", digits=0),
-        "cost": tables.Value("Cost (minibatch gradients)", digits=0),
+        "passes": tables.Value("Cost (epochs' worth of gradients)", digits=2),
         "seconds": tables.Value("Seconds", digits=0),
     }
-    keys = {"budget": "Budget", "setting": "Setting", "network": "Network", "batch_size": "Batch"}
-    made = tables.setting_table(rows, keys, values)
-    first = results.last_rows(rows).groupby("order").first().reindex(columns=[*SETTINGS])
-    for number, (name, header) in enumerate(SETTINGS.items(), len(keys)):
-        told = [value if isinstance(value, str) else f"{value:g}" if pd.notna(value) else "-" for value in first[name]]
-        made.insert(number, header, told)
-    return made
+    keys = {"group": "Runs", "run": "Setting", "network": "Network", "batch_size": "Batch"}
+    tabulated = tables.setting_table(rows, keys, values)
+    first = last_rows(rows).groupby("order", as_index=False).first()
+    settings = {
+        "Rate": first["learning_rate"],
+        "Predictors' rate": predictor_rate(first),
+        "Predictors' hidden layers": setting(first, "SyntheticGradients.hidden_layers", None),
+        "Predictors' place": pd.Series([place(first.iloc[[row]]) or None for row in range(len(first))]),
+    }
+    for number, (header, column) in enumerate(settings.items(), len(keys)):
+        cells = [value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:g}" for value in column]
+        tabulated.insert(number, header, cells)
+    return tabulated
 
 
 FIGURES = {
@@ -145,43 +153,30 @@ FIGURES = {
 TABLES = {"06_synthetic_table": table, "06_synthetic_cosine_table": cosine_table}
 
 
-def _of(frame: pd.DataFrame, budget: str) -> pd.DataFrame:
-    rows = select(frame, budget=budget)
-    if rows.empty:
-        raise NothingToDraw(f"the results hold no runs of the budget {budget!r}")
-    return subject.prepared(rows, several_networks=True)
-
-
-def _told(rows: pd.DataFrame) -> str:
+def _batches(rows: pd.DataFrame) -> str:
     """Say each method's batch, and what its predictors have that linear ones behind a block have not."""
     sentences = []
     for family, runs in rows.groupby("family"):
-        told = []
-        for name, part in runs.groupby("gradient"):
-            layers = int(part["predictor_layers"].iloc[0])
+        parts = []
+        for name, part in runs.groupby("label"):
+            layers = int(setting(part, "SyntheticGradients.hidden_layers", 0).iloc[0])
             deep = f"with {layers} hidden layer{'s' if layers > 1 else ''}" if layers else ""
             about = " ".join(filter(None, (deep, place(part))))
-            told.append(f"{name} {int(part['batch_size'].iloc[0])}" + (f" (predictors {about})" if about else ""))
-        sentences.append(f"Batches, {family}: {'; '.join(told)}.")
+            parts.append(f"{name} {int(part['batch_size'].iloc[0])}" + (f" (predictors {about})" if about else ""))
+        sentences.append(f"Batches, {family}: {'; '.join(parts)}.")
     return " ".join(sentences)
 
 
-def _by_method(rows: pd.DataFrame) -> list[Series]:
-    """Make a series of every method that there is, always in the same style."""
-    found = ((name, select(rows, gradient=name)) for name in METHODS)
-    return [Series(name, part, METHOD_STYLES[name]) for name, part in found if len(part)]
-
-
 def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:
-    rows = select(_of(frame, "comparison"), family=family)
+    rows = select(runs_of(frame, "comparison"), family=family)
     if rows.empty:
         raise NothingToDraw(f"the results hold no {family} networks")
-    part = subject.part(rows)
+    part = captions.part(rows)
     counts = sorted(rows["layers"].unique())
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(counts), sharey=True)
     shown = []
     for axes, layers in zip(panels, counts, strict=True):
-        series = _by_method(select(rows, layers=layers))
+        series = by_method(select(rows, layers=layers))
         draw_curves(axes, series, "epoch", f"{part}_error")
         with matplotlib.rc_context(style.RC):
             axes.set_title(f"{int(layers)} layers")
@@ -189,8 +184,8 @@ def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:
     set_error_axis(panels[0], rows, part)
     style.legend(panels[0], above=len(METHODS))
     caption = (
-        f"{error_name(rows, part)} on {subject.dataset(rows)}, {family} networks, the last layer counted; rates "
-        f"decayed by a cosine to zero. {_told(rows)}"
+        f"{error_name(rows, part)} on {captions.dataset(rows)}, {family} networks, the last layer counted; rates "
+        f"decayed by a cosine to zero. {_batches(rows)}"
     )
     style.annotate(drawn, spread_note(shown), caption, frame)
     return drawn

@@ -1,6 +1,6 @@
 import pytest
 
-from common.estimators.decoupled import critical_path
+from common.experiments.synthetic_gradients import critical_path
 
 
 def _brute_force(layers, hidden_layers):

@@ -1,0 +1,45 @@
+"""What the texts of estimators say, read without TensorFlow: of the runs, and of those that a diagnostic compared."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def arguments(call: str, required: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a constructor call by name: literals as values, an object as the name of its class.
+
+    Args:
+        call: `repr` of an estimator, such as "LogitEvolution(Likelihood(), 1.0, antithetic=True)".
+        required: names of the arguments without a keyword, in order; a call may have fewer.
+        defaults: of arguments that the call may leave out: a `repr` does not say what is the default.
+    """
+    parsed = ast.parse(call, mode="eval").body
+    given = [*zip(required, parsed.args, strict=False), *((part.arg, part.value) for part in parsed.keywords)]
+    return {**defaults, **{name: _value(node) for name, node in given}}
+
+
+def with_settings(frame: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Add parameter columns, which tell runs apart, to a tidy frame: a mapping of the same names for each row."""
+    columns = pd.DataFrame(list(settings), index=frame.index)
+    place = frame.columns.get_loc("epoch")
+    return pd.concat([frame.iloc[:, :place], columns, frame.iloc[:, place:]], axis=1)
+
+
+def compared(frame: pd.DataFrame, names: str, values: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each estimator that a diagnostic compared, its text and its numbers in place of the arrays.
+
+    Args:
+        frame: a tidy frame, with arrays in the rows where the diagnostic looked.
+        names: the diagnostic's column of texts.
+        values: its columns of numbers, an entry for each text.
+    """
+    known = frame.reindex(columns=list(dict.fromkeys([*frame, names, *values])))
+    looked = np.array([isinstance(cell, np.ndarray) for cell in known[names]], bool)
+    return known[looked].explode([names, *values], ignore_index=True).astype(dict.fromkeys(values, float))
+
+
+def _value(node: ast.expr) -> Any:
+    return ast.unparse(node.func) if isinstance(node, ast.Call) else ast.literal_eval(node)

@@ -1,0 +1,1 @@
+"""Notebook 07_evolution_on_weights: its parameters, figures and table."""

@@ -1,0 +1,124 @@
+"""Figures and table of 07_evolution_on_weights: runs without any backpropagation, and how good their estimates are.
+
+The contract of every figure is said in `common.plotting`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.experiments.estimator_calls import arguments, compared, with_settings
+from common.plotting import captions, style, tables
+from common.plotting.curves import (
+    NothingToDraw,
+    Series,
+    draw_curves,
+    draw_final,
+    error_name,
+    series_by_run,
+    set_error_axis,
+    spread_note,
+)
+
+# Of the estimators' arguments, what a text leaves out where it is the default.
+_LAYERWISE, _AT_ONCE = {"keep": 1.0}, {"rank": 1, "own_data": True}
+
+
+def accuracy(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the error of all runs against evaluations and against seconds."""
+    rows = _runs(frame)
+    part = captions.part(rows)
+    rows = rows.assign(millions=rows["evaluations"] / 1e6)
+    series = series_by_run(rows)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.7, 2, sharey=True)
+    labels = {"millions": "Evaluations (million examples × members)", "seconds": "Training time (s)"}
+    for axes, (name, label) in zip(panels, labels.items(), strict=True):
+        draw_curves(axes, series, name, f"{part}_error")
+        axes.set_xlabel(label)
+    panels[0].set_xscale("log")  # a layer's members are many, and each of them a part of the network only
+    set_error_axis(panels[0], rows, part)
+    style.legend(panels[1], above=3)
+    caption = (
+        f"{error_name(rows, part)} on {captions.name(rows)}, trained by perturbing the weights, without derivatives. "
+        "Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
+    )
+    style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def cosine(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the cosine to the exact gradient against the population, full and low rank, beside √(n/(n+D))."""
+    rows = compared(frame, "aligned_estimators", ["aligned_cosine"])
+    if rows.empty:
+        raise NothingToDraw("the results hold no estimates from perturbed weights")
+    rows = captions.prepared(with_settings(rows, rows["aligned_estimators"].map(_members)))
+    series = [
+        Series(f"rank {rank}" if rank else "full rank", part, style.group_style(i))
+        for i, (rank, part) in enumerate(rows.groupby("rank"))
+    ]
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.5)
+    draw_final(axes, series, "population", "aligned_cosine")
+    coordinates = int(rows["coordinates"].iloc[0])
+    populations = np.geomspace(rows["population"].min(), rows["population"].max(), 100)
+    expected = [math.sqrt(size / 2 / (size / 2 + coordinates)) for size in populations]  # n pairs: each with both signs
+    axes.plot(populations, expected, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="√(n/(n + D))")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    style.log_ticks(axes.xaxis, sorted(rows["population"].unique()))
+    style.log_ticks(axes.yaxis)
+    axes.set_xlabel("Population, 2 n")
+    axes.set_ylabel("Cosine to the exact gradient")
+    style.legend(axes)
+    caption = (
+        f"Estimates from n antithetic pairs of perturbed weights and the exact gradient of the same examples on "
+        f"{captions.name(rows)}, D = {coordinates:,} weights. Dashed: what is expected where the loss is linear."
+    )
+    style.annotate(drawn, spread_note(series, ["population"]), caption, frame)
+    return drawn
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate validation and test accuracy, evaluations, cost and time of every run."""
+    values = tables.ACCURACIES | {
+        "evaluations": tables.Value("Evaluations (million)", scale=1e-6, digits=1),
+        "cost": tables.Value("Cost (million gradients of one example)", scale=1e-6, digits=1),
+        "seconds": tables.Value("Seconds", digits=0),
+    }
+    keys = {"run": "Setting", "network": "Network", "coordinates": "Weights"}
+    return tables.setting_table(_runs(frame), keys, values)
+
+
+FIGURES = {"07_weights_accuracy": accuracy, "07_weights_cosine": cosine}
+TABLES = {"07_weights_table": table}
+
+
+def _runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with errors and the column `evaluations`: how often a member has been run on an example so far.
+
+    Raises:
+        NothingToDraw: when no run perturbs weights.
+    """
+    rows = captions.prepared(frame, several_networks=True)
+    known = rows["estimator"].str.startswith(("LayerwiseEvolution", "ParameterEvolution"))
+    if not known.any():
+        raise NothingToDraw("the results hold no runs with perturbed weights")
+    rows = rows[known]
+    each = [_evaluations(call, size) for call, size in zip(rows["estimator"], rows["batch_size"], strict=True)]
+    return rows.assign(evaluations=np.array(each) * rows["step"])
+
+
+def _evaluations(call: str, batch_size: int) -> int:
+    """Return an estimate's evaluations on a batch, as the estimator's `evaluations_per_step` does."""
+    if call.startswith("LayerwiseEvolution"):
+        known = arguments(call, ("pairs", "sigma"), _LAYERWISE)
+        return 2 * round(known["keep"] * batch_size) * sum(known["pairs"])
+    known = arguments(call, ("population", "sigma"), _AT_ONCE)
+    return (2 if known["own_data"] else known["population"]) * batch_size
+
+
+def _members(call: str) -> dict[str, Any]:
+    """Read population and rank, 0 for full rank, off the text of a `ParameterEvolution`."""
+    known = arguments(call, ("population", "sigma"), _AT_ONCE)
+    return {"population": known["population"], "rank": known["rank"] or 0}

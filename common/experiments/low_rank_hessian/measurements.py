@@ -1,0 +1,63 @@
+"""What 05_low_rank_hessian measures beside its runs: how long eigenvectors stay valid, and a clock for all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from common.data.load import Dataset
+from common.diagnostics.eigenvector_overlaps import eigenvector_overlaps
+from common.experiments.run import Run, completed
+from common.plotting.curves import select
+from common.settings import Configured
+from common.training.timing import seconds_at
+
+
+def overlaps(
+    run: Run, data: Dataset, *, network: Configured, seed: int, at_steps: Sequence[int], examples: int
+) -> dict[str, dict[int, float]]:
+    """Follow the Hessian's eigenvectors along a run of saddle-free Newton: from the start on, and after an epoch.
+
+    Args:
+        run: its estimator's rank says how many eigenvectors are compared.
+        data: as in `train_all`.
+        network: as in `train_all`.
+        seed: as in `eigenvector_overlaps`.
+        at_steps: after how many steps the eigenvectors are compared with the first ones, ≥ 1.
+        examples: the first training examples, of which the Hessian is.
+
+    Returns:
+        For "from the start" and "after an epoch" what `eigenvector_overlaps` returns.
+    """
+    (run,) = completed([run], data, network)
+    steps_per_epoch = -(-len(run.data.train) // run.examples_per_step)
+    measured = {}
+    for name, before in (("from the start", 0), ("after an epoch", steps_per_epoch)):
+        measured[name] = eigenvector_overlaps(
+            *run.built_for(seed), run.data.train, batch_size=run.examples_per_step, before=before,
+            at_steps=sorted(at_steps), examples=examples, rank=run.estimator.rank, seed=seed,
+        )  # fmt: skip
+    return measured
+
+
+def with_timed_seconds(frame: pd.DataFrame, seconds: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    """Add `timed_seconds` to the full runs: the clock of epochs for which all methods were timed in turn.
+
+    Args:
+        frame: rows of this experiment.
+        seconds: by run, those of its first epochs on as many examples as the runs of the group "cause" have; see
+            `seconds_at`. Without any, nothing is added.
+
+    Returns:
+        The frame with the column `timed_seconds`, NaN for all other runs.
+    """
+    if not seconds:
+        return frame
+    examples, clock = int(select(frame, group="cause")["train_examples"].iloc[0]), pd.Series(np.nan, index=frame.index)
+    for name, epochs in seconds.items():
+        rows = select(frame, group="full", run=name)
+        steps_per_epoch = -(-examples // int(rows["batch_size"].iloc[0]))
+        clock[rows.index] = seconds_at(rows["step"], epochs, steps_per_epoch)
+    return frame.assign(timed_seconds=clock)

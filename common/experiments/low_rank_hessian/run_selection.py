@@ -1,0 +1,35 @@
+"""Which rows of this experiment's frame are what: runs of networks, trials of learning rates, walks from the saddle."""
+
+from typing import Any
+
+import pandas as pd
+
+from common.plotting import captions
+from common.plotting.curves import NothingToDraw, select
+
+SADDLE = "saddle: "  # how the names of the walks on the artificial saddle begin
+
+
+def networks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of networks with their errors: neither trials of learning rates nor walks from the saddle.
+
+    Where epochs were timed in turn, `seconds` are those of that clock, and NaN for runs without one: what runs record
+    depends on what else the machine was doing.
+    """
+    runs = frame[frame["group"].isin(["full", "cause", "sweep"])]
+    if runs.empty:
+        raise NothingToDraw("the results hold no run of a network")
+    if "timed_seconds" in runs:
+        runs = runs.assign(seconds=runs["timed_seconds"])
+    return captions.prepared(runs, sizes_by="group")
+
+
+def measurement(frame: pd.DataFrame, name: str) -> Any:
+    """Return a measurement of the first file that has it, or None."""
+    files = frame.attrs.get("measurements", [])
+    return next((measurements[name] for measurements in files if name in measurements), None)
+
+
+def has_trials(frame: pd.DataFrame) -> bool:
+    """Say whether learning rates were chosen by trials."""
+    return not select(frame, group="trial").empty

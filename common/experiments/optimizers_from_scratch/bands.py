@@ -1,0 +1,33 @@
+"""What the parameters of the two presets are known to give in notebook 03_optimizers_from_scratch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from common.experiments.optimizers_from_scratch.run_selection import chosen_network, measured, run_values
+from common.plotting.curves import select
+
+if TYPE_CHECKING:
+    from common.experiments.optimizers_from_scratch.parameters import OptimizersFromScratch
+
+KNOWN = [("diabetes", (4,), 0.001, 0.001, 100, None), ("boston_housing", (4,), 0.001, 0.001, 1000, None)]
+
+
+def check(p: OptimizersFromScratch, frame: pd.DataFrame) -> str:
+    """Assert that the largest rate kills all units, that clipping rescues, and that standardising is easier."""
+    settings = (p.dataset, tuple(p.hidden), max(p.learning_rates), p.learning_rate, p.epochs, p.validation)
+    if settings not in KNOWN:
+        return "no band is known for these parameters"
+    values, constant = run_values(frame), measured(frame, "constant_test_loss")
+    raw = select(values, features="raw")
+    longest = select(raw, method="gradient descent", learning_rate=max(p.learning_rates))
+    assert (longest["dead_units"] == 4).all(), "units survived the largest rate"
+    assert (abs(longest["last"] / constant - 1) < 0.02).all(), "what is left is not the training mean"
+    method, layers = chosen_network(frame)
+    network = select(values, features="standardised", cosine=True, method=method, hidden=layers)
+    clipped, easy = select(raw, method="clipping")["chosen"].median(), network["last"].median()
+    assert clipped < 0.95 * constant, f"clipping rescued nothing: {clipped:.1f}"
+    assert easy < clipped, f"standardised {easy:.1f} is not below clipped {clipped:.1f}"
+    return "dead at the largest rate, rescued by clipping, easier when standardised: as expected"

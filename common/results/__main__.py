@@ -1,0 +1,42 @@
+"""Collect and merge results: `python -m common.results collect results/.store --to FILE`, or merge in its place."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from common.results.collection import collect, merge
+from common.results.summary import last_rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for and say what was written; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "collect":
+            frame = collect(options.sources, options.to, experiment=options.experiment)
+        else:
+            frame = merge(options.sources, options.to)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"wrote {options.to}: {len(last_rows(frame))} runs, {len(frame)} rows")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m common.results", description="Collect and merge stored results.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, about in (
+        ("collect", "write records of a store into one result file"),
+        ("merge", "join result files, such as those of several people, into one"),
+    ):
+        command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        command.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder or a file of results")
+        command.add_argument("--to", required=True, metavar="FILE", help="the .parquet file to write")
+        if name == "collect":
+            command.add_argument("--experiment", metavar="NAME", help="only runs of this experiment")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Cells that hold arrays of any shape: pictures, spectra, confusion matrices; in a file, nested lists.
+
+A column is of float64 or, such as the names that belong to another column's numbers, of texts.
+
+The file's schema metadata hold the shapes (key ``shapes``), which nested lists alone do not tell of an empty array.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+_SHAPES = b"shapes"
+
+
+def cells(values: Iterable[Any]) -> pd.Series:
+    """Make a column of arrays, as float64 or as texts; None stays None."""
+    values = [None if value is None else np.asarray(value) for value in values]
+    values = [None if value is None else value if _is_text(value) else value.astype(np.float64) for value in values]
+    column = np.empty(len(values), object)  # filled one by one: numpy would stack arrays of one shape
+    for row, value in enumerate(values):
+        column[row] = value
+    return pd.Series(column, dtype=object)
+
+
+def array_columns(frame: pd.DataFrame) -> list[str]:
+    """Name the columns that hold an array in some row."""
+    objects = (name for name in frame.columns if frame[name].dtype == object)
+    return [name for name in objects if any(isinstance(value, np.ndarray) for value in frame[name])]
+
+
+def to_table(frame: pd.DataFrame) -> pa.Table:
+    """Turn a frame into a table, arrays into nested lists."""
+    names = array_columns(frame)
+    table = pa.Table.from_pandas(frame.drop(columns=names), preserve_index=False)
+    shapes = {}
+    for name in names:
+        arrays = list(frame[name])
+        table = table.add_column(list(frame.columns).index(name), name, _nested(arrays))
+        shapes[name] = [array.shape for array in arrays if array is not None]
+        if len(set(shapes[name])) == 1:
+            shapes[name] = shapes[name][:1]
+    return table.replace_schema_metadata({**table.schema.metadata, _SHAPES: json.dumps(shapes).encode()})
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Turn a table of `to_table` back into the frame: every array has its shape and its numbers again."""
+    shapes = json.loads((table.schema.metadata or {}).get(_SHAPES, b"{}"))
+    frame = table.drop_columns(list(shapes)).to_pandas()
+    for name in (name for name in table.column_names if name in shapes):
+        frame.insert(table.column_names.index(name), name, _arrays(table[name].to_pylist(), shapes[name]))
+    return frame
+
+
+def _nested(arrays: list[np.ndarray | None]) -> pa.Array:
+    """Arrays of fewer dimensions than the column's most get leading ones, for a column has one type."""
+    present = [array for array in arrays if array is not None]
+    most = max(array.ndim for array in present)
+    kind = pa.string() if any(map(_is_text, present)) else pa.float64()
+    for _ in range(most):
+        kind = pa.list_(kind)
+    lists = [None if array is None else array[(None,) * (most - array.ndim)].tolist() for array in arrays]
+    return pa.array(lists, kind)
+
+
+def _arrays(lists: list[Any], shapes: list[list[int]]) -> pd.Series:
+    present = sum(nested is not None for nested in lists)
+    remaining = iter(shapes if len(shapes) == present else shapes * present)
+    return cells(None if nested is None else _array(nested).reshape(next(remaining)) for nested in lists)
+
+
+def _array(nested: list[Any]) -> np.ndarray:
+    array = np.array(nested)
+    return array if _is_text(array) else np.array(nested, np.float64)
+
+
+def _is_text(array: np.ndarray) -> bool:
+    return array.dtype.kind == "U"

@@ -1,0 +1,214 @@
+"""Many result files and records -> one frame, or one file; nothing in it twice, and no name with two meanings."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.results.frame import bare, combine, plain, refuse_two_meanings, run_columns
+from common.results.result_file import UNREADABLE, ResultFile, load, reasons, write_table
+
+PAPER = Path(__file__).resolve().parents[2] / "results" / "paper"
+_FILE = "_file"
+
+Paths = str | os.PathLike | Iterable[str | os.PathLike]
+
+
+def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | None = None) -> pd.DataFrame:
+    """Read result files back as one frame; what is missing or unreadable is named, not passed over.
+
+    Args:
+        paths: a result file, a folder (searched with its subfolders), or several of them; None: this repository's
+            results/paper, from any working folder.
+        expected: files that should be there; those that are not are listed in attrs["missing"].
+
+    Returns:
+        All rows; parameters that a file does not know are NA in its rows. Every run has the columns of `PROVENANCE`: a
+        file of old says of all its runs what it knows of the process that wrote it. In `attrs`: "files" (those read),
+        "missing" (list), "unreadable" (file -> reason), "provenance" (as `provenance`, a dict for each file or, where
+        the runs of a file differ in it, for each set of them) and "measurements" (a dict for each notebook or record).
+
+    Raises:
+        FileNotFoundError: when not a single file can be read.
+        ValueError: when two files hold the same run (experiment, method, parameters and seed), or a name is a parameter
+            in one file and a diagnostic in another.
+    """
+    roots = _listed(PAPER if paths is None else paths)
+    files = _result_files(roots)
+    missing = [str(path) for path in dict.fromkeys([*files, *map(Path, expected or ())]) if not path.is_file()]
+    loaded, unreadable = _load_all(path for path in files if path.is_file())
+    if not loaded:
+        raise FileNotFoundError(_nothing_read(roots, missing, unreadable))
+    frame = _united({path: file.frame for path, file in loaded.items()}, keep_equal_records=False)
+    frame.attrs = {
+        "files": list(loaded),
+        "missing": missing,
+        "unreadable": unreadable,
+        "provenance": [origin for file in loaded.values() for origin in file.provenance],
+        "measurements": [measured for file in loaded.values() for measured in file.measurements],
+    }
+    return frame
+
+
+def collect(
+    sources: Paths | pd.DataFrame | Iterable[str | os.PathLike | pd.DataFrame],
+    path: str | os.PathLike,
+    *,
+    experiment: str | None = None,
+) -> pd.DataFrame:
+    """Write records into one result file, each run with its own provenance.
+
+    Args:
+        sources: folders of a store, files, or frames such as that of `train_all`.
+        path: the file to write, e.g. results/paper/02_noisy_gradients.parquet.
+        experiment: only runs of this experiment; None: all.
+
+    Returns:
+        The frame that was written. A record that is in two sources (the same digest, the same rows) is there once.
+
+    Raises:
+        FileNotFoundError: a source without any result file.
+        ValueError: a file that cannot be read; a run twice, unless it is the same record; a name that is a parameter in
+            one source and a diagnostic in another; no run of the experiment.
+    """
+    listed = [sources] if isinstance(sources, pd.DataFrame) else _listed(sources)
+    frames = {f"frame {i}": bare(source) for i, source in enumerate(listed, 1) if isinstance(source, pd.DataFrame)}
+    files = _load_or_refuse([source for source in listed if not isinstance(source, pd.DataFrame)])
+    frames |= {name: file.frame for name, file in files.items()}
+    if experiment is not None:
+        frames = {name: frame[frame["experiment"] == experiment] for name, frame in frames.items()}
+    frames = {name: frame for name, frame in frames.items() if len(frame)}
+    if not frames:
+        wanted = "any run" if experiment is None else f"a run of the experiment {experiment!r}"
+        raise ValueError(f"no source holds {wanted}, so {os.fspath(path)} is not written")
+    whole = _united(frames, keep_equal_records=True)
+    kept = [file for name, file in files.items() if name in frames]
+    write_table(whole, path, {"provenance": {}, "measurements": _measurements(kept, listed)})
+    return whole
+
+
+def merge(paths: Paths, path: str | os.PathLike) -> pd.DataFrame:
+    """Join result files, such as those of several people, into one; as `collect`, but of files and folders alone.
+
+    Args:
+        paths: files or folders; `path` may be one of them.
+        path: the file to write.
+
+    Returns:
+        The frame that was written.
+
+    Raises:
+        FileNotFoundError, ValueError: as `collect`.
+    """
+    return collect(_listed(paths), path)
+
+
+def _listed(paths: Any) -> list[Any]:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _result_files(roots: Iterable[str | os.PathLike]) -> list[Path]:
+    return sorted({file for root in roots for file in _files_below(Path(root))})
+
+
+def _files_below(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return [root]
+    inner = ((path, path.relative_to(root)) for path in root.rglob("*.parquet"))
+    return [path for path, name in inner if not any(part.startswith(".") for part in name.parts)]
+
+
+def _load_all(paths: Iterable[Path]) -> tuple[dict[str, ResultFile], dict[str, str]]:
+    loaded, unreadable = {}, {}
+    for path in paths:
+        try:
+            loaded[str(path)] = load(path)
+        except UNREADABLE as error:
+            unreadable[str(path)] = reasons(error)
+    return loaded, unreadable
+
+
+def _load_or_refuse(roots: list[str | os.PathLike]) -> dict[str, ResultFile]:
+    for root in roots:
+        if not any(file.is_file() for file in _files_below(Path(root))):
+            raise FileNotFoundError(f"{os.fspath(root)} is no result file and no folder that holds one")
+    loaded, unreadable = _load_all(_result_files(roots))
+    for path, reason in unreadable.items():
+        raise ValueError(f"the result file {path} cannot be read ({reason}); remove it, or train its runs again")
+    return loaded
+
+
+def _nothing_read(roots: Iterable[Any], missing: list[str], unreadable: dict[str, str]) -> str:
+    places = ", ".join(str(root) for root in roots) or "an empty list of paths"
+    reasons = [f"{path} is missing" for path in missing]
+    reasons += [f"{path} is unreadable: {reason}" for path, reason in unreadable.items()]
+    return f"no result file could be read from {places}" + (f" ({'; '.join(reasons)})" if reasons else "")
+
+
+def _united(frames: Mapping[str, pd.DataFrame], *, keep_equal_records: bool) -> pd.DataFrame:
+    """Combine the frames of several files; refuse a name with two meanings and a run that is there twice."""
+    refuse_two_meanings(list(frames.items()))
+    whole = combine(frame.assign(**{_FILE: name}) for name, frame in frames.items())
+    columns = run_columns(whole)
+    runs = whole[columns].apply(lambda column: pd.factorize(column, use_na_sentinel=False)[0])
+    number = runs.groupby(columns, sort=False).ngroup()
+    # The same run twice in one file has an epoch twice.
+    again = pd.DataFrame({"run": number, _FILE: whole[_FILE], "epoch": whole["epoch"]}).duplicated()
+    several = whole[_FILE].groupby(number).transform("nunique") > 1
+    dropped = [
+        _superfluous(whole.loc[rows.index], columns, keep_equal_records)
+        for _, rows in number[again | several].groupby(number)
+    ]
+    if dropped:
+        whole = whole.drop(index=np.concatenate(dropped)).reset_index(drop=True)
+    return whole.drop(columns=_FILE)
+
+
+def _superfluous(rows: pd.DataFrame, columns: list[str], keep_equal_records: bool) -> pd.Index:
+    """Return which rows of a run, found in several files, say the same again; refuse it if they do not."""
+    files = list(rows[_FILE].unique())
+    digests = rows["digest"].unique() if "digest" in rows else [None]
+    run = ", ".join(f"{name}={rows[name].iloc[0]}" for name in columns if pd.notna(rows[name].iloc[0]))
+    places = " and in ".join(files if len(files) > 1 else files * 2)
+    if not keep_equal_records or len(files) == 1 or len(digests) > 1 or pd.isna(digests[0]):
+        raise ValueError(f"the same run ({run}) is stored twice, in {places}; remove one")
+    first = rows[rows[_FILE] == files[0]]
+    for file in files[1:]:
+        if differing := _first_difference(first, rows[rows[_FILE] == file]):
+            raise ValueError(
+                f"the same record ({run}) differs in {differing!r} between {files[0]} and {file}; remove one"
+            )
+    return rows.index[rows[_FILE] != files[0]]
+
+
+def _first_difference(left: pd.DataFrame, right: pd.DataFrame) -> str | None:
+    if len(left) != len(right):
+        return "epoch"
+    names = (name for name in left if name != _FILE)
+    return next((name for name in names if not _equal(left[name], right[name])), None)
+
+
+def _equal(left: pd.Series, right: pd.Series) -> bool:
+    pairs = zip(left, right, strict=True)
+    if left.dtype == object:  # arrays, maybe
+        return all(np.array_equal(one, other, equal_nan=isinstance(one, np.ndarray)) for one, other in pairs)
+    return left.reset_index(drop=True).equals(right.reset_index(drop=True))
+
+
+def _measurements(files: Iterable[ResultFile], sources: Iterable[Any]) -> list[dict[str, Any]]:
+    """List what was measured, each once; frames of `read` have theirs in `attrs`."""
+    listed = [measured for file in files for measured in file.measurements]
+    listed += [
+        measured
+        for source in sources
+        if isinstance(source, pd.DataFrame)
+        for measured in source.attrs.get("measurements", [])
+    ]
+    distinct: list[dict[str, Any]] = []
+    for measured in listed:
+        if measured and plain(measured) not in map(plain, distinct):
+            distinct.append(measured)
+    return distinct

@@ -1,0 +1,121 @@
+"""A result file is parquet: rows of one or several runs; in the schema's metadata what belongs to no row.
+
+Those are, as JSON, the provenance of the process that wrote the file (key ``provenance``) and the notebook's
+measurements (key ``measurements``). The file appears whole or not at all, and its pages carry checksums.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.atomic import replacing
+from common.results.arrays import to_frame, to_table
+from common.results.frame import FIXED, PROVENANCE, bare, now, plain, with_provenance
+from common.results.provenance import device_and_threads
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """What a result file holds.
+
+    Attributes:
+        frame: the rows, provenance columns included.
+        provenance: a dict for each set of runs that share one; see `read`.
+        measurements: a dict for each notebook or record that measured something.
+        notes: all of the schema's metadata.
+    """
+
+    frame: pd.DataFrame
+    provenance: list[dict[str, Any]]
+    measurements: list[dict[str, Any]]
+    notes: dict[bytes, bytes]
+
+
+def write(
+    frame: pd.DataFrame,
+    path: str | os.PathLike,
+    provenance: Mapping[str, Any],
+    measurements: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a result file: the whole file appears at once, or the old one stays.
+
+    Args:
+        frame: rows of `run_frame`, of one or several runs.
+        path: the file, usually results/{preset}/{experiment}/{name}.parquet; its folder is made if needed.
+        provenance: what `provenance` returned.
+        measurements: small JSON-able dict of numbers that belong to no epoch, e.g. timings.
+
+    Raises:
+        ValueError: when a fixed column is missing.
+    """
+    write_table(frame, path, {"provenance": {**provenance, "ended": now()}, "measurements": measurements or {}})
+
+
+def write_table(frame: pd.DataFrame, path: str | os.PathLike, notes: Mapping[str, Any]) -> None:
+    """Write rows and notes, whole or not at all; the notes must have `provenance`, for which result files are known."""
+    if lacking := [name for name in FIXED if name not in frame.columns]:
+        raise ValueError(f"the frame for {os.fspath(path)} lacks the column {lacking[0]!r}; build it with run_frame")
+    table = to_table(bare(frame))
+    encoded = {key.encode(): json.dumps(value, default=plain, sort_keys=True).encode() for key, value in notes.items()}
+    table = table.replace_schema_metadata({**table.schema.metadata, **encoded})
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
+
+
+def load(path: Path) -> ResultFile:
+    """Read one result file.
+
+    Raises:
+        OSError, ValueError, pyarrow.ArrowException: it cannot be read, or is no result file.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read()
+    notes = table.schema.metadata or {}
+    if b"provenance" not in notes:
+        raise ValueError("it holds no provenance, so it is no result file")
+    if lacking := [name for name in FIXED if name not in table.column_names]:
+        raise ValueError(f"it lacks the column {lacking[0]!r}")
+    frame, origin = to_frame(table), json.loads(notes[b"provenance"])
+    measurements = json.loads(notes.get(b"measurements", b"{}"))
+    listed = measurements if isinstance(measurements, list) else [measurements]
+    if "digest" in frame:
+        return ResultFile(frame, _provenance_of_runs(frame, origin), listed, notes)
+    return ResultFile(with_provenance(frame, _columns_of(origin)), [origin], listed, notes)
+
+
+def _columns_of(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Files of old say only of the process that wrote them where its runs come from."""
+    device, threads = device_and_threads(origin.get("device"))
+    known = {name: origin.get(name) for name in ("commit", "dirty", "versions", "data_checksum", "ended")}
+    return known | {"device": device, "threads": threads, "begun": origin.get("started")}
+
+
+def _provenance_of_runs(frame: pd.DataFrame, origin: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Say it as `provenance` does, once for all runs that differ in nothing but their time."""
+    shared = ["commit", "dirty", "versions", "data_checksum", "device", "threads", "resumed"]
+    groups = frame.reindex(columns=list(PROVENANCE)).groupby(shared, dropna=False, sort=False)
+    times = groups.agg(started=("begun", "min"), ended=("ended", "max")).reset_index()
+    return [{**origin, **_as_json(row)} for row in times.to_dict("records")]
+
+
+def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: None if pd.isna(value) else plain(value) for name, value in row.items()}
+    unpacked = {name: json.loads(known[name] or empty) for name, empty in (("versions", "{}"), ("resumed", "[]"))}
+    if known["data_checksum"] is None:
+        del known["data_checksum"]  # the file's own stands
+    return known | unpacked
+
+
+def reasons(error: BaseException) -> str:
+    """Put an error's message into one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+UNREADABLE: Sequence[type[Exception]] = (OSError, ValueError, pa.ArrowException)

@@ -1,0 +1,270 @@
+"""A folder of records: one run with one seed each, found by the digest of what decides its numbers.
+
+    folder/ab/abcd….parquet        the frame; it is written last, so that a record is there whole or not at all
+    folder/ab/abcd….npz            the final weights
+    folder/.locks/abcd….lock       who trains the run; the kernel frees it when a process ends in whatever way
+    folder/.checkpoints/abcd…/     of a run that has not ended, with sessions.json: each start of its training
+
+A record is trained once:
+
+    with store.lock(digest):
+        record = store.find(digest)
+        if record is None:
+            provenance = store.begin(digest, run_provenance(device))
+            ...                                           # train, with store.checkpoint_dir(digest)
+            record = store.write(digest, run_frame(..., provenance=provenance), weights)
+
+A store that cannot be written (a read-only or full disk) loses no result: it warns once, in one sentence, and all
+methods go on, without locks, checkpoints and records.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+
+from common.atomic import replacing
+from common.results.frame import PROVENANCE, check_provenance, plain, with_provenance
+from common.results.result_file import UNREADABLE, load, reasons, write_table
+from common.settings import Configured, text
+
+_SESSIONS = "sessions.json"
+_UNKNOWN_SESSIONS = "resumed from checkpoints of which no session is noted"
+
+
+class StoreWarning(UserWarning):
+    """A record cannot be read, or a store not be written; what was to be done goes on without it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run with one seed.
+
+    Attributes:
+        digest: what it is found by.
+        frame: of `run_frame`, provenance included.
+        weights: the network's at the end, in its order; empty if none were given.
+        measurements: numbers that belong to no epoch.
+    """
+
+    digest: str
+    frame: pd.DataFrame
+    weights: list[np.ndarray] = field(default_factory=list)
+    measurements: dict[str, Any] = field(default_factory=dict)
+
+
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256, 64 hexadecimal digits, of what decides a run's numbers.
+
+    Args:
+        identity: plain data: numbers, strings, True, False, None, lists and dictionaries with strings as keys; objects
+            that are their settings count as their text.
+
+    Raises:
+        TypeError: for any other value, whose text might tell where it lies in memory.
+    """
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=_canonical)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Store:
+    """Records in a folder, which is made when the first is written; any number of processes may use it at once."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+        self._begun: dict[str, dict[str, Any]] = {}
+        self._warned = False
+
+    def path(self, digest: str) -> Path:
+        """Return where a record's frame is, or would be."""
+        return self.folder / digest[:2] / f"{digest}.parquet"
+
+    def find(self, digest: str) -> Record | None:
+        """Return a record; None if there is none, or, with a warning that names it, if it cannot be read."""
+        path = self.path(digest)
+        try:
+            return self._load(digest, path) if path.is_file() else None
+        except (*UNREADABLE, zipfile.BadZipFile, EOFError, KeyError) as error:
+            _warn(f"the record {path} cannot be read ({reasons(error)}); its run is trained again")
+            return None
+
+    def weights(self, digest: str) -> list[np.ndarray] | None:
+        """Return a record's final weights; None if there is no such record."""
+        record = self.find(digest)
+        return None if record is None else record.weights
+
+    @contextlib.contextmanager
+    def lock(self, digest: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Keep other processes from the same record; wait, as long as it takes, for one that holds it.
+
+        Args:
+            digest: of the record.
+            on_wait: called once if another process holds it, e.g. to say so.
+        """
+        path = self.folder / ".locks" / f"{digest}.lock"
+        lock = filelock.FileLock(path, fallback_to_soft=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._acquire(lock, on_wait)
+        except (OSError, NotImplementedError) as error:
+            self._go_on_without(error)
+        try:
+            if lock.is_locked:
+                self._remove_torn_files(digest)
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, digest: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+        """Note that a run's training begins, or goes on from its checkpoints.
+
+        Args:
+            digest: of the run.
+            provenance: of this session: what `run_provenance` returned.
+
+        Returns:
+            The provenance of the record: that of the first session whose checkpoints are there; dirty if any session
+            was; resumed, the commits of the sessions that followed, in their order; and the digest.
+
+        Raises:
+            ValueError: for a name that no column of the provenance has.
+        """
+        check_provenance(provenance)
+        sessions = [*self._sessions_before(digest), dict(provenance)]
+        try:
+            with replacing(self._checkpoints(digest) / _SESSIONS) as temporary:
+                temporary.write_text(json.dumps(sessions, default=plain))
+        except OSError as error:
+            self._go_on_without(error)
+        self._begun[digest] = _whole_training(sessions) | {"digest": digest}
+        return dict(self._begun[digest])
+
+    def checkpoint_dir(self, digest: str) -> Path | None:
+        """Return the folder of a run's checkpoints; None where none can be written."""
+        folder = self._checkpoints(digest)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(f"no permission to write to {folder}")
+        except OSError as error:
+            self._go_on_without(error)
+            return None
+        return folder
+
+    def write(
+        self,
+        digest: str,
+        frame: pd.DataFrame,
+        weights: Sequence[np.ndarray] = (),
+        measurements: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Keep a run that has ended, whole or not at all, and remove its checkpoints.
+
+        Args:
+            digest: of the run.
+            frame: of `run_frame`; without columns of the provenance, it gets those of `begin`.
+            weights: the network's final weights, in its order.
+            measurements: numbers that belong to no epoch.
+
+        Returns:
+            The record, also where it cannot be written, of which a warning tells.
+        """
+        known = self._begun.pop(digest, {})
+        if "digest" in frame:
+            known = {name: frame[name].iloc[0] for name in PROVENANCE}
+            known = {name: None if pd.isna(value) else value for name, value in known.items()}
+        frame = with_provenance(frame, known | {"digest": digest})
+        record = Record(digest, frame, [np.asarray(array) for array in weights], dict(measurements or {}))
+        try:
+            self._write(record)
+        except OSError as error:
+            self._go_on_without(error)
+        else:
+            shutil.rmtree(self._checkpoints(digest), ignore_errors=True)
+        return record
+
+    def _checkpoints(self, digest: str) -> Path:
+        return self.folder / ".checkpoints" / digest
+
+    def _load(self, digest: str, path: Path) -> Record:
+        file = load(path)
+        note = json.loads(file.notes[b"record"])
+        if note["digest"] != digest:
+            raise ValueError(f"it is the record {note['digest']}")
+        weights = []
+        if note["weights"]:
+            with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+                weights = [arrays[str(i)] for i in range(note["weights"])]
+        return Record(digest, file.frame, weights, file.measurements[0])
+
+    def _write(self, record: Record) -> None:
+        path = self.path(record.digest)
+        if record.weights:
+            with replacing(path.with_suffix(".npz")) as temporary:
+                np.savez(temporary, **{str(i): array for i, array in enumerate(record.weights)})
+        note = {"digest": record.digest, "weights": len(record.weights)}
+        write_table(record.frame, path, {"provenance": {}, "measurements": record.measurements, "record": note})
+
+    def _acquire(self, lock: filelock.BaseFileLock, on_wait: Callable[[], None] | None) -> None:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if on_wait is not None:
+                on_wait()
+            lock.acquire()
+
+    def _remove_torn_files(self, digest: str) -> None:
+        """Remove what a process left that was killed while it wrote this record; nobody writes it now."""
+        for torn in self.path(digest).parent.glob(f".{digest}.*.tmp.*"):
+            with contextlib.suppress(OSError):
+                torn.unlink()
+
+    def _sessions_before(self, digest: str) -> list[dict[str, Any]]:
+        """Return the sessions whose work is in the checkpoints: none, if the last was killed before its first one."""
+        folder = self._checkpoints(digest)
+        if not folder.is_dir() or not any(
+            path.name != _SESSIONS and ".tmp" not in path.name for path in folder.iterdir()
+        ):
+            return []
+        try:
+            return json.loads((folder / _SESSIONS).read_text())
+        except (OSError, ValueError):
+            return [{"note": _UNKNOWN_SESSIONS}]
+
+    def _go_on_without(self, error: BaseException) -> None:
+        if not self._warned:
+            reason = getattr(error, "strerror", None) or reasons(error)
+            _warn(f"the store {self.folder} cannot be written ({reason}); results are returned, but not kept there")
+        self._warned = True
+
+
+def _whole_training(sessions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    dirty = [session.get("dirty") for session in sessions]
+    whole = {
+        "dirty": True if any(dirty) else None if None in dirty else False,
+        "resumed": [session.get("commit") for session in sessions[1:]],
+    }
+    return {**sessions[0], **whole}
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Configured):
+        return text(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"what decides a run's numbers must be plain data, got {value!r} of type {type(value).__name__}")
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, StoreWarning, stacklevel=3)
