@@ -58,13 +58,16 @@ def check_estimator(
         run = Run(bench)
         costs, start = _costs(run.estimator), run.save(Path(folder, "start"))
         check_estimate(run)
-        check_training(bench, run, start, Path(folder, "middle"))
+        fresh = Run(bench, seed=1)
+        fresh_start = fresh.save(Path(folder, "fresh"))
+        check_training(bench, run, start, fresh)
         rest = check_smaller_batch(run)
         check_cost(run.estimator, costs)
+        fresh.restore(fresh_start)
+        check_second_task(bench, run, fresh)
     check_xla(bench, [BATCH, BATCH, REST] if rest else [BATCH, BATCH], run_it=run_xla)
     check_precision(bench)
     check_batch_norm(bench)
-    check_second_task(bench, run)
 
 
 def check_settings(bench: Bench) -> None:
@@ -114,20 +117,25 @@ def check_estimate(run: Run) -> None:
         )
 
 
-def check_training(bench: Bench, run: Run, start: Path, middle: Path) -> None:
-    """The state and the seed decide every estimate: a run that is resumed, and a run again, give the same bits."""
+def check_training(bench: Bench, run: Run, start: Path, fresh: Run) -> None:
+    """The state and the seed decide every estimate: a run that is resumed, and a run again, give the same bits.
+
+    Args:
+        bench: how everything is made.
+        run: the run that is never interrupted.
+        start: where its first checkpoint is.
+        fresh: another run of which everything is made anew, for another seed; it goes on from the middle of `run`.
+    """
     run.restore(start)
     whole = run.train(range(STEPS // 2))
-    run.save(middle)
-    whole += run.train(range(STEPS // 2, STEPS))
-    state = run.state()
-    step = _first_difference(_resumed(bench, middle, seed=1), [*whole[STEPS // 2 :], state])
-    if step is not None:
-        raise AssertionError(_why_not_resumed(bench, run, middle, [*whole[STEPS // 2 :], state]))
+    middle = run.save(start.with_name("middle"))
+    rest = [*run.train(range(STEPS // 2, STEPS)), run.state()]
+    if _first_difference(_resumed(fresh, middle), rest) is not None:
+        raise AssertionError(_why_not_resumed(bench, run, middle, rest))
     run.restore(start)
     again = run.train(range(STEPS // 2))
     _require(
-        _first_difference(again, whole[: STEPS // 2]) is None,
+        _first_difference(again, whole) is None,
         run.estimator,
         "the same state and seed give another estimate: all that is random must come from estimate's seed",
     )
@@ -197,16 +205,20 @@ def check_batch_norm(bench: Bench) -> None:
         )
 
 
-def check_second_task(bench: Bench, run: Run) -> None:
-    """An estimator that is built again, on another task, belongs to that one alone."""
-    other = bench.task(1)
-    first = [weight.numpy() for weight in run.task.weights]
+def check_second_task(bench: Bench, run: Run, fresh: Run) -> None:
+    """An estimator that is built again, on another task, belongs to that one alone.
+
+    Args:
+        bench: how everything is made.
+        run: whose estimator is built again; it is of no use afterwards.
+        fresh: a run of another seed at its start, whose estimator was built once.
+    """
+    other, first = bench.task(1), [weight.numpy() for weight in run.task.weights]
     try:
         run.estimator.build(other, bench.context(1))
     except Exception as error:
         raise AssertionError(f"{run.estimator!r}: cannot be built on a second task: {_first_line(error)}") from error
     again = Run(bench, task=other, estimator=run.estimator)
-    fresh = Run(bench, seed=1)
     _require(
         _first_difference(again.train([0]), fresh.train([0])) is None,
         run.estimator,
@@ -267,14 +279,13 @@ def _same(first: Any, second: Any) -> bool:
     return first is second or (isinstance(first, str) and first == second)
 
 
-def _resumed(bench: Bench, path: Path, seed: int) -> list[list[np.ndarray]]:
-    """Steps and state of a run of which everything is made anew, and then restored."""
-    run = Run(bench, seed=seed)
+def _resumed(fresh: Run, path: Path) -> list[list[np.ndarray]]:
+    """Steps and state of a run of which everything was made anew, and is restored here."""
     try:
-        run.restore(path)
+        fresh.restore(path)
     except Exception as error:
-        raise AssertionError(f"{run.estimator!r}: its checkpoint cannot be restored: {_first_line(error)}") from error
-    return [*run.train(range(STEPS // 2, STEPS)), run.state()]
+        raise AssertionError(f"{fresh.estimator!r}: its checkpoint cannot be restored: {_first_line(error)}") from error
+    return [*fresh.train(range(STEPS // 2, STEPS)), fresh.state()]
 
 
 def _first_difference(first: Sequence[list[np.ndarray]], second: Sequence[list[np.ndarray]]) -> int | None:
@@ -293,7 +304,7 @@ def _why_not_resumed(bench: Bench, run: Run, path: Path, expected: list[list[np.
         return f"{run.estimator!r}: {end}: {stateful[0]} draws from a hidden state, not from estimate's seed"
     if hidden:
         return f"{run.estimator!r}: {end}: estimate uses {hidden[0]!r}, a variable that no checkpoint of it holds"
-    if _first_difference(_resumed(bench, path, seed=0), expected) is None:
+    if _first_difference(_resumed(Run(bench), path), expected) is None:
         return (
             f"{run.estimator!r}: {end} if it was built for another seed: what depends on the run's seed must be a "
             "variable or come from estimate's seed"
