@@ -21,13 +21,13 @@ def kernel():
     manager.shutdown_kernel(now=True)
 
 
-def _run(client, cells, slow=False):
+def _run(client, cells, slow=False, abort=True):
     """Send the cells without waiting for an answer, as Run All does; a slow front end is late with all but two."""
     sent = []
     for number, cell in enumerate(cells):
         if slow and number == 2:
             time.sleep(0.3)
-        sent.append(client.execute(cell))
+        sent.append(client.execute(cell, stop_on_error=abort))
     replies = {}
     while len(replies) < len(sent):
         reply = client.get_shell_msg(timeout=60)
@@ -36,7 +36,8 @@ def _run(client, cells, slow=False):
 
 
 def _one_by_one(client, cells):
-    return [_run(client, [cell])[0] for cell in cells]
+    # The kernel goes on aborting for a moment after it has replied with an error; a hand is slower than that.
+    return [_run(client, [cell], abort=False)[0] for cell in cells]
 
 
 def _states(replies):
