@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -52,16 +52,55 @@ def choose(
     require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
     if len(factors) == 1:
         return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
-    trials = {(run.name, factor): _trial(run, factor, epochs) for run in plan for factor in factors}
+    candidates = {
+        run.name: {factor: _with_factor(run, factor) for factor in sorted(factors, reverse=True)} for run in plan
+    }
+    trials = {
+        name: [_trial(run, f"rate × {factor:g}", epochs) for factor, run in tried.items()]
+        for name, tried in candidates.items()
+    }
+    best, frame = best_of(trials, data, network=network, seeds=seeds, experiment=experiment, store=store)
+    return [list(candidates[name].values())[number] for name, number in best.items()], frame
+
+
+def best_of(
+    trials: Mapping[str, Sequence[Run]],
+    data: Dataset,
+    *,
+    network: Configured,
+    seeds: Sequence[int],
+    experiment: str,
+    store: str | Path | None = None,
+) -> tuple[dict[str, int], pd.DataFrame]:
+    """Train the trials of every method and say which is best, by the mean metric on validation data.
+
+    A trial with a seed that diverged loses to every other. Of equal ones the first is taken.
+
+    Args:
+        trials: by method, equally many of each, with names of their own.
+        data: as in `train_all`; runs need a validation split.
+        network: as in `train_all`.
+        seeds: of the trials; take others than those of the plan.
+        experiment: as in `train_all`.
+        store: as in `train_all`.
+
+    Returns:
+        By method the number of its best trial, from 0, and the frame of all trials (the column `trial_of` names the
+        method that a trial is for).
+
+    Raises:
+        ValueError: a method with more trials than another.
+    """
+    numbers = sorted({len(tried) for tried in trials.values()})
+    require(len(numbers) == 1, "the numbers of trials", "the same for every method", numbers)
+    method_of = {trial.name: name for name, tried in trials.items() for trial in tried}
     shared = {"network": network, "seeds": seeds, "experiment": experiment, "store": store}
-    frame, _ = train_all(list(trials.values()), data, **shared)
+    frame, _ = train_all([trial for tried in trials.values() for trial in tried], data, **shared)
     reached = _validation_scores(frame)
-    chosen = []
-    for run in plan:
-        best = max(factors, key=lambda factor: (reached[trials[run.name, factor].name], factor))
-        chosen.append(_with_factor(run, best))
-    trial_of = {trial.name: name for (name, _), trial in trials.items()}
-    return chosen, frame.assign(trial_of=frame["run"].map(trial_of))
+    best = {
+        name: max(range(len(tried)), key=lambda number: reached[tried[number].name]) for name, tried in trials.items()
+    }
+    return best, frame.assign(trial_of=frame["run"].map(method_of))
 
 
 def time_in_turn(
@@ -79,11 +118,8 @@ def time_in_turn(
     return timed_in_turn(timed, epochs)
 
 
-def _trial(run: Run, factor: float, epochs: int | None) -> Run:
-    trial = _with_factor(run, factor)
-    return dataclasses.replace(
-        trial, name=f"trial: {run.name}, rate × {factor:g}", group="trial", epochs=epochs or run.epochs, diagnostics=()
-    )
+def _trial(run: Run, setting: str, epochs: int | None) -> Run:
+    return run.but(f"trial: {run.name}, {setting}", group="trial", epochs=epochs or run.epochs, diagnostics=())
 
 
 def _with_factor(run: Run, factor: float) -> Run:

@@ -13,11 +13,15 @@ from common.estimators.estimator import GradientEstimator, RunContext
 class Budget:
     """The batches of a run: an epoch's are full ones, then a smaller rest unless that is left out.
 
+    With `steps_per_epoch`, an epoch ends after so many full batches of its order: that is how methods whose steps cost
+    different amounts get the same arithmetic, and are looked at equally often.
+
     Attributes:
         dataset: its training split is divided into batches.
         epochs: ≥ 1.
         batch_size: 1 to the size of the training split.
         drop_remainder: whether the smaller last batch of an epoch is left out.
+        limit: full batches after which an epoch ends, `steps_per_epoch` of the loop; None: all.
 
     Raises:
         ValueError: a value out of range.
@@ -27,22 +31,32 @@ class Budget:
     epochs: int
     batch_size: int
     drop_remainder: bool = False
+    limit: int | None = None
 
     def __post_init__(self):
         require(self.epochs >= 1, "epochs", "≥ 1", self.epochs)
         examples = len(self.dataset.train)
         allowed = f"between 1 and the {examples:,} training examples of {self.dataset.name!r}"
         require(1 <= self.batch_size <= examples, "batch_size", allowed, self.batch_size)
+        full = examples // self.batch_size
+        allowed = f"between 1 and the {full:,} full batches of {self.batch_size} examples in an epoch, or None"
+        require(self.limit is None or 1 <= self.limit <= full, "steps_per_epoch", allowed, self.limit)
 
     @property
     def rest(self) -> int:
         """Examples in the smaller last batch of an epoch; 0 if there is none."""
-        return 0 if self.drop_remainder else len(self.dataset.train) % self.batch_size
+        leaves_out = self.drop_remainder or self.limit is not None
+        return 0 if leaves_out else len(self.dataset.train) % self.batch_size
+
+    @property
+    def full_steps_per_epoch(self) -> int:
+        """Updates with full batches in one epoch."""
+        return self.limit or len(self.dataset.train) // self.batch_size
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in one epoch."""
-        return len(self.dataset.train) // self.batch_size + (self.rest > 0)
+        return self.full_steps_per_epoch + (self.rest > 0)
 
     @property
     def steps(self) -> int:

@@ -117,6 +117,8 @@ def run_identity(task, estimator, optimizer, budget: Budget, seed: int) -> dict:
         "estimator": repr(estimator),
         "optimizer": text(optimizer),
     }
+    if budget.limit is not None:
+        identity["steps_per_epoch"] = budget.limit
     return identity | (
         {"steps": budget.steps} if _depends_on_length(estimator) or _depends_on_length(optimizer) else {}
     )

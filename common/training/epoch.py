@@ -13,6 +13,7 @@ import tensorflow as tf
 from common.data.load import Split
 from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
+from common.training.budget import Budget
 from common.training.checks import check_estimate
 
 EVALUATION_BATCH = 1_000
@@ -52,13 +53,11 @@ class EpochFunction:
         task: Task,
         estimator: GradientEstimator,
         optimizer: keras.optimizers.Optimizer,
-        batch_size: int,
-        drop_remainder: bool,
+        budget: Budget,
         jit_compile: bool,
     ):
         self.task, self.estimator, self.optimizer = task, estimator, optimizer
-        self._batch_size, self._drop_remainder = batch_size, drop_remainder
-        self._jit_compile = jit_compile
+        self._budget, self._jit_compile = budget, jit_compile
 
     def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
         """Trace for these data, make it ready to run, and return the seconds it took."""
@@ -107,8 +106,7 @@ class EpochFunction:
         return epoch - 1, steps, totals
 
     def _epoch(self, x, y, order, seed, steps_before) -> Totals:
-        examples, size = x.shape[0], self._batch_size
-        full_steps = examples // size
+        size, full_steps, rest = self._budget.batch_size, self._budget.full_steps_per_epoch, self._budget.rest
 
         def step(totals: Totals, batch_size: int) -> Totals:
             start = tf.cast(totals.steps, tf.int32) * size
@@ -122,9 +120,9 @@ class EpochFunction:
             (_no_totals(),),
             parallel_iterations=1,  # each step needs the last one's weights
         )
-        if self._drop_remainder or examples % size == 0:
+        if not rest:
             return totals
-        return tf.cond(totals.finite, lambda: step(totals, examples % size), lambda: totals)
+        return tf.cond(totals.finite, lambda: step(totals, rest), lambda: totals)
 
     def _step(self, x, y, seed, totals: Totals) -> Totals:
         """Estimate, then update if all is finite: a step that is not leaves the last finite weights in place."""

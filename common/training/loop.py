@@ -45,6 +45,7 @@ def train(
     diagnostics: Sequence[Diagnostic] = (),
     checkpoint_dir: str | Path | None = None,
     drop_remainder: bool = False,
+    steps_per_epoch: int | None = None,
     jit_compile: bool | None = None,
     record_every: int = 1,
 ) -> History:
@@ -72,6 +73,8 @@ def train(
             callbacks' plain counters and history, and a run that finds one goes on from there, bit-identically. A
             finished run is returned as it is, or trained on if more epochs are asked for.
         drop_remainder: leave out the smaller last batch (for estimators that divide the batch).
+        steps_per_epoch: updates after which an epoch ends, 1 to the number of full batches, which is then not a whole
+            pass; None: all. Each epoch takes the first batches of an order of its own.
         jit_compile: compile the epoch with XLA; None decides by the device, see `compiles_with_xla`.
         record_every: epochs from record to record, ≥ 1; the last epoch is recorded too. Those in between run in one
             call without an evaluation, a checkpoint or a callback. Weights and records are bit for bit what they are
@@ -85,8 +88,18 @@ def train(
         ValueError: an argument of the wrong kind or out of range; an estimate whose gradients do not fit the weights or
             whose cost is no number; a checkpoint of a run with other settings or more epochs.
     """
-    how = {"drop_remainder": drop_remainder, "jit_compile": jit_compile, "record_every": record_every}
-    trainer = Trainer(task, estimator, optimizer, dataset, epochs=epochs, batch_size=batch_size, **how)
+    trainer = Trainer(
+        task,
+        estimator,
+        optimizer,
+        dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        drop_remainder=drop_remainder,
+        steps_per_epoch=steps_per_epoch,
+        jit_compile=jit_compile,
+        record_every=record_every,
+    )
     return trainer.run(seed, callbacks=callbacks, diagnostics=diagnostics, checkpoint_dir=checkpoint_dir)
 
 
@@ -109,6 +122,7 @@ class Trainer:
         epochs: of each run.
         batch_size: of each run.
         drop_remainder: of each run.
+        steps_per_epoch: of each run.
         jit_compile: of the trace.
         record_every: of each run.
 
@@ -131,18 +145,19 @@ class Trainer:
         epochs: int,
         batch_size: int,
         drop_remainder: bool = False,
+        steps_per_epoch: int | None = None,
         jit_compile: bool | None = None,
         record_every: int = 1,
     ):
         check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
-        self._budget = Budget(dataset, epochs, batch_size, drop_remainder)
+        self._budget = Budget(dataset, epochs, batch_size, drop_remainder, steps_per_epoch)
         require(record_every >= 1, "record_every", "≥ 1", record_every)
         self.task, self.estimator, self.optimizer = task, estimator, optimizer
         self._settings = {"estimator": text(estimator), "optimizer": text(optimizer)}
         self._given: tuple | None = (task, estimator, optimizer)
         self._record_every = record_every
         xla = compiles_with_xla() if jit_compile is None else jit_compile
-        self._epochs = EpochFunction(task, estimator, optimizer, batch_size, drop_remainder, xla)
+        self._epochs = EpochFunction(task, estimator, optimizer, self._budget, xla)
         self._data: tuple | None = None
         self._evaluations = Evaluation(task, dataset.validation), Evaluation(task, dataset.test)
 

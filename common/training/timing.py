@@ -102,7 +102,7 @@ def one_epoch(
     bind(optimizer, budget.steps, budget.steps_per_epoch)
     optimizer.build(task.weights)
     x, y = on_device(split)
-    function = EpochFunction(task, estimator, optimizer, batch_size, False, compiles_with_xla())
+    function = EpochFunction(task, estimator, optimizer, budget, compiles_with_xla())
     function.trace(x, y)
     epoch = steps = 0
 

@@ -126,6 +126,30 @@ def test_drop_remainder_leaves_out_the_smaller_batch(dataset):
     assert history.epochs[-1]["step"] == 3 * 6
 
 
+def test_an_epoch_of_few_steps_takes_the_first_batches_of_its_order(dataset):
+    first, history = _train(dataset, steps_per_epoch=2)
+    assert [record["step"] for record in history.epochs] == [2, 4, 6]
+    assert history.epochs[-1]["cost"] == 6 * 32
+    assert history.epochs[0]["train_loss"] < 10  # a mean over the examples that were seen
+
+    again, _ = _train(dataset, steps_per_epoch=6)
+    without_rest, _ = _train(dataset, drop_remainder=True)
+    _assert_same_weights(again, without_rest)
+    assert not np.array_equal(first.weights[0].numpy(), again.weights[0].numpy())
+
+
+@pytest.mark.parametrize("steps", [0, 7])
+def test_steps_per_epoch_are_at_most_the_full_batches(dataset, steps):
+    with pytest.raises(ValueError, match=r"steps_per_epoch must be between 1 and the 6 full batches of 32 .*, got"):
+        _train(dataset, steps_per_epoch=steps)
+
+
+def test_a_run_with_other_steps_per_epoch_does_not_go_on_from_a_checkpoint(dataset, tmp_path):
+    _train(dataset, checkpoint_dir=tmp_path, steps_per_epoch=2)
+    with pytest.raises(ValueError, match="steps_per_epoch = 2, this one has 3"):
+        _train(dataset, checkpoint_dir=tmp_path, steps_per_epoch=3)
+
+
 def test_every_example_is_seen_once_an_epoch():
     orders = [epoch_order(50, 1, epoch).numpy() for epoch in (1, 2)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(50))

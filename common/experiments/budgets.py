@@ -1,0 +1,55 @@
+"""Runs of equal arithmetic: as many updates as a budget of gradients pays for, whatever a step of the method costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from common.checks import require
+from common.experiments.run import Run
+from common.training.budget import Budget, cost_of_steps
+
+
+def within(run: Run, gradients: float, looks: int) -> Run:
+    """Return the run with as many updates as a budget pays for, divided into epochs of equally many.
+
+    Epochs are as long as a pass over the training split at most, and the smaller last batch of a pass is left out. The
+    whole budget is spent but for less than `looks` steps, or a whole number of epochs' worth of them where a method is
+    so cheap that it has more epochs than `looks`.
+
+    Args:
+        run: with a network and a data set of its own.
+        gradients: the budget, in gradients of one example.
+        looks: epochs at least, ≥ 1: how often the run is recorded.
+
+    Raises:
+        ValueError: the budget does not pay for `looks` steps of the run.
+    """
+    require(looks >= 1, "looks", "≥ 1", looks)
+    steps = affordable_steps(run, gradients)
+    size = run.examples_per_step
+    require(steps >= looks, f"the budget of {run.name!r}", f"enough for {looks} steps", f"enough for {steps}")
+    full = len(run.data.train) // size
+    epochs = max(looks, math.ceil(steps / full))
+    options = dict(run.options) | {"steps_per_epoch": steps // epochs}
+    return dataclasses.replace(run, epochs=epochs, options=options)
+
+
+def affordable_steps(run: Run, gradients: float) -> int:
+    """Return the largest number of updates that costs no more than a budget, what is paid once included; 0 if none.
+
+    Args:
+        run: with a network and a data set of its own.
+        gradients: the budget, in gradients of one example.
+    """
+    size = run.examples_per_step
+    task, estimator, _ = run.built_for(seed=0)
+    estimator.build(task, Budget(run.data, run.epochs, size).context(seed=0))
+    low, high = 0, int(gradients / estimator.cost(size)) + 1
+    while high - low > 1:  # the cost of so many steps grows with them
+        middle = (low + high) // 2
+        if cost_of_steps(estimator, size, middle) <= gradients:
+            low = middle
+        else:
+            high = middle
+    return low
