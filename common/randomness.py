@@ -78,8 +78,8 @@ def add_noise(tensors: Sequence[tf.Tensor], sigma: tf.Tensor | float, seed: tf.T
 def permutation(count: int, seed: tf.Tensor) -> tf.Tensor:
     """Return the numbers below `count` in an order that the seed, (2,) int64, decides: (count,) int32."""
     # By sorting: unlike stateless_shuffle, XLA knows it. Equal draws, if any, keep their order.
-    draws = tf.random.stateless_uniform([count], seed, None, None, tf.int32)
-    return tf.argsort(draws, stable=True)
+    sort_keys = tf.random.stateless_uniform([count], seed, None, None, tf.int32)
+    return tf.argsort(sort_keys, stable=True)
 
 
 def standard_normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:

@@ -65,7 +65,7 @@ def call_text(name: str, parameters: Mapping[str, inspect.Parameter], settings: 
     return f"{name}({', '.join(parts)})"
 
 
-def flat(value: Configured) -> dict[str, Any]:
+def flat_settings(value: Configured) -> dict[str, Any]:
     """Return one entry `Owner.argument` for each setting of an object and of all that it holds.
 
     An object among the settings gives the name of its class, and entries of its own. Where a class occurs a second

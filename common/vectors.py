@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 
-def flat(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+def flatten(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Return all entries as one vector, (P,), in the order of the tensors."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
 
 
-def unflat(vector: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Return a vector, (P,), as tensors of the shapes of `like`; undoes `flat`."""
+def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return a vector, (P,), as tensors of the shapes of `like`; undoes `flatten`."""
     parts = tf.split(vector, [tensor.shape.num_elements() for tensor in like])
     return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, like, strict=True)]
 

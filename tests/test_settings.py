@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from common.settings import Configured, flat, parse, signature_text
+from common.settings import Configured, flat_settings, parse, signature_text
 
 
 class Level(Configured):
@@ -50,7 +50,7 @@ def test_infinity_and_negative_numbers_are_literals():
 
 
 def test_flat_names_each_setting_by_its_owner():
-    entries = flat(Noisy(Noisy(Exact(), Level(1)), Level(2), sizes=(3,)))
+    entries = flat_settings(Noisy(Noisy(Exact(), Level(1)), Level(2), sizes=(3,)))
     assert entries["Noisy.level"] == "Level"
     assert (entries["Level.sigma"], entries["Level2.sigma"]) == (1, 2)
     assert entries["Noisy.sizes"] == "[3]"

@@ -132,8 +132,8 @@ def adaptive_eigenpairs(
     values, vectors = tf.zeros([0]), tf.zeros([0, 0])
     while basis.shape[1] < limit:
         shape = [operator.size, min(block, limit - basis.shape[1])]
-        draws = standard_normal(shape, tf.random.fold_in(seed, basis.shape[1]))
-        once = _without(basis, multiply(orthonormal(draws)))
+        gaussian = standard_normal(shape, tf.random.fold_in(seed, basis.shape[1]))
+        once = _without(basis, multiply(orthonormal(gaussian)))
         new = _without(basis, multiply(once))
         basis, products = tf.concat([basis, new], 1), tf.concat([products, multiply(new)], 1)
         values, vectors = symmetric_eigh(tf.matmul(basis, products, transpose_a=True))

@@ -255,10 +255,10 @@ def _standardized(parts: list[Split]) -> list[Split]:
 
 
 def _checked_sha256(what: str, expected: str | None, *arrays: np.ndarray) -> str:
-    found = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-    if expected not in (None, found):
-        raise ValueError(f"{what} does not hold the published data: its SHA-256 is {found}, expected {expected}")
-    return found
+    sha256 = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+    if expected not in (None, sha256):
+        raise ValueError(f"{what} does not hold the published data: its SHA-256 is {sha256}, expected {expected}")
+    return sha256
 
 
 def _hold_out_test(x: np.ndarray, y: np.ndarray, test_examples: int) -> tuple[np.ndarray, ...]:

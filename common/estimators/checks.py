@@ -265,14 +265,14 @@ def _costs(estimator: GradientEstimator) -> dict[str, float]:
 
 def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, Any]:
     """Attributes of an estimator and of those that it wraps: plain values as text, others as they are."""
-    found = {}
+    state = {}
     for name, value in vars(estimator).items():
         if isinstance(value, GradientEstimator):
-            found |= _python_state(value, f"{prefix}{name}.")
+            state |= _python_state(value, f"{prefix}{name}.")
         elif not name.startswith("_self_") and name != "task":  # what TensorFlow keeps about its tracking
             plain = isinstance(value, int | float | str | list | tuple | dict | set | np.ndarray | None)
-            found[f"{prefix}{name}"] = repr(value) if plain else value
-    return found
+            state[f"{prefix}{name}"] = repr(value) if plain else value
+    return state
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -10,7 +10,7 @@ import keras
 
 from common.results.code_digest import code_digest
 from common.results.store import identity_digest
-from common.settings import Configured, flat, text
+from common.settings import Configured, flat_settings, text
 
 if TYPE_CHECKING:
     from common.experiments.run import Run
@@ -56,7 +56,7 @@ def columns(run: Run) -> dict[str, Any]:
         "optimizer": text(run.optimizer),
     }
     made_of |= optimizer_columns(run.optimizer)
-    settings = flat(run.estimator) | {f"option.{name}": value for name, value in run.options.items()}
+    settings = flat_settings(run.estimator) | {f"option.{name}": value for name, value in run.options.items()}
     owner = type(run.network).__name__
     settings |= {f"{owner}.{name}": value for name, value in network.items() if name not in ("name", "precision")}
     return made_of | {name: _plain(value) for name, value in settings.items()}

@@ -191,15 +191,17 @@ class _Runner:
 
     def record(self, seed: int, shown: progress.Progress) -> tuple[pd.DataFrame, list[np.ndarray]]:
         """Return the frame of the run with one seed, and its final weights."""
-        digest, made = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
+        digest, provenance = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
         if self._store is None:
-            return self._train(seed, shown, None, made | {"digest": digest})
+            return self._train(seed, shown, None, provenance | {"digest": digest})
         with self._store.lock(digest):
             stored = None if self._wants_logs(seed) else self._store.find(digest)
             if stored is not None:
                 return stored.frame, stored.weights
-            made = self._store.begin(digest, made)
-            frame, weights = self._train(seed, shown, self._store.checkpoint_dir(digest), made | {"digest": digest})
+            provenance = self._store.begin(digest, provenance)
+            frame, weights = self._train(
+                seed, shown, self._store.checkpoint_dir(digest), provenance | {"digest": digest}
+            )
             self._store.write(digest, frame, weights)
             return frame, weights
 
@@ -209,7 +211,7 @@ class _Runner:
     def _log_dir(self, seed: int) -> Path:
         return self._logs.with_name(f"{self._logs.name}-seed{seed}")
 
-    def _train(self, seed: int, shown, checkpoint_dir: Path | None, made: Mapping[str, Any]):
+    def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run
         if run.loop is train:
             task, history = self._train_traced(seed, shown, checkpoint_dir)
@@ -236,7 +238,7 @@ class _Runner:
             status=history.status,
             metric=task.metric_name,
             diverged_step=history.diverged_step,
-            provenance=made,
+            provenance=provenance,
             run=run.name,
             group=run.group,
             order=0,

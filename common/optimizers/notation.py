@@ -39,10 +39,10 @@ def parse(expression: str) -> keras.optimizers.Optimizer:
     Raises:
         ValueError: one sentence for an unknown name, a wrong argument, or anything that is not such an expression.
     """
-    made = parse_call(expression, KNOWN, "optimizer")
-    if not isinstance(made, keras.optimizers.Optimizer):
-        raise ValueError(f"optimizer {expression!r} describes no optimizer, but a {type(made).__name__}")
-    return made
+    optimizer = parse_call(expression, KNOWN, "optimizer")
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(f"optimizer {expression!r} describes no optimizer, but a {type(optimizer).__name__}")
+    return optimizer
 
 
 def arguments_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:

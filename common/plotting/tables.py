@@ -107,7 +107,7 @@ def to_latex(table: pd.DataFrame) -> str:
     """Return a table as a LaTeX tabular: text left, numbers right, special characters escaped."""
     numeric = [_is_numeric(table[name]) for name in table]
     styler = table.style.hide(axis="index").format(escape="latex", na_rep="--").format_index(escape="latex", axis=1)
-    text = styler.to_latex(hrules=True, column_format="".join("r" if it else "l" for it in numeric))
+    text = styler.to_latex(hrules=True, column_format="".join("r" if is_number else "l" for is_number in numeric))
     return text.replace("±", r"$\pm$").rstrip()
 
 

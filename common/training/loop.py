@@ -85,8 +85,8 @@ def train(
         ValueError: an argument of the wrong kind or out of range; an estimate whose gradients do not fit the weights or
             whose cost is no number; a checkpoint of a run with other settings or more epochs.
     """
-    how = {"drop_remainder": drop_remainder, "jit_compile": jit_compile, "record_every": record_every}
-    trainer = Trainer(task, estimator, optimizer, dataset, epochs=epochs, batch_size=batch_size, **how)
+    options = {"drop_remainder": drop_remainder, "jit_compile": jit_compile, "record_every": record_every}
+    trainer = Trainer(task, estimator, optimizer, dataset, epochs=epochs, batch_size=batch_size, **options)
     return trainer.run(seed, callbacks=callbacks, diagnostics=diagnostics, checkpoint_dir=checkpoint_dir)
 
 

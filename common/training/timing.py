@@ -27,14 +27,14 @@ from common.training.loop import compiles_with_xla
 TIMED_EPOCHS = 100
 
 
-def turns(subjects: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
-    """Run every subject in every round and yield, after each run, its name, its seconds and what it returned.
+def turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
+    """Run every candidate in every round and yield, after each run, its name, its seconds and what it returned.
 
     Args:
-        subjects: name to a function that does the work and waits for its end.
+        candidates: name to a function that does the work and waits for its end.
         rounds: ≥ 1.
     """
-    with tqdm([*subjects.items()] * rounds, unit="run", mininterval=5) as bar:
+    with tqdm([*candidates.items()] * rounds, unit="run", mininterval=5) as bar:
         for name, run in bar:
             bar.set_description(name, refresh=False)
             start = time.perf_counter()

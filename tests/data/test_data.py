@@ -185,9 +185,9 @@ def test_boston_housing_csv_and_keras_own_code_split_alike(monkeypatch, tmp_path
 
     monkeypatch.setattr(keras_code, "get_file", lambda *_, **__: tmp_path / "boston.npz")
     through_keras, from_file = load("boston_housing", data_dir=tmp_path), load("boston_housing", data_dir=PREPARED)
-    for one, other in zip(parts(through_keras), parts(from_file), strict=True):
-        np.testing.assert_array_equal(one.x, other.x)
-        np.testing.assert_array_equal(one.y, other.y)
+    for part, other in zip(parts(through_keras), parts(from_file), strict=True):
+        np.testing.assert_array_equal(part.x, other.x)
+        np.testing.assert_array_equal(part.y, other.y)
     assert through_keras.checksum == from_file.checksum
     assert through_keras.source == "keras.datasets.boston_housing"
 
@@ -519,8 +519,8 @@ def test_mnist_has_the_checksums_of_the_publishers_files(mnist):
     files = []
     for part in (mnist.train, mnist.test):
         files += [idx(np.rint(part.x[..., 0] * 255).astype(np.uint8)), idx(part.y.astype(np.uint8))]
-    found = tuple(hashlib.md5(file).hexdigest() for file in files)
-    assert found == prepared_images.PUBLISHED_MD5["mnist"]
+    checksums = tuple(hashlib.md5(file).hexdigest() for file in files)
+    assert checksums == prepared_images.PUBLISHED_MD5["mnist"]
 
 
 @needs_mnist

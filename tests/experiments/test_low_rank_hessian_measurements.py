@@ -36,8 +36,8 @@ def test_overlaps_begin_at_the_start_and_after_an_epoch():
     measured = overlaps(run, data, network=Network("mlp", [4]), seed=0, at_steps=[3, 1], examples=16)
     assert list(measured) == ["from the start", "after an epoch"]
     assert [list(values) for values in measured.values()] == [[0, 1, 3], [0, 1, 3]]
-    shares = np.array([[*values.values()] for values in measured.values()])
-    assert (shares > 0).all()
-    assert (shares < 1.01).all()
+    squared_cosines = np.array([[*values.values()] for values in measured.values()])
+    assert (squared_cosines > 0).all()
+    assert (squared_cosines < 1.01).all()
     assert isinstance(run.optimizer, keras.optimizers.Optimizer)
     assert not run.optimizer.built

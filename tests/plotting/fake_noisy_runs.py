@@ -102,7 +102,7 @@ def _made_of(setting):
     if setting["devices"]:
         air = {"devices": setting["devices"], "label_skewed": setting["label_skewed"]}
         air["channel_noise"] = 10 ** (-setting["decibels"] / 20)
-        return "OverTheAir(Backpropagation())", arguments | {f"OverTheAir.{key}": it for key, it in air.items()}
+        return "OverTheAir(Backpropagation())", arguments | {f"OverTheAir.{key}": value for key, value in air.items()}
     if setting["noise"] == "constant":
         arguments["ConstantNoise.sigma"] = setting["sigma"]
     estimator = f"NoisyGradient(Backpropagation(), {setting['noise'].capitalize()}Noise())"

@@ -27,7 +27,7 @@ from common.estimators.noise.sign_sketch import SignSketch
 from common.randomness import Stream, add_noise
 from common.settings import Configured
 from common.tasks.task import Task
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 
 class NoiseLevel(Configured):
@@ -174,8 +174,8 @@ class NoisyGradient(GradientEstimator):
         if self.sketch is None:
             return estimate._replace(gradients=self._disturbed(gradients, own_seed, seed[1]))
         drawn = self.sketch.draw(self.task.parameter_count, seed)
-        (received,) = self._disturbed([drawn.apply(flat(gradients))], own_seed, seed[1])
-        return estimate._replace(gradients=unflat(drawn.apply_transpose(received), gradients))
+        (received,) = self._disturbed([drawn.apply(flatten(gradients))], own_seed, seed[1])
+        return estimate._replace(gradients=unflatten(drawn.apply_transpose(received), gradients))
 
     def _disturbed(self, signal: list[tf.Tensor], seed: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
         if self.level.is_zero:
