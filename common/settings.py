@@ -194,5 +194,7 @@ def _example(known: Mapping[str, Callable]) -> str:
 @functools.cache
 def _parameters(owner: type) -> Mapping[str, inspect.Parameter]:
     # Of the constructor alone: a metaclass may hide it from `inspect.signature(owner)`.
+    if owner.__init__ is object.__init__:  # no constructor, no settings
+        return {}
     parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
     return {parameter.name: parameter for parameter in parameters}

@@ -44,6 +44,17 @@ def test_settings_are_the_arguments():
     assert len({Level(1), Level(1)}) == 1
 
 
+class Bare(Configured):
+    """Without a constructor."""
+
+
+def test_without_a_constructor_there_are_no_settings():
+    assert Bare().settings == {}
+    assert repr(Bare()) == "Bare()"
+    assert parse("Bare()", {"Bare": Bare}, "estimator") == Bare()
+    assert flat_settings(Bare()) == {}
+
+
 def test_infinity_and_negative_numbers_are_literals():
     assert parse("Level(inf)", KNOWN, "level").sigma == math.inf
     assert parse("Level(1, -2)", KNOWN, "level").gamma == -2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from common.optimizers.notation import name_of, written_arguments
 from common.results.code_digest import code_digest
 from common.results.store import identity_digest
 from common.settings import Configured, flat_settings, text
@@ -63,27 +63,24 @@ def columns(run: Run) -> dict[str, Any]:
 
 
 def optimizer_columns(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return `learning_rate` (the first one of a schedule), `schedule` and each other argument as `Owner.argument`."""
-    return _optimizer_columns(ast.parse(text(optimizer), mode="eval").body)
+    """Return `learning_rate` (a schedule's first), `schedule`, and as `Owner.argument` what is not the default."""
+    (_, first), *others = written_arguments(optimizer).items()
+    if isinstance(first, keras.optimizers.Optimizer):  # an optimizer around another one
+        own = optimizer_columns(first)
+    elif isinstance(first, keras.optimizers.schedules.LearningRateSchedule):
+        own = _schedule_columns(first)
+    else:
+        own = {"learning_rate": first, "schedule": "constant"}
+    owner = name_of(type(optimizer))
+    return own | {f"{owner}.{name}": _plain(value) for name, value in others}
 
 
-def _optimizer_columns(call: ast.Call) -> dict[str, Any]:
-    owner, first = ast.unparse(call.func), call.args[0]
-    if not isinstance(first, ast.Call):
-        found = {"learning_rate": ast.literal_eval(first), "schedule": "constant"}
-    elif ast.unparse(first.func).endswith("Decay"):
-        found = {"learning_rate": ast.literal_eval(first.args[0]), "schedule": ast.unparse(first.func)}
-        found |= {f"{found['schedule']}.{part.arg}": _literal(part.value) for part in first.keywords}
-    else:  # an optimizer around another one
-        found = _optimizer_columns(first)
-    return found | {f"{owner}.{part.arg}": _literal(part.value) for part in call.keywords}
-
-
-def _literal(node: ast.expr) -> Any:
-    try:
-        return _plain(ast.literal_eval(node))
-    except ValueError:
-        return ast.unparse(node)
+def _schedule_columns(schedule: keras.optimizers.schedules.LearningRateSchedule) -> dict[str, Any]:
+    name, arguments = name_of(type(schedule)), written_arguments(schedule)
+    first = next(iter(arguments))
+    # Keras' piecewise constant schedule begins with its boundaries.
+    initial = arguments["values"][0] if first == "boundaries" else arguments.pop(first)
+    return {"learning_rate": initial, "schedule": name} | {f"{name}.{part}": _plain(v) for part, v in arguments.items()}
 
 
 def _plain(value: Any) -> Any:
