@@ -104,6 +104,7 @@ def train_all(
     experiment: str,
     store: str | Path | None = None,
     tensorboard_dir: str | Path = "",
+    trained_before: int = 0,
 ) -> tuple[pd.DataFrame, Trained]:
     """Train every run with every seed; what the store has is not trained again.
 
@@ -115,6 +116,8 @@ def train_all(
         experiment: the notebook's name, a column of the results.
         store: a folder of records, see `results.Store`; None: nothing is kept and nothing is found.
         tensorboard_dir: with it, every run that has no logs there yet is trained and writes them.
+        trained_before: runs of the plan that the same notebook trained before, 0 without one: the column `order` and
+            the folders of logs count on from there.
 
     Returns:
         The tidy frame of all runs, and the trained tasks by (name, seed).
@@ -126,7 +129,7 @@ def train_all(
     records = Store(store) if store else None
     frames, trained = [], Trained()
     with progress.bar(sum(run.epochs for run in plan) * len(seeds)) as bar:
-        for order, run in enumerate(plan):
+        for order, run in enumerate(plan, trained_before):
             logs = Path(tensorboard_dir, f"{order:02}") if tensorboard_dir else None
             runner = _Runner(run, experiment, records, logs)
             for seed in seeds:

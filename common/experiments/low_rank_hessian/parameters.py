@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from common.data.load import SPECIFICATIONS
 from common.experiments.fields import (
+    Accuracies,
     Count,
     Counts,
     CountsOrEmpty,
@@ -18,7 +19,6 @@ from common.experiments.fields import (
     Positive,
     Positives,
     Seed,
-    Shares,
     Whole,
     require_at_most,
     require_each_once,
@@ -43,7 +43,7 @@ class LowRankHessian(Parameters):
     sweep_epochs: Count
     sweep_examples: Count
     timed_epochs: Annotated[Whole, Field(ge=0)]
-    target_accuracies: Shares
+    target_accuracies: Accuracies
     trial_seed: Seed
     trial_factors: Positives
     learning_rate: Positive
