@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from common.training.timing import turns
+from common.training.timing import interleaved_runs
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def race(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
         rounds: ≥ 1; five are a fair median.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for name, taken, _ in turns(candidates, rounds + 1):
+    for name, taken, _ in interleaved_runs(candidates, rounds + 1):
         seconds[name].append(taken)
     return {name: Timing(values[1:]) for name, values in seconds.items()}
 

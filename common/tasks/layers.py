@@ -34,7 +34,7 @@ _CORNERS = tuple(itertools.product((0, 1), (0, 1)))  # of a window, in the order
 
 
 @tf.custom_gradient
-def larger(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+def maximum(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """Return the elementwise maximum of two tensors of one shape; of equals, the first gets the gradient.
 
     As `tf.maximum`, whose own gradient takes twice as long: the second one's is a product with zero or one, and what
@@ -222,7 +222,7 @@ def _in_each_corner(kernel: tf.Tensor) -> list[tf.Tensor]:
 
 def _largest(a: tf.Tensor, b: tf.Tensor, c: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
     """Return the maximum of a window's four members, given row by row; of equals, the first gets the gradient."""
-    return larger(larger(a, b), larger(c, d))
+    return maximum(maximum(a, b), maximum(c, d))
 
 
 def _top_left(images: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -27,7 +27,7 @@ from common.training.loop import compiles_with_xla
 TIMED_EPOCHS = 100
 
 
-def turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
+def interleaved_runs(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
     """Run every candidate in every round and yield, after each run, its name, its seconds and what it returned.
 
     Args:
@@ -54,7 +54,7 @@ def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dic
         Seconds by method, a value a round; NaN for an epoch that diverged, which ends early.
     """
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
-    for name, taken, loss in turns(epochs, rounds):
+    for name, taken, loss in interleaved_runs(epochs, rounds):
         seconds[name].append(taken if math.isfinite(loss) else math.nan)
     return seconds
 

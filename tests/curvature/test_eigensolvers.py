@@ -7,13 +7,13 @@ from small_networks import flat_weights, hessian64, small_batch, small_task
 
 from common.curvature.eigensolvers import (
     adaptive_eigenpairs,
-    columns_for,
-    distinguishable,
     orthonormal,
     randomized_eigenpairs,
     rayleigh_quotients,
+    significantly_nonzero,
     subspace_iteration,
     subspace_overlap,
+    subspace_size,
     symmetric_eigh,
 )
 from common.curvature.operators import CurvatureOperator, HessianOperator
@@ -120,7 +120,7 @@ def test_warm_starts_converge_to_the_same_subspace_on_a_fixed_operator():
     columns, overlaps = _start(6), []
     for _ in range(6):
         iterated = subspace_iteration(operator.block, columns, 1, 4)
-        columns = iterated.following
+        columns = iterated.next_columns
         overlaps.append(float(subspace_overlap(iterated.eigenpairs.vectors, tf.constant(exact, tf.float32))))
     assert overlaps[0] < 0.5  # random
     assert overlaps[-1] > 0.9999
@@ -132,7 +132,7 @@ def test_warm_starts_are_the_passes_of_one_iteration():
     whole = subspace_iteration(operator.block, columns, 3, 4)
     for _ in range(3):
         part = subspace_iteration(operator.block, columns, 1, 4)
-        columns = part.following
+        columns = part.next_columns
     np.testing.assert_allclose(part.eigenpairs.values, whole.eigenpairs.values, atol=1e-6)
 
 
@@ -199,13 +199,13 @@ def test_directions_that_noise_explains_are_not_distinguishable():
     """By hand: means 1, 0.1 and -1, standard errors 0.1, 0.1 and 0.6."""
     deviations = np.array([-1.0, 0.0, 1.0])[:, None] * np.sqrt(3)
     quotients = tf.constant([1.0, 0.1, -1.0] + deviations * [0.1, 0.1, 0.6], tf.float32)
-    assert distinguishable(quotients).numpy().tolist() == [True, False, False]
-    assert distinguishable(quotients, 1.0).numpy().tolist() == [True, False, True]
+    assert significantly_nonzero(quotients).numpy().tolist() == [True, False, False]
+    assert significantly_nonzero(quotients, 1.0).numpy().tolist() == [True, False, True]
 
 
 def test_pure_noise_is_told_apart_about_as_often_as_chance():
     quotients = tf.constant(np.random.default_rng(0).normal(size=(16, 4_000)), tf.float32)
-    assert np.mean(distinguishable(quotients)) == pytest.approx(0.064, abs=0.015)  # t-test, 15 degrees of freedom
+    assert np.mean(significantly_nonzero(quotients)) == pytest.approx(0.064, abs=0.015)  # t-test, 15 degrees of freedom
 
 
 def test_overlap_of_equal_and_of_orthogonal_subspaces():
@@ -252,8 +252,8 @@ def test_wrong_arguments_are_named(wrong, words):
             lambda: adaptive_eigenpairs(Known([1.0]), 0.5, _seed(), block=0),
             "block must be ≥ 1, got 0",
         ),
-        (lambda: distinguishable(tf.zeros([1, 2])), "the number of sub-batches must be ≥ 2, got 1"),
-        (lambda: distinguishable(tf.zeros([2, 2]), -1.0), "standard_errors must be ≥ 0, got -1.0"),
+        (lambda: significantly_nonzero(tf.zeros([1, 2])), "the number of sub-batches must be ≥ 2, got 1"),
+        (lambda: significantly_nonzero(tf.zeros([2, 2]), -1.0), "standard_errors must be ≥ 0, got -1.0"),
     ],
 )
 def test_wrong_arguments_of_the_rest_are_named(call, words):
@@ -262,4 +262,4 @@ def test_wrong_arguments_of_the_rest_are_named(call, words):
 
 
 def test_columns_are_as_many_as_the_matrix_allows():
-    assert [columns_for(4, 3, 60), columns_for(58, 10, 60)] == [7, 60]
+    assert [subspace_size(4, 3, 60), subspace_size(58, 10, 60)] == [7, 60]

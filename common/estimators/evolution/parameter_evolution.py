@@ -177,7 +177,7 @@ class ParameterEvolution(WeightEvolution):
 
     def _pairs_a_chunk(self, batch: int) -> int:
         examples = batch // self.pairs if self.own_data else batch
-        floats = examples * self._network.floats_an_example(shared=not self.own_data)
+        floats = examples * self._network.floats_per_example(shared=not self.own_data)
         return self.chunk or self._divisor(CHUNK_BYTES // (4 * floats))
 
     def _divisor(self, at_most: int) -> int:

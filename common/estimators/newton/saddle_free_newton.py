@@ -34,10 +34,10 @@ from common.checks import require, require_one_of
 from common.curvature.eigensolvers import (
     OVERSAMPLING,
     Eigenpairs,
-    columns_for,
-    distinguishable,
     rayleigh_quotients,
+    significantly_nonzero,
     subspace_iteration,
+    subspace_size,
 )
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import PRODUCT_COST, HessianOperator
@@ -142,7 +142,7 @@ class SaddleFreeNewton(GradientEstimator):
         super().build(task, run)
         self._whole_batch = run.batch_size
         size = task.parameter_count
-        columns = columns_for(self.rank, self.oversampling, size)
+        columns = subspace_size(self.rank, self.oversampling, size)
         if self.curvature == "gauss_newton":
             columns = 0
         self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
@@ -202,8 +202,8 @@ class SaddleFreeNewton(GradientEstimator):
             def average(columns: tf.Tensor) -> tf.Tensor:
                 return (1.0 - old) * operator.block(columns) + kept.product(columns)
 
-            eigenpairs, following = subspace_iteration(average, start, passes, self.rank)
-            self.basis.assign(following)
+            eigenpairs, next_columns = subspace_iteration(average, start, passes, self.rank)
+            self.basis.assign(next_columns)
         self._keep(self._denoised(eigenpairs, x, y, seed))
         self.age.assign(0)
         self.refreshes.assign_add(1)
@@ -222,7 +222,7 @@ class SaddleFreeNewton(GradientEstimator):
         parts = [slice(start, start + size) for start in starts]
         operators = [HessianOperator(self.task, x[part], y[part], seed) for part in parts]
         quotients = rayleigh_quotients(operators, eigenpairs.vectors)
-        keep = tf.cast(distinguishable(quotients), tf.float32)
+        keep = tf.cast(significantly_nonzero(quotients), tf.float32)
         values, vectors = eigenpairs
         return Eigenpairs(tf.where(tf.math.is_finite(values), keep * values, values), vectors)
 
@@ -265,7 +265,7 @@ class SaddleFreeNewton(GradientEstimator):
             outputs = self.task.network.output_shape[-1]
             products = 1 / 3 + BACKWARD_COST * outputs  # a forward pass, and backward passes; no products
         else:
-            columns = columns_for(self.rank, self.oversampling, self.task.parameter_count)
+            columns = subspace_size(self.rank, self.oversampling, self.task.parameter_count)
             products = passes * (1 + PRODUCT_COST * columns)
         products += bool(self.sub_batches) * (1 + PRODUCT_COST * self.rank)
         return products * self.hessian_batch
