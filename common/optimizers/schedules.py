@@ -81,7 +81,7 @@ class LinearDecay(RelativeSchedule):
     def __init__(self, initial: float, final: float = 0.0, warmup: float = 0.0):
         self.initial, self.final, self.warmup = _rate("initial", initial), _rate("final", final), _fraction(warmup)
 
-    def _decay(self, steps, steps_per_epoch):
+    def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
         return keras.optimizers.schedules.PolynomialDecay(self.initial, steps, self.final)
 
 
@@ -104,7 +104,7 @@ class CosineDecay(RelativeSchedule):
         self.initial, self.final, self.warmup = _rate("initial", initial), _rate("final", final), _fraction(warmup)
         require(initial > 0 or final == 0, "final", "0 where initial is", final)
 
-    def _decay(self, steps, steps_per_epoch):
+    def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
         alpha = self.final / self.initial if self.final else 0.0
         return keras.optimizers.schedules.CosineDecay(self.initial, steps, alpha)
 
@@ -132,7 +132,7 @@ class ExponentialDecay(RelativeSchedule):
         """Only by its warm-up: the decay itself knows no end."""
         return self.warmup > 0
 
-    def _decay(self, steps, steps_per_epoch):
+    def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
         return keras.optimizers.schedules.ExponentialDecay(self.initial, steps_per_epoch, self.per_epoch)
 
 

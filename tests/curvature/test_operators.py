@@ -16,7 +16,7 @@ def _hessian(task, x, y):
     return hessian64(flat_weights(task), x, y)
 
 
-def _gauss_newton(task, x, y):
+def _gauss_newton(task, x, _y):
     return gauss_newton64(flat_weights(task), x)
 
 

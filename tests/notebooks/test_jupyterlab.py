@@ -76,7 +76,7 @@ def notebook(tmp_path, server):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "try.ipynb")
     file = _wait(server, 60, "JupyterLab")
-    known = _wait(lambda: file.read_text(), 5, "address of JupyterLab")
+    known = _wait(file.read_text, 5, "address of JupyterLab")
     address = json.loads(known)
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM

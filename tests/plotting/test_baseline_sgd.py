@@ -1,3 +1,4 @@
+import math
 import re
 import subprocess
 import sys
@@ -153,7 +154,7 @@ def test_undefined_noise_scales_are_counted_and_break_the_line_only_where_no_see
     drawn = noise_curve(figure).get_ydata()
     kept = frame.query("seed == 1 and epoch == 3")["noise_scale"].dropna().item()
     assert drawn[2] == pytest.approx(kept)
-    assert [i for i, value in enumerate(drawn, 1) if value != value] == [9]
+    assert [i for i, value in enumerate(drawn, 1) if math.isnan(value)] == [9]
 
 
 def test_seed_whose_noise_scale_is_never_defined_is_counted(frame):

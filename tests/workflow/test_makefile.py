@@ -26,7 +26,7 @@ def make(tmp_path):
     def make(*arguments, path=os.environ["PATH"]):
         variables = {"PATH": path, "HOME": str(tmp_path)}
         command = [shutil.which("make"), *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
 
     return make
 

@@ -32,7 +32,7 @@ class ConstantDamping(Damping):
     def __post_init__(self):
         require(0 < self.gamma < math.inf, "damping", "> 0 and finite", self.gamma)
 
-    def of(self, values: tf.Tensor) -> float:
+    def of(self, values: tf.Tensor) -> float:  # noqa: ARG002 - the signature of Damping
         """Return γ."""
         return self.gamma
 
