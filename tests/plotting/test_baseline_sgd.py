@@ -2,7 +2,6 @@ import math
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import matplotlib.image
@@ -34,10 +33,7 @@ def test_import_is_light_and_without_tensorflow():
         "import sys, common.plotting, common.results\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules])"
     )
-    started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - started
-    print(f"import common.plotting, common.results: {seconds:.2f} s")
     assert done.stdout.strip() == "[]"
 
 
