@@ -76,6 +76,12 @@ class LinearDecay(RelativeSchedule):
 
     Raises:
         ValueError: a value out of range; by the call, before `bind`.
+
+    Example:
+        >>> rate = LinearDecay(0.1, warmup=0.25)
+        >>> rate.bind(steps=8, steps_per_epoch=4)
+        >>> [round(float(rate(step)), 3) for step in range(8)]
+        [0.033, 0.067, 0.1, 0.083, 0.067, 0.05, 0.033, 0.017]
     """
 
     def __init__(self, initial: float, final: float = 0.0, warmup: float = 0.0):
@@ -98,6 +104,12 @@ class CosineDecay(RelativeSchedule):
         ValueError: a value out of range; by the call, before `bind`.
 
     Reference: Loshchilov and Hutter, arXiv 1608.03983, without restarts.
+
+    Example:
+        >>> rate = CosineDecay(0.1, final=0.02)
+        >>> rate.bind(steps=4, steps_per_epoch=2)
+        >>> [round(float(rate(step)), 3) for step in range(5)]
+        [0.1, 0.088, 0.06, 0.032, 0.02]
     """
 
     def __init__(self, initial: float, final: float = 0.0, warmup: float = 0.0):

@@ -44,6 +44,11 @@ class TiedDamping(Damping):
     Attributes:
         floor: > 0, in the units of a curvature. Without one the damping follows λ_r to zero, and the run diverges.
         ratio: ≥ 0.
+
+    Example:
+        >>> damping = TiedDamping(floor=0.1, ratio=0.5)
+        >>> float(damping.of(tf.constant([4.0, -2.0, 0.0])))  # half of |-2|; the zero is no eigenvalue
+        1.0
     """
 
     floor: float

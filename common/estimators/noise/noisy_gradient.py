@@ -74,6 +74,11 @@ class AnnealedNoise(NoiseLevel):
 
     Raises:
         ValueError: a value out of range.
+
+    Example:
+        >>> noise = AnnealedNoise(eta=0.01)
+        >>> [round(float(noise.standard_deviation(tf.constant(step), [])), 4) for step in (0, 100, 10_000)]
+        [0.1, 0.0281, 0.0079]
     """
 
     eta: float
