@@ -176,6 +176,7 @@ def test_boston_housing_is_keras_split():
     assert dataset.checksum == SPECIFICATIONS["boston_housing"].checksum
 
 
+@pytest.mark.slow
 @needs_boston
 def test_boston_housing_csv_and_keras_own_code_split_alike(monkeypatch, tmp_path):
     table = np.loadtxt(PREPARED / "boston_housing.csv", delimiter=",", skiprows=1, quotechar='"')
@@ -511,6 +512,7 @@ def test_mnist_is_the_published_one(mnist):
     assert mnist.checksum == SPECIFICATIONS["mnist"].checksum
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist_has_the_checksums_of_the_publishers_files(mnist):
     files = []
