@@ -37,7 +37,7 @@ help:  ## list these commands
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
 	@$(RUN) --preset quick
 
-check: $(INSTALLED)  ## lint, layering contract, examples in docstrings, the quick tests (two minutes)
+check: $(INSTALLED)  ## lint, layering contract, examples in docstrings, the quick tests
 	$(LINT)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
 
