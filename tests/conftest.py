@@ -33,6 +33,7 @@ SLOW = frozenset(
         "estimators/test_weight_regression.py",
         "optimizers/test_optimizers.py",
         "paper_results/test_optimizers_results.py",
+        "plotting/test_baseline_sgd.py",
         "plotting/test_evolution_on_weights.py",
         "plotting/test_evolution_strategies.py",
         "plotting/test_low_rank_hessian_figures.py",
