@@ -174,6 +174,12 @@ def subspace_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     Args:
         first: Q, (P, r), orthonormal columns.
         second: R, likewise.
+
+    Example:
+        >>> first = tf.constant([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> second = tf.constant([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+        >>> float(subspace_overlap(first, first)), float(subspace_overlap(first, second))  # one common line
+        (1.0, 0.5)
     """
     return tf.reduce_sum(tf.square(tf.matmul(first, second, transpose_a=True))) / second.shape[1]
 

@@ -31,7 +31,12 @@ def _spelled_whole(value: Any) -> Any:
 
 
 def as_list(value: Any) -> Any:
-    """Take `-p seeds 3` and `-p seeds 0,1` for the lists they mean."""
+    """Take `-p seeds 3` and `-p seeds 0,1` for the lists they mean.
+
+    Example:
+        >>> as_list("0, 1"), as_list(3)
+        (['0', '1'], [3])
+    """
     if isinstance(value, str):
         return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
     return value if isinstance(value, list | tuple) else [value]

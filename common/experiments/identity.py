@@ -100,4 +100,4 @@ def _modules(value: Any) -> Iterator[str]:
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".")[0] == "common"
+    return module.partition(".")[0] == "common"

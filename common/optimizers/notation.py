@@ -39,6 +39,12 @@ def parse(expression: str) -> keras.optimizers.Optimizer:
 
     Raises:
         ValueError: one sentence for an unknown name, a wrong argument, or anything that is not such an expression.
+
+    Example:
+        >>> text(parse("Momentum(LinearDecay(0.1), momentum=0.9)"))  # 0.9 is the default
+        'Momentum(LinearDecay(0.1))'
+        >>> text(parse("keras.SGD(0.1, momentum=0.5)"))
+        'SGD(0.1, momentum=0.5)'
     """
     optimizer = parse_call(expression, KNOWN, "optimizer")
     if not isinstance(optimizer, keras.optimizers.Optimizer):

@@ -274,7 +274,8 @@ def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str
     points = points[points.map(math.isfinite).all(axis=1)]
     if points.empty:  # diverged before its first epoch ended
         start = float(run[x].iloc[-1])
-        return _mark_diverged(axes, series, 0.0 if math.isnan(start) else start, "")
+        _mark_diverged(axes, series, 0.0 if math.isnan(start) else start, "")
+        return
     look = {name: series.style[name] for name in ("color", "linestyle") if name in series.style}
     axes.plot(points[x], points[y], linewidth=0.6, alpha=0.8, **look)
     axes.plot(*points.iloc[-1], marker="x", markersize=5, markeredgewidth=1.2, color=series.style.get("color"))

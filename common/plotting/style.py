@@ -208,7 +208,14 @@ def _settle_ticks(drawn: PaperFigure) -> None:
 
 
 def incomplete(frame: pd.DataFrame) -> str:
-    """Say which part of the expected results a frame lacks; empty when it lacks none."""
+    """Say which part of the expected results a frame lacks; empty when it lacks none.
+
+    Example:
+        >>> frame = pd.DataFrame()
+        >>> frame.attrs = {"files": ["seed0.parquet"], "missing": ["seed1.parquet"], "unreadable": ["seed2.parquet"]}
+        >>> incomplete(frame)
+        'INCOMPLETE: 1 of 3 result files missing, 1 unreadable'
+    """
     missing, unreadable = (len(frame.attrs.get(name, ())) for name in ("missing", "unreadable"))
     files = f" of {missing + unreadable + len(frame.attrs.get('files', ()))} result files"
     kinds = []

@@ -70,6 +70,10 @@ def seconds_at(steps: Sequence[float] | np.ndarray, timed: Sequence[float], step
 
     Returns:
         (n,), seconds, in proportion to the steps within an epoch.
+
+    Example:
+        >>> seconds_at([0, 5, 10, 20, 30], timed=[4.0, 2.0], steps_an_epoch=10).tolist()  # the third takes two again
+        [0.0, 2.0, 4.0, 6.0, 8.0]
     """
     later = float(np.median(timed[1:] or timed))
     ends = np.cumsum([0.0, *timed])

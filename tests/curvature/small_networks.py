@@ -71,7 +71,7 @@ def _gradient64(vector, x, y):
     return tape.gradient(loss, vector)
 
 
-def _outputs_of(vector, x, y):
+def _outputs_of(vector, x, _y):
     return outputs64(vector, x)
 
 

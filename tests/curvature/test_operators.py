@@ -16,7 +16,7 @@ def _hessian(task, x, y):
     return hessian64(flat_weights(task), x, y)
 
 
-def _gauss_newton(task, x, y):
+def _gauss_newton(task, x, _y):
     return gauss_newton64(flat_weights(task), x)
 
 
@@ -91,6 +91,7 @@ def test_a_squared_error_on_a_line_has_the_hessian_of_least_squares():
         np.testing.assert_allclose(hessian, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_real_network_agrees_with_forward_over_reverse():
     """`leaky_convnet` itself: TensorFlow's forward mode pushes the same vector through the gradient."""
     task = tasks.classification(models.build("leaky_convnet", (28, 28, 1), 4, seed=0))

@@ -90,8 +90,8 @@ def test_the_mean_estimate_is_the_gradient_of_every_layer(name, keep):
     exact.build(estimator.task)
     run = tf.function(estimator.estimate)
     draws = [[part.numpy() for part in run(x, y, step_seed(step=i)).gradients] for i in range(100)]
-    for found, gradient in zip(zip(*draws, strict=True), exact.estimate(x, y, step_seed()).gradients, strict=True):
-        found, expected = np.array(found, np.float64), gradient.numpy()
+    for estimates, gradient in zip(zip(*draws, strict=True), exact.estimate(x, y, step_seed()).gradients, strict=True):
+        found, expected = np.array(estimates, np.float64), gradient.numpy()
         errors = found.std(0, ddof=1) / np.sqrt(len(found))
         assert np.all(np.abs(found.mean(0) - expected) <= 4.5 * errors)  # both zero where an input never is
         assert np.linalg.norm(found.mean(0) - expected) < 0.4 * np.linalg.norm(expected)  # small enough to tell

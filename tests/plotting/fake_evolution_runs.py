@@ -73,7 +73,7 @@ def fake_run(name, seed, *, diverge=None):
     if name == "full: likelihood":
         records = [{"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}, *records]
         for record in (records[0], *([] if diverge else records[-1:])):
-            record |= fake_alignment(record["epoch"], seed)
+            record.update(fake_alignment(record["epoch"], seed))
     method, rest = estimator.split("(")[0], {key: value for key, value in setting.items() if key != "epochs"}
     label = {"experiment": EXPERIMENT, "method": method, "seed": seed, "run": name, "order": list(PLAN).index(name)}
     return run_frame(records, diverge, estimator=estimator, **label, **rest, **CONSTANT_COLUMNS)

@@ -242,7 +242,7 @@ def test_what_the_results_lack_is_left_out_and_named(seeds, tmp_path, capsys, wo
     assert f"left out {figure}: the results hold {sentence}" in capsys.readouterr().out
 
 
-def test_one_batch_size_and_rate_or_one_remedy_is_no_comparison(seeds):
+def test_one_batch_size_and_rate_or_one_remedy_is_no_comparison():
     only = results.combine([fake_run("nothing done", 0)])
     with pytest.raises(NothingToDraw, match="one batch size and one learning rate only"):
         noisy_gradients.batch_sizes(only)

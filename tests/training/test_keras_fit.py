@@ -49,7 +49,7 @@ def test_a_finished_run_is_returned_as_it_is(dataset, tmp_path):
 
 
 def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
-    def interrupt(self, batch, logs=None):
+    def interrupt(self, batch, logs=None):  # noqa: ARG001 - Keras' signature
         if len(self._history.epochs) == 2:
             raise KeyboardInterrupt
 

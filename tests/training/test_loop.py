@@ -56,9 +56,7 @@ def _assert_same_weights(first, second):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-@pytest.mark.parametrize(
-    "optimizer", [lambda: keras.optimizers.SGD(0.05, momentum=0.9), lambda: keras.optimizers.Adam()]
-)
+@pytest.mark.parametrize("optimizer", [lambda: keras.optimizers.SGD(0.05, momentum=0.9), keras.optimizers.Adam])
 def test_equals_keras_fit_on_the_same_order(dataset, optimizer):
     """The oracle: 50 steps of Keras' own fit, fed the very batches that the loop draws, remainder included."""
     ours, theirs = _task(network="lenet5"), _task(network="lenet5")  # no dropout, which fit would turn on

@@ -82,7 +82,7 @@ def test_arrays_survive_a_checkpoint(tmp_path):
 
 
 def test_a_name_that_the_record_has_is_refused():
-    def twice(moment):
+    def twice(_moment):
         return {"train_loss": 0.0}
 
     with pytest.raises(ValueError, match=r"^diagnostic twice measures 'train_loss', which the record has already$"):

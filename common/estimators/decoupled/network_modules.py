@@ -154,9 +154,10 @@ def _block_cuts(layers: Sequence[keras.Layer]) -> list[int]:
     for index, layer in enumerate(layers):
         if not hasattr(layer, "kernel"):
             continue
-        while index and isinstance(layers[index - 1], _WITH_THE_NEXT):
-            index -= 1
-        cuts.append(index)
+        start = index
+        while start and isinstance(layers[start - 1], _WITH_THE_NEXT):
+            start -= 1
+        cuts.append(start)
     return cuts[1:]
 
 

@@ -156,9 +156,9 @@ class LayerwiseEvolution(WeightEvolution):
 
     def _members(self, examples: _Examples, seed: tf.Tensor):
         """Yield, layer by layer, one chunk's fitnesses, (2, chunk, pairs), and what its examples saw."""
-        for layer, (visible, before, finish) in enumerate(self._layers(examples.x, seed)):
+        for layer, (visible, outputs, finish) in enumerate(self._layers(examples.x, seed)):
             pairs = self.pairs[layer]
-            before, response = before[:, None], visible.response(self.sigma)
+            before, response = outputs[:, None], visible.response(self.sigma)
             both = tf.reshape(tf.stack([before + response, before - response]), [-1, *before.shape[2:]])
             y = tf.tile(tf.repeat(examples.y, pairs, 0), [2] + [1] * (examples.y.shape.rank - 1))
             yield tf.reshape(self._per_example_fitness(y, finish(both)), [2, self.chunk, pairs]), visible
@@ -167,10 +167,9 @@ class LayerwiseEvolution(WeightEvolution):
         """Yield, for each layer, what is seen of its perturbations, its outputs, and the rest of the network."""
         for layer, (inputs, before, finish) in enumerate(self._network.along(x)):
             shape = self._network.shapes[layer]
-            if shape.biased:
-                inputs = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2)
+            with_bias = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2) if shape.biased else inputs
             own_seed = tf.random.fold_in(seed, layer)
-            yield VisiblePerturbations(inputs, self.pairs[layer], shape.out, own_seed), before, finish
+            yield VisiblePerturbations(with_bias, self.pairs[layer], shape.out, own_seed), before, finish
 
     def _chunk_sums(self, examples: _Examples, seed: tf.Tensor, fitnesses=None) -> list[tf.Tensor]:
         """For each layer, what one chunk adds to the kernel's gradient, and, in a last row, to the bias'."""
