@@ -14,7 +14,9 @@ VAGUE |= {"short_runs", "own_optimizers", "resting"}
 
 def _files():
     """The tracked files; without git, such as in an unpacked archive, all in the folders of code."""
-    listed = subprocess.run(["git", "ls-files", "-z", "*.py", "*.ipynb"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "*.py", "*.ipynb"], check=False, cwd=ROOT, capture_output=True, text=True
+    )
     if listed.returncode == 0:
         return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     folders = ("benchmarks", "ci", "common", "notebooks", "tests", "workflow")
