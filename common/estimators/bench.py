@@ -60,23 +60,15 @@ def variables_of(*parts: tf.Module | keras.Model) -> list[tf.Variable | keras.Va
 
 @dataclass(frozen=True)
 class Bench:
-    """What all checks of an estimator share: how it, its task and its examples are made.
-
-    Attributes:
-        make: makes the estimator.
-        make_task: makes the task from (seed, *, precision, batch_norm).
-        examples: of the task.
-        batch_norm: whether the network has batch norm.
-    """
+    """What all checks of an estimator share: how it, its task and its examples are made."""
 
     make: Callable[[], GradientEstimator]
     make_task: Callable[..., Task]
     examples: Split
-    batch_norm: bool = False
 
-    def task(self, seed: int, precision: str = "float32") -> Task:
+    def task(self, seed: int, **options) -> Task:
         """Make the task anew."""
-        return self.make_task(seed, precision=precision, batch_norm=self.batch_norm)
+        return self.make_task(seed, **options)
 
     def context(self, seed: int) -> RunContext:
         """Return what an estimator is told of a run of an epoch."""
@@ -104,9 +96,9 @@ class Run:
         *,
         task: Task | None = None,
         estimator: GradientEstimator | None = None,
-        precision: str = "float32",
+        **options,
     ):
-        self.bench, self.task = bench, task or bench.task(seed, precision)
+        self.bench, self.task = bench, task or bench.task(seed, **options)
         self.estimator = estimator or bench.make()
         if estimator is None:
             self.estimator.build(self.task, bench.context(seed))
@@ -171,7 +163,7 @@ class Run:
     def _step(self, x: tf.Tensor, y: tf.Tensor, number: tf.Tensor, size: int) -> tf.Tensor:
         start = number * BATCH
         batch = (tf.slice(part, [start, *[0] * (part.shape.rank - 1)], [size, *part.shape[1:]]) for part in (x, y))
-        # The function that is traced already: tracing takes longer than all else that is checked.
+        # The function that is traced already: tracing takes longer than most that is checked.
         estimate = self._traced(*batch, tf.stack([0, tf.cast(number, tf.int64)]))
         self.optimizer.apply(estimate.gradients, self.task.weights)
         return estimate.loss

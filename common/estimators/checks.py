@@ -14,9 +14,8 @@ import inspect
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -57,18 +56,20 @@ def check_estimator(
     check_settings(bench)
     check_text(bench, known or {})
     with tempfile.TemporaryDirectory() as folder:
-        bench, begun = check_batch_norm(bench, Path(folder, "start"))
-        run = begun.run
+        run = Run(bench)
+        costs, start = _costs(run.estimator), run.save(Path(folder, "start"))
+        check_estimate(run)
         fresh = Run(bench, seed=1)
         fresh_start = fresh.save(Path(folder, "fresh"))
-        check_training(bench, run, begun.start, fresh)
+        check_training(bench, run, start, fresh)
         rest = check_smaller_batch(run)
-        check_cost(run.estimator, begun.costs)
+        check_cost(run.estimator, costs)
         check_xla(run, [BATCH, BATCH, REST] if rest else [BATCH, BATCH], run_it=run_xla)
         fresh.restore(fresh_start)
         check_second_task(bench, run, fresh)
         check_copy(run.estimator)
     check_precision(bench)
+    check_batch_norm(bench)
 
 
 def check_settings(bench: Bench) -> None:
@@ -101,64 +102,6 @@ def check_text(bench: Bench, known: Mapping[str, Callable]) -> None:
     _require(
         type(again) is type(estimator) and repr(again) == repr(estimator), estimator, f"its text is read as {again!r}"
     )
-
-
-class Begun(NamedTuple):
-    """A run after its first estimate.
-
-    Attributes:
-        run: nothing was trained.
-        start: the checkpoint from before the estimate.
-        costs: what the estimator said that it costs before it had estimated anything.
-    """
-
-    run: Run
-    start: Path
-    costs: dict[str, float]
-
-
-def check_batch_norm(bench: Bench, start: Path) -> tuple[Bench, Begun]:
-    """Begin on a network with batch norm, or on one without where an estimator refuses that.
-
-    Batch norm's averages move as in one pass of training, or not at all. All further checks go on with what is
-    returned, so that one trace of the estimate serves them all; `check_precision` has no batch norm.
-
-    Args:
-        bench: how everything is made.
-        start: where to write a checkpoint.
-    """
-    normalised = replace(bench, batch_norm=True)
-    try:
-        begun = _begin(normalised, start)
-    except AssertionError:
-        raise
-    except Exception as error:
-        begun = _begin(bench, start)  # what fails on every network fails here, in its own words
-        _require_refusal(begun.run.estimator, error, "a network with batch norm")
-        return bench, begun
-    _check_averages(normalised, begun.run)
-    return normalised, begun
-
-
-def _begin(bench: Bench, start: Path) -> Begun:
-    run = Run(bench)
-    begun = Begun(run, run.save(start), _costs(run.estimator))
-    check_estimate(run)
-    return begun
-
-
-def _check_averages(bench: Bench, run: Run) -> None:
-    reference = bench.task(0)
-    before = _averages(reference)
-    reference.outputs(*bench.inputs(step=0))
-    for name, value in _averages(run.task).items():
-        moved = np.allclose(value, _averages(reference)[name], rtol=1e-3, atol=1e-5)
-        _require(
-            moved or np.array_equal(value, before[name]),
-            run.estimator,
-            f"estimate moves batch norm's {name!r} otherwise than one pass of training does: passes that only look "
-            "take Task.outputs(..., update_state=False)",
-        )
 
 
 def check_estimate(run: Run) -> None:
@@ -239,18 +182,29 @@ def check_xla(run: Run, sizes: Sequence[int], *, run_it: bool) -> None:
 
 
 def check_precision(bench: Bench) -> None:
-    """On a network in mixed_bfloat16 estimates are float32 and finite, or refused.
+    """On a network in mixed_bfloat16 estimates are float32 and finite, or refused."""
+    _refusal(bench.make(), lambda: _estimated(bench, precision="mixed_bfloat16"), "a network in mixed_bfloat16")
 
-    The network has no batch norm, and nothing is traced, as in no other check: an estimator works eagerly too.
-    """
 
-    def estimate(precision: str) -> None:
-        run = Run(replace(bench, batch_norm=False), precision=precision)
-        _check_shapes(run.estimator, run.task, run.estimator.estimate(*bench.batch(step=0)), BATCH)
-
-    refusal = _refusal(bench.make(), lambda: estimate("mixed_bfloat16"), "a network in mixed_bfloat16")
+def check_batch_norm(bench: Bench) -> None:
+    """Batch norm's averages move as in one pass of training, or not at all; a network that has them may be refused."""
+    runs: list[Run] = []
+    refusal = _refusal(
+        bench.make(), lambda: runs.append(_estimated(bench, batch_norm=True)), "a network with batch norm"
+    )
     if refusal is not None:
-        estimate("float32")
+        return
+    run, reference = runs[0], bench.task(0, batch_norm=True)
+    before = _averages(reference)
+    reference.outputs(*bench.inputs(step=0))
+    for name, value in _averages(run.task).items():
+        moved = np.allclose(value, _averages(reference)[name], rtol=1e-3, atol=1e-5)
+        _require(
+            moved or np.array_equal(value, before[name]),
+            run.estimator,
+            f"estimate moves batch norm's {name!r} otherwise than one pass of training does: passes that only look "
+            "take Task.outputs(..., update_state=False)",
+        )
 
 
 def check_second_task(bench: Bench, run: Run, fresh: Run) -> None:
@@ -387,26 +341,28 @@ def _refusal(estimator: GradientEstimator, action: Callable[[], None], what: str
     """Return the sentence by which an estimator refuses something, or None where it takes it."""
     try:
         action()
+    except ValueError as error:
+        sentence = str(error)
+        if sentence and "\n" not in sentence and "{{node" not in sentence:
+            return sentence
+        raise AssertionError(f"{estimator!r}: {what} fails without a sentence: {_first_line(error)}") from error
     except AssertionError as error:
         raise AssertionError(f"{error}, on {what}") from None
     except Exception as error:
-        return _require_refusal(estimator, error, what)
-    return None
-
-
-def _require_refusal(estimator: GradientEstimator, error: Exception, what: str) -> str:
-    """Return an error's sentence, if it has the form in which an estimator may refuse something."""
-    sentence = str(error)
-    if not isinstance(error, ValueError):
         raise AssertionError(f"{estimator!r}: {what} fails: {_first_line(error)}") from error
-    if not sentence or "\n" in sentence or "{{node" in sentence:
-        raise AssertionError(f"{estimator!r}: {what} fails without a sentence: {_first_line(error)}") from error
-    return sentence
+    return None
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _estimated(bench: Bench, **options) -> Run:
+    """A run after one estimate without a trace: an estimator works eagerly too, and that takes half as long."""
+    run = Run(bench, **options)
+    _check_shapes(run.estimator, run.task, run.estimator.estimate(*bench.batch(step=0)), BATCH)
+    return run
 
 
 def _averages(task: Task) -> dict[str, np.ndarray]:
