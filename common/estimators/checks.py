@@ -280,7 +280,7 @@ def _costs(estimator: GradientEstimator) -> dict[str, float]:
     costs = {f"cost({size})": estimator.cost(size) for size in (BATCH, REST)}
     again = costs[f"cost({REST})"]
     _require(
-        again == first or first != first,  # what is not a number is refused by its own sentence
+        again == first or math.isnan(first),  # what is not a number is refused by its own sentence
         estimator,
         f"cost({REST}) is {first!r}, and {again!r} after cost({BATCH}): a cost may depend on settings, task and batch "
         "size alone",
