@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from common.checks import require
+from common.checks import nearest, require
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.experiments import progress
@@ -80,6 +80,18 @@ class Run:
     def but(self, name: str, **changes: Any) -> Run:
         """Return another run, with another name and some things changed."""
         return dataclasses.replace(self, name=name, **changes)
+
+    def with_settings(self, name: str, **settings: Any) -> Run:
+        """Return another run whose estimator has some settings changed: `newton.with_settings("rank 4", rank=4)`.
+
+        Raises:
+            ValueError: the estimator has no such setting, or its constructor refuses the value.
+        """
+        known = self.estimator.settings
+        for setting in settings:
+            allowed = f"one of {', '.join(known)}{nearest(setting, known)}"
+            require(setting in known, f"a setting of {type(self.estimator).__name__}", allowed, setting)
+        return self.but(name, estimator=type(self.estimator)(**known | settings))
 
     def __str__(self) -> str:
         size = self.batch_size or "all"

@@ -35,12 +35,12 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     for name, (short, default) in _ARGUMENTS.items():
         values = pd.Series([default if pd.isna(value) else value for value in column(frame, name)], index=frame.index)
         derived[short] = values.astype(type(default))
-    decay = pd.to_numeric(column(frame, "SGD.ema_momentum")).fillna(0.99)  # what Keras takes unless told otherwise
+    decay = pd.to_numeric(column(frame, "SGD.ema_momentum")).fillna(0.99)  # what Keras takes unless another is given
     derived["averaging"] = np.where(column(frame, "SGD.use_ema").fillna(False).astype(bool), decay.astype(float), 0.0)
-    made_by = frame["estimator"].str
-    levels = [made_by.contains(name) for name in ("OverTheAir", "AnnealedNoise", "RelativeNoise")]
+    estimators = frame["estimator"].str
+    levels = [estimators.contains(name) for name in ("OverTheAir", "AnnealedNoise", "RelativeNoise")]
     derived["noise"] = np.select(levels, ["channel", "annealed", "relative"], "constant")
-    owners = [made_by.contains(name) for name in ("PublicSubspace", "SignSketch")]
+    owners = [estimators.contains(name) for name in ("PublicSubspace", "SignSketch")]
     derived["sketch"] = np.select(owners, ["public", "random"], "none")
     for short, names in {
         "dimensions": ("PublicSubspace.dimensions", "SignSketch.dimensions"),
