@@ -1,7 +1,7 @@
 # Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lab paper benchmark lock clean
+.PHONY: help figures check test lab paper benchmark lock clean
 .DELETE_ON_ERROR:
 
 VENV_PYTHON := .venv/bin/python
@@ -23,6 +23,12 @@ RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS
 # As many processes as cores, but each needs over a gigabyte. The cells of a notebook stay in one of them.
 SIDE_BY_SIDE = -n $(or $(CORES),auto) --maxprocesses 4 --dist
 
+define LINT
+$(VENV_PYTHON) -m ruff check .
+$(VENV_PYTHON) -m ruff format --check .
+.venv/bin/lint-imports
+endef
+
 help:  ## list these commands
 	@echo "Commands (the first one also installs what is needed into .venv):"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -31,11 +37,13 @@ help:  ## list these commands
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
 	@$(RUN) --preset quick
 
-test: $(INSTALLED)  ## lint, layering contract, all tests, stored notebook outputs against fresh ones
-	$(VENV_PYTHON) -m ruff check .
-	$(VENV_PYTHON) -m ruff format --check .
-	.venv/bin/lint-imports
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal tests
+check: $(INSTALLED)  ## lint, layering contract, examples in docstrings, the quick tests
+	$(LINT)
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
+
+test: $(INSTALLED)  ## the same with all tests, then stored notebook outputs against fresh ones
+	$(LINT)
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules common tests
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks

@@ -32,7 +32,7 @@ ONE_TRACE, TRACE_EACH = "five seeds, one trace", "five seeds, a trace each"
 EXACT_MLP, SYNTHETIC = "backpropagation, 4×256", "synthetic gradients, cDNI"
 ROOT = Path(__file__).resolve().parents[1]
 
-# (subject, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
+# (candidate, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
 # be slow by a factor of ten, so they race on fewer images, together with a reference of the same size.
 WHOLE_EPOCH = [(LOOP, FIT, 1.0), (LOOP, PYTORCH, None)]
 PART_OF_AN_EPOCH = [(LOOP, FIT_DEFAULT, 0.2), (BFLOAT16, LOOP, 0.65)]
@@ -71,8 +71,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=GROUPS, help="measure these groups and no others")
-    parser.add_argument("--examples", type=int, default=MNIST, help="images an epoch, but in the race of slow subjects")
-    parser.add_argument("--part", type=int, default=6_400, help="images an epoch in the race of slow subjects")
+    parser.add_argument(
+        "--examples", type=int, default=MNIST, help="images an epoch, but in the race of slow candidates"
+    )
+    parser.add_argument("--part", type=int, default=6_400, help="images an epoch in the race of slow candidates")
     parser.add_argument("--rounds", type=int, default=5, help="rounds after the warm-up")
     return parser.parse_args()
 
@@ -110,13 +112,13 @@ def _noisy(arguments: argparse.Namespace) -> None:
 def _optimizers(arguments: argparse.Namespace) -> None:
     from benchmarks import optimizers
 
-    subjects, comparisons = {}, []
+    candidates, comparisons = {}, []
     for name, makers in optimizers.PAIRS.items():
         names = f"{name}, ours", f"{name}, Keras"
-        subjects |= {one: optimizers.steps(make) for one, make in zip(names, makers, strict=True)}
+        candidates |= {label: optimizers.steps(make) for label, make in zip(names, makers, strict=True)}
         comparisons.append((*names, optimizers.AT_MOST))
     rounds = arguments.rounds
-    _report(f"{optimizers.STEPS} updates of all weights", race(subjects, rounds), comparisons, rounds)
+    _report(f"{optimizers.STEPS} updates of all weights", race(candidates, rounds), comparisons, rounds)
     timings = race(optimizers.loops(), rounds)
     _report(f"{optimizers.EPOCHS} full-batch epochs, mlp((4,))", timings, optimizers.LOOPS, rounds)
 
@@ -125,19 +127,19 @@ def _weights(arguments: argparse.Namespace) -> None:
     from benchmarks import evolution_weights as weights
 
     counts = weights.EVALUATIONS
-    subjects = {INFERENCE: weights.inference(weights.mlp(), counts["mlp"]), POPULATION: weights.population()}
+    candidates = {INFERENCE: weights.inference(weights.mlp(), counts["mlp"]), POPULATION: weights.population()}
     if weights.has_evosax():
-        subjects[EVOSAX] = weights.evosax()
-    _report_evaluations("mlp 784-128-10", subjects, WEIGHTS_MLP, counts["mlp"], arguments.rounds)
-    subjects = {INFERENCE_CONVNET: weights.inference(weights.convnet(), counts["convnet"])}
-    subjects[OWN_EXAMPLES] = weights.own_examples()
-    _report_evaluations("tiny_convnet", subjects, WEIGHTS_CONVNET, counts["convnet"], arguments.rounds)
+        candidates[EVOSAX] = weights.evosax()
+    _report_evaluations("mlp 784-128-10", candidates, WEIGHTS_MLP, counts["mlp"], arguments.rounds)
+    candidates = {INFERENCE_CONVNET: weights.inference(weights.convnet(), counts["convnet"])}
+    candidates[OWN_EXAMPLES] = weights.own_examples()
+    _report_evaluations("tiny_convnet", candidates, WEIGHTS_CONVNET, counts["convnet"], arguments.rounds)
     timings = race({LAYERWISE: weights.layer_by_layer(), EXACT: weights.backpropagation()}, arguments.rounds)
     _report("tiny_convnet, one estimate", timings, WEIGHTS_LAYERWISE, arguments.rounds)
 
 
-def _report_evaluations(title: str, subjects: dict, comparisons: list, evaluations: int, rounds: int) -> None:
-    timings = race(subjects, rounds)
+def _report_evaluations(title: str, candidates: dict, comparisons: list, evaluations: int, rounds: int) -> None:
+    timings = race(candidates, rounds)
     _report(title, timings, comparisons, rounds)
     for name, timing in timings.items():
         print(f"{name:46} {evaluations / timing.median / 1e6:8.3f} million evaluations a second")
@@ -154,11 +156,11 @@ def _logits(arguments: argparse.Namespace) -> None:
 def _curvature(arguments: argparse.Namespace) -> None:
     from benchmarks import curvature
 
-    subjects = {TEN_GRADIENTS: curvature.gradients(), FULL: curvature.full_refresh(), WARM: curvature.warm_refresh()}
-    subjects[FACTOR] = curvature.factor()
+    candidates = {TEN_GRADIENTS: curvature.gradients(), FULL: curvature.full_refresh(), WARM: curvature.warm_refresh()}
+    candidates[FACTOR] = curvature.factor()
     comparisons = [(FULL, TEN_GRADIENTS, curvature.REFRESH_AT_MOST), (WARM, FULL, 0.5)]
     comparisons.append((FACTOR, TEN_GRADIENTS, curvature.FACTOR_AT_MOST))
-    _report("leaky_convnet, rank 40", race(subjects, arguments.rounds), comparisons, arguments.rounds)
+    _report("leaky_convnet, rank 40", race(candidates, arguments.rounds), comparisons, arguments.rounds)
     makers = {MOMENTUM_EPOCH: curvature.plain_epoch, NEWTON_EPOCH: curvature.newton_epoch}
     _race(NEWTON, makers, arguments.examples, curvature.BATCH, arguments.rounds)  # its first steps cost the most
 
@@ -178,9 +180,9 @@ def _seeds(arguments: argparse.Namespace) -> None:
     from benchmarks import seeds
 
     dataset = seeds.data()
-    subjects = {ONE_TRACE: lambda: seeds.one_trace(dataset), TRACE_EACH: lambda: seeds.a_trace_each(dataset)}
+    candidates = {ONE_TRACE: lambda: seeds.one_trace(dataset), TRACE_EACH: lambda: seeds.a_trace_each(dataset)}
     title = f"{seeds.EXAMPLES:,} images, one epoch"
-    _report(title, race(subjects, arguments.rounds), SEEDS, arguments.rounds)
+    _report(title, race(candidates, arguments.rounds), SEEDS, arguments.rounds)
 
 
 def _processes(arguments: argparse.Namespace) -> None:
@@ -207,20 +209,20 @@ def _race(comparisons: list, makers: dict, examples: int, batch: int, rounds: in
     """Race all that is compared, and that has a maker, on images of one size."""
     from benchmarks.baseline import images
 
-    names = dict.fromkeys(name for subject, reference, _ in comparisons for name in (subject, reference))
+    names = dict.fromkeys(name for candidate, reference, _ in comparisons for name in (candidate, reference))
     data = images(examples)
-    subjects = {name: makers[name](data) for name in names if name in makers}
-    _report(f"one epoch of {examples:,} images, batch {batch}", race(subjects, rounds), comparisons, rounds)
+    candidates = {name: makers[name](data) for name in names if name in makers}
+    _report(f"one epoch of {examples:,} images, batch {batch}", race(candidates, rounds), comparisons, rounds)
 
 
 def _report(title: str, timings: dict[str, Timing], comparisons: list, rounds: int) -> None:
     print(f"\n{title:46} {'median s':>8} {'spread s':>8}   of {rounds} rounds")
     for name, timing in timings.items():
         print(f"{name:46} {timing.median:8.2f} {timing.spread:8.2f}")
-    for subject, reference, limit in comparisons:
-        if subject in timings and reference in timings:
-            ratio = median_ratio(timings, subject, reference)
-            print(f"{f'{subject} / {reference}':46} {ratio:8.2f} {_verdict(ratio, limit)}")
+    for candidate, reference, limit in comparisons:
+        if candidate in timings and reference in timings:
+            ratio = median_ratio(timings, candidate, reference)
+            print(f"{f'{candidate} / {reference}':46} {ratio:8.2f} {_verdict(ratio, limit)}")
 
 
 def _process(what: str, command: list[str], seconds: float | None, gigabytes: float | None, rounds: int) -> None:
@@ -262,8 +264,8 @@ def _bfloat16_hardware() -> str:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
         return "bfloat16 instructions unknown"
-    found = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags]
-    return f"bfloat16 instructions: {', '.join(found) or 'none'}"
+    present = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags]
+    return f"bfloat16 instructions: {', '.join(present) or 'none'}"
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def keras_fit_as_it_comes(data: Split) -> Callable[[], object]:
 
 
 def _network(precision: str = "float32", standard_layers: bool = False) -> keras.Sequential:
-    how = {"precision": precision, "standard_layers": standard_layers}
-    return networks.build("mnist_convnet", (28, 28, 1), 10, seed=0, **how)
+    options = {"precision": precision, "standard_layers": standard_layers}
+    return networks.build("mnist_convnet", (28, 28, 1), 10, seed=0, **options)
 
 
 def _our_loop(data: Split, precision: str) -> Callable[[], object]:

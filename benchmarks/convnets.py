@@ -31,24 +31,29 @@ def makers(network: str) -> dict[str, Maker]:
         network: one of `AT_MOST`.
     """
     ours = {STANDARD: True, OURS: False}
-    found = {FIT: lambda data: _fit(network, data)}
-    found |= {name: lambda data, how=how: _epoch(network, how, data) for name, how in ours.items()}
-    found |= {EVALUATED.format(FIT): lambda data: _keras_evaluation(network, data)}
-    found |= {
-        EVALUATED.format(name): lambda data, how=how: _evaluation(network, how, data) for name, how in ours.items()
+    by_name = {FIT: lambda data: _fit(network, data)}
+    by_name |= {
+        name: lambda data, standard=standard: _epoch(network, standard, data) for name, standard in ours.items()
+    }
+    by_name |= {EVALUATED.format(FIT): lambda data: _keras_evaluation(network, data)}
+    by_name |= {
+        EVALUATED.format(name): lambda data, standard=standard: _evaluation(network, standard, data)
+        for name, standard in ours.items()
     }
     if has_pytorch():
         for name, last in {PYTORCH: False, CHANNELS_LAST: True}.items():
-            found[name] = lambda data, last=last: _pytorch_epoch(network, last, data)
-            found[EVALUATED.format(name)] = lambda data, last=last: _pytorch_evaluation(network, last, data)
-    return found
+            by_name[name] = lambda data, last=last: _pytorch_epoch(network, last, data)
+            by_name[EVALUATED.format(name)] = lambda data, last=last: _pytorch_evaluation(network, last, data)
+    return by_name
 
 
 def comparisons(network: str) -> list[tuple[str, str, float | None]]:
-    """Return (subject, reference, at most), epochs first."""
+    """Return (candidate, reference, at most), epochs first."""
     epochs = [(OURS, FIT, AT_MOST[network]), (STANDARD, FIT, None), (OURS, STANDARD, None)]
     epochs += [(PYTORCH, FIT, None), (CHANNELS_LAST, FIT, None)]
-    return epochs + [(EVALUATED.format(subject), EVALUATED.format(reference), None) for subject, reference, _ in epochs]
+    return epochs + [
+        (EVALUATED.format(candidate), EVALUATED.format(reference), None) for candidate, reference, _ in epochs
+    ]
 
 
 def _network(name: str, standard: bool) -> keras.Sequential:

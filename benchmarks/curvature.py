@@ -37,8 +37,8 @@ def gradients() -> Callable[[], object]:
     @tf.function(jit_compile=False, autograph=False)
     def run() -> tf.Tensor:
         def add(number, total):
-            found = estimator.estimate(*batch, seed)
-            return number + 1, total + tf.add_n([tf.reduce_sum(part) for part in found.gradients])
+            estimate = estimator.estimate(*batch, seed)
+            return number + 1, total + tf.add_n([tf.reduce_sum(part) for part in estimate.gradients])
 
         return tf.while_loop(lambda number, _: number < GRADIENTS, add, (0, 0.0), parallel_iterations=1)[1]
 

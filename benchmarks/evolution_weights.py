@@ -98,8 +98,8 @@ def evosax() -> Callable[[], object]:
     @jax.jit
     def run(key: jax.Array) -> jax.Array:
         members, asked = strategy.ask(key, state, parameters)
-        told, _ = strategy.tell(key, members, jax.vmap(loss)(members), asked, parameters)
-        return told.mean
+        updated, _ = strategy.tell(key, members, jax.vmap(loss)(members), asked, parameters)
+        return updated.mean
 
     return lambda: run(jax.random.key(1)).block_until_ready()
 

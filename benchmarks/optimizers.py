@@ -38,7 +38,7 @@ PAIRS = {
 AT_MOST = 1.1
 
 LOOP, COMPILED, EAGER = "our loop on the device", "Python loop, compiled step", "Python loop, eager step"
-# (subject, reference, at most): the source's full-batch runs of 10,000 epochs.
+# (candidate, reference, at most): the source's full-batch runs of 10,000 epochs.
 LOOPS = [(LOOP, EAGER, 1 / 20), (LOOP, COMPILED, None)]
 
 
@@ -61,7 +61,7 @@ def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object
 
         return tf.while_loop(lambda i: i < STEPS, step, (tf.constant(0),), parallel_iterations=1)[0]
 
-    traced = run.get_concrete_function()  # TensorFlow's retracing warning takes one function for all subjects
+    traced = run.get_concrete_function()  # TensorFlow's retracing warning takes one function for all candidates
     return lambda: int(traced())
 
 

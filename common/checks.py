@@ -6,7 +6,15 @@ from typing import Any
 
 
 def require(condition: bool, name: str, allowed: str, value: Any) -> None:
-    """Raise a ValueError "`name` must be `allowed`, got `value`" unless `condition` holds."""
+    """Raise a ValueError "`name` must be `allowed`, got `value`" unless `condition` holds.
+
+    Example:
+        >>> require(0.1 >= 0, "sigma", "≥ 0", 0.1)
+        >>> require(-1 >= 0, "sigma", "≥ 0", -1)
+        Traceback (most recent call last):
+            ...
+        ValueError: sigma must be ≥ 0, got -1
+    """
     if not condition:
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
@@ -26,6 +34,12 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
     Returns:
         "; did you mean 'x'?", or "" when no known name is like it.
+
+    Example:
+        >>> nearest("mnits", ["mnist", "digits"])
+        "; did you mean 'mnist'?"
+        >>> nearest("x", ["mnist", "digits"])
+        ''
     """
     by_lower = {known_name.lower(): known_name for known_name in known}
     matches = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.4)

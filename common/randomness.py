@@ -63,6 +63,10 @@ def key(seed: int | tf.Tensor, stream: int, number: int | tf.Tensor = 0) -> tf.T
         stream: a counter of `Stream`.
         number: ≥ 0, which of the stream's keys, at most a million, and below two thousand million for the last stream:
             dropout takes counters of 32 bits.
+
+    Example:
+        >>> key(7, Stream.ALIGNMENT, 3).numpy().tolist()  # of the run with seed 7, after its third epoch
+        [7, -2000003]
     """
     return tf.stack([tf.cast(seed, tf.int64), stream - tf.cast(number, tf.int64)])
 
@@ -76,10 +80,16 @@ def add_noise(tensors: Sequence[tf.Tensor], sigma: tf.Tensor | float, seed: tf.T
 
 
 def permutation(count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Return the numbers below `count` in an order that the seed, (2,) int64, decides: (count,) int32."""
+    """Return the numbers below `count` in an order that the seed, (2,) int64, decides: (count,) int32.
+
+    Example:
+        >>> order = permutation(5, tf.constant([0, 1], tf.int64)).numpy()
+        >>> sorted(order.tolist()), order.tolist() == permutation(5, tf.constant([0, 1], tf.int64)).numpy().tolist()
+        ([0, 1, 2, 3, 4], True)
+    """
     # By sorting: unlike stateless_shuffle, XLA knows it. Equal draws, if any, keep their order.
-    draws = tf.random.stateless_uniform([count], seed, None, None, tf.int32)
-    return tf.argsort(draws, stable=True)
+    sort_keys = tf.random.stateless_uniform([count], seed, None, None, tf.int32)
+    return tf.argsort(sort_keys, stable=True)
 
 
 def standard_normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:

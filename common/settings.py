@@ -24,7 +24,17 @@ class ExpressionError(ValueError):
 
 
 class Configured:
-    """An object that is its settings: the constructor stores every argument under its name."""
+    """An object that is its settings: the constructor stores every argument under its name.
+
+    Example:
+        >>> class Noise(Configured):
+        ...     def __init__(self, sigma, clip_norm=None):
+        ...         self.sigma, self.clip_norm = sigma, clip_norm
+        >>> Noise(0.1, clip_norm=2.0)
+        Noise(0.1, clip_norm=2.0)
+        >>> Noise(0.1) == Noise(0.1, None)
+        True
+    """
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -65,7 +75,7 @@ def call_text(name: str, parameters: Mapping[str, inspect.Parameter], settings: 
     return f"{name}({', '.join(parts)})"
 
 
-def flat(value: Configured) -> dict[str, Any]:
+def flat_settings(value: Configured) -> dict[str, Any]:
     """Return one entry `Owner.argument` for each setting of an object and of all that it holds.
 
     An object among the settings gives the name of its class, and entries of its own. Where a class occurs a second
@@ -103,6 +113,17 @@ def parse(expression: str, known: Mapping[str, Callable], what: str) -> Any:
     Raises:
         ExpressionError: a ValueError with one sentence, for an unknown name, a wrong argument, a value that a
             constructor refuses, or anything that is not such an expression.
+
+    Example:
+        >>> class Noise(Configured):
+        ...     def __init__(self, sigma):
+        ...         self.sigma = sigma
+        >>> parse("Noise(0.1)", {"Noise": Noise}, "level").sigma
+        0.1
+        >>> parse("Noise(sigm=0.1)", {"Noise": Noise}, "level")
+        Traceback (most recent call last):
+            ...
+        common.settings.ExpressionError: level 'Noise(sigm=0.1)': Noise has no argument 'sigm'; did you mean 'sigma'?...
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
@@ -194,5 +215,7 @@ def _example(known: Mapping[str, Callable]) -> str:
 @functools.cache
 def _parameters(owner: type) -> Mapping[str, inspect.Parameter]:
     # Of the constructor alone: a metaclass may hide it from `inspect.signature(owner)`.
+    if owner.__init__ is object.__init__:  # no constructor, no settings
+        return {}
     parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
     return {parameter.name: parameter for parameter in parameters}

@@ -46,7 +46,7 @@ def test_networks_that_pool_are_trained_and_evaluated_with_either_s_layers(netwo
     makers = convnets.makers(network)
     for make in makers.values():
         make(baseline.images(256))()
-    names = {name for subject, reference, _ in convnets.comparisons(network) for name in (subject, reference)}
+    names = {name for candidate, reference, _ in convnets.comparisons(network) for name in (candidate, reference)}
     pytorch = {
         form.format(name) for name in (convnets.PYTORCH, convnets.CHANNELS_LAST) for form in ("{}", convnets.EVALUATED)
     }
@@ -61,7 +61,7 @@ def test_synthetic_gradients_train_an_epoch_and_their_chains_are_shorter(monkeyp
         assert (exact, decoupled, exact_wait, decoupled_wait) == (2 * layers, layers + 1, 2 * layers - 1, 2)
 
 
-@pytest.mark.parametrize("make", [one for pair in optimizers.PAIRS.values() for one in pair])
+@pytest.mark.parametrize("make", [maker for pair in optimizers.PAIRS.values() for maker in pair])
 def test_an_optimizer_is_timed_over_all_its_steps(make, monkeypatch):
     monkeypatch.setattr(optimizers, "STEPS", 3)
     run = optimizers.steps(make)
@@ -94,6 +94,6 @@ def test_curvature_is_timed_beside_its_gradients(monkeypatch):
 
 def test_one_trace_and_a_trace_each_end_with_the_same_weights():
     dataset = seeds.data()
-    for one, other in zip(seeds.one_trace(dataset), seeds.a_trace_each(dataset), strict=True):
-        for a, b in zip(one, other, strict=True):
+    for traced_once, traced_anew in zip(seeds.one_trace(dataset), seeds.a_trace_each(dataset), strict=True):
+        for a, b in zip(traced_once, traced_anew, strict=True):
             np.testing.assert_array_equal(a, b)

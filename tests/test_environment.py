@@ -29,10 +29,10 @@ def requirement(entry):
 def pinned(name, python):
     """Return the versions that the lock pins for a package on Linux with some Python."""
     system = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
-    found = [wanted for wanted in map(requirement, LOCKED) if canonicalize_name(wanted.name) == name]
+    candidates = [wanted for wanted in map(requirement, LOCKED) if canonicalize_name(wanted.name) == name]
     return [
         Version(next(iter(wanted.specifier)).version)
-        for wanted in found
+        for wanted in candidates
         if wanted.marker is None or wanted.marker.evaluate({**system, "os_name": "posix", "platform_system": "Linux"})
     ]
 
@@ -58,10 +58,10 @@ def test_the_lock_can_build_the_project_without_another_download():
 def test_every_locked_package_is_exact_and_has_hashes():
     for entry in LOCKED:
         wanted = requirement(entry)
-        assert [one.operator for one in wanted.specifier] == ["=="], wanted
+        assert [part.operator for part in wanted.specifier] == ["=="], wanted
         hashes = [word for word in entry if word.startswith("--hash")]
         assert hashes, f"{wanted.name} has no hash"
-        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), wanted
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", part) for part in hashes), wanted
 
 
 def test_the_lock_names_no_index_and_no_file():

@@ -19,7 +19,7 @@ COMMANDS = [
 
 
 def test_there_are_commands():
-    assert {"make figures", "make test"} <= set(COMMANDS)
+    assert {"make figures", "make check", "make test"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])

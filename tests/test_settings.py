@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from common.settings import Configured, flat, parse, signature_text
+from common.settings import Configured, flat_settings, parse, signature_text
 
 
 class Level(Configured):
@@ -44,13 +44,24 @@ def test_settings_are_the_arguments():
     assert len({Level(1), Level(1)}) == 1
 
 
+class Bare(Configured):
+    """Without a constructor."""
+
+
+def test_without_a_constructor_there_are_no_settings():
+    assert Bare().settings == {}
+    assert repr(Bare()) == "Bare()"
+    assert parse("Bare()", {"Bare": Bare}, "estimator") == Bare()
+    assert flat_settings(Bare()) == {}
+
+
 def test_infinity_and_negative_numbers_are_literals():
     assert parse("Level(inf)", KNOWN, "level").sigma == math.inf
     assert parse("Level(1, -2)", KNOWN, "level").gamma == -2
 
 
 def test_flat_names_each_setting_by_its_owner():
-    entries = flat(Noisy(Noisy(Exact(), Level(1)), Level(2), sizes=(3,)))
+    entries = flat_settings(Noisy(Noisy(Exact(), Level(1)), Level(2), sizes=(3,)))
     assert entries["Noisy.level"] == "Level"
     assert (entries["Level.sigma"], entries["Level2.sigma"]) == (1, 2)
     assert entries["Noisy.sizes"] == "[3]"

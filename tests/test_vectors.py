@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 SHAPES = [(3, 2), (), (4,), (1, 2, 2)]
 
@@ -13,11 +13,11 @@ def _tensors():
 
 def test_flat_is_every_entry_in_the_order_of_the_tensors():
     tensors = _tensors()
-    np.testing.assert_array_equal(flat(tensors), np.concatenate([np.ravel(part) for part in tensors]))
+    np.testing.assert_array_equal(flatten(tensors), np.concatenate([np.ravel(part) for part in tensors]))
 
 
 def test_unflat_undoes_flat():
     tensors = _tensors()
-    for part, expected in zip(unflat(flat(tensors), tensors), tensors, strict=True):
+    for part, expected in zip(unflatten(flatten(tensors), tensors), tensors, strict=True):
         assert part.shape == expected.shape
         np.testing.assert_array_equal(part, expected)

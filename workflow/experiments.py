@@ -205,7 +205,7 @@ def _require_seeds(preset: str, chosen: Mapping[str, Experiment], seeds: Collect
 def _require_notebook(path: Path, preset: str, experiment: str) -> None:
     notebook = Path(NOTEBOOK.format(experiment=experiment))
     if not notebook.is_file():
-        present = [found.stem for found in notebook.parent.glob("*.ipynb")]
+        present = [file.stem for file in notebook.parent.glob("*.ipynb")]
         raise WorkflowError(_unknown(f"{path}: {preset}: {notebook} does not exist", experiment, present))
 
 

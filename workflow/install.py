@@ -59,7 +59,7 @@ def install() -> None:
 def runs() -> bool:
     """Whether .venv holds a Python that runs, with pip; an interrupted creation or a removed Python leaves less."""
     try:
-        return subprocess.run([PYTHON, "-c", "import pip"], capture_output=True).returncode == 0
+        return subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 

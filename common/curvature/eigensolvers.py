@@ -44,21 +44,21 @@ class Eigenpairs(NamedTuple):
         return tf.matmul(self.vectors, self.values[:, None] * tf.matmul(self.vectors, columns, transpose_a=True))
 
 
-class Iterated(NamedTuple):
+class SubspaceIterate(NamedTuple):
     """What `subspace_iteration` found, and the columns, (P, k) float32, from which to go on."""
 
     eigenpairs: Eigenpairs
-    following: tf.Tensor
+    next_columns: tf.Tensor
 
 
-def subspace_iteration(block: Block, start: tf.Tensor, passes: int | tf.Tensor, rank: int) -> Iterated:
+def subspace_iteration(block: Block, start: tf.Tensor, passes: int | tf.Tensor, rank: int) -> SubspaceIterate:
     """Multiply and orthonormalise so many times, then take the Rayleigh-Ritz pairs of largest |λ|.
 
     Where a product is not finite, all eigenvalues are NaN and no decomposition fails.
 
     Args:
         block: the product with columns, (P, k) to (P, k); symmetric.
-        start: (P, k) float32, k ≥ rank: random columns, or `following` of the last call.
+        start: (P, k) float32, k ≥ rank: random columns, or `next_columns` of the last call.
         passes: ≥ 1, an integer or a scalar tensor.
         rank: eigenpairs wanted.
     """
@@ -70,7 +70,7 @@ def subspace_iteration(block: Block, start: tf.Tensor, passes: int | tf.Tensor, 
     first = (tf.constant(0), tf.zeros_like(start), start)
     _, basis, product = tf.while_loop(lambda number, *_: number < passes, one_pass, first, parallel_iterations=1)
     values, vectors = symmetric_eigh(tf.matmul(basis, product, transpose_a=True))
-    return Iterated(Eigenpairs(values[:rank], tf.matmul(basis, vectors[:, :rank])), product)
+    return SubspaceIterate(Eigenpairs(values[:rank], tf.matmul(basis, vectors[:, :rank])), product)
 
 
 def randomized_eigenpairs(
@@ -93,7 +93,7 @@ def randomized_eigenpairs(
     Raises:
         ValueError: a value out of range.
     """
-    columns = columns_for(rank, oversampling, operator.size)
+    columns = subspace_size(rank, oversampling, operator.size)
     require(power_iterations >= 0, "power_iterations", "≥ 0", power_iterations)
     start = standard_normal([operator.size, columns], seed)
     return subspace_iteration(operator.block, start, 2 + power_iterations, rank).eigenpairs
@@ -132,8 +132,8 @@ def adaptive_eigenpairs(
     values, vectors = tf.zeros([0]), tf.zeros([0, 0])
     while basis.shape[1] < limit:
         shape = [operator.size, min(block, limit - basis.shape[1])]
-        draws = standard_normal(shape, tf.random.fold_in(seed, basis.shape[1]))
-        once = _without(basis, multiply(orthonormal(draws)))
+        gaussian = standard_normal(shape, tf.random.fold_in(seed, basis.shape[1]))
+        once = _without(basis, multiply(orthonormal(gaussian)))
         new = _without(basis, multiply(once))
         basis, products = tf.concat([basis, new], 1), tf.concat([products, multiply(new)], 1)
         values, vectors = symmetric_eigh(tf.matmul(basis, products, transpose_a=True))
@@ -148,7 +148,7 @@ def rayleigh_quotients(operators: Sequence[CurvatureOperator], vectors: tf.Tenso
     return tf.stack([tf.reduce_sum(vectors * operator.block(vectors), 0) for operator in operators])
 
 
-def distinguishable(quotients: tf.Tensor, standard_errors: float = 2.0) -> tf.Tensor:
+def significantly_nonzero(quotients: tf.Tensor, standard_errors: float = 2.0) -> tf.Tensor:
     """Say which directions' mean Rayleigh quotient is further from zero than noise explains: (r,) bool.
 
     Args:
@@ -174,11 +174,17 @@ def subspace_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     Args:
         first: Q, (P, r), orthonormal columns.
         second: R, likewise.
+
+    Example:
+        >>> first = tf.constant([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> second = tf.constant([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+        >>> float(subspace_overlap(first, first)), float(subspace_overlap(first, second))  # one common line
+        (1.0, 0.5)
     """
     return tf.reduce_sum(tf.square(tf.matmul(first, second, transpose_a=True))) / second.shape[1]
 
 
-def columns_for(rank: int, oversampling: int, size: int) -> int:
+def subspace_size(rank: int, oversampling: int, size: int) -> int:
     """Return how many columns an iteration of this rank carries: rank + oversampling, P at most.
 
     Raises:

@@ -17,7 +17,7 @@ from common.checks import require
 from common.curvature.eigensolvers import Eigenpairs, symmetric_eigh
 from common.curvature.operators import loss_hessian_product
 from common.tasks.task import Task
-from common.vectors import flat
+from common.vectors import flatten
 
 
 def gauss_newton_factor(task: Task, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -42,13 +42,13 @@ def gauss_newton_factor(task: Task, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor 
             outputs = task.outputs(one_x, seed, update_state=False)
         roots = _loss_hessian_root(task, one_y, outputs)
         return tf.map_fn(
-            lambda root: flat(tape.gradient(outputs, task.weights, output_gradients=root[None])),
+            lambda root: flatten(tape.gradient(outputs, task.weights, output_gradients=root[None])),
             tf.transpose(roots),
             parallel_iterations=1,
         )
 
-    found = tf.map_fn(rows, (x, y), parallel_iterations=1, fn_output_signature=tf.float32)
-    return tf.reshape(found, [-1, task.parameter_count]) / examples**0.5
+    factors = tf.map_fn(rows, (x, y), parallel_iterations=1, fn_output_signature=tf.float32)
+    return tf.reshape(factors, [-1, task.parameter_count]) / examples**0.5
 
 
 def gauss_newton_eigenpairs(

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from common.checks import require
 from common.tasks.task import Task
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 PRODUCT_COST = 2.0  # gradients of the same batch: six products with the weights of a layer, where a gradient has three
 
@@ -101,10 +101,10 @@ class HessianOperator(CurvatureOperator):
             gradients = inner.gradient(loss, weights)
 
         def product(vector: tf.Tensor) -> tf.Tensor:
-            along = unflat(vector, weights)
+            along = unflatten(vector, weights)
             zero = tf.UnconnectedGradients.ZERO  # a weight in which the loss is linear has no second derivative
-            found = outer.gradient(gradients, weights, output_gradients=along, unconnected_gradients=zero)
-            return flat(found)
+            parts = outer.gradient(gradients, weights, output_gradients=along, unconnected_gradients=zero)
+            return flatten(parts)
 
         return product
 
@@ -127,8 +127,8 @@ class GaussNewtonOperator(CurvatureOperator):
         curve = loss_hessian_product(self.task, self.y, outputs)
 
         def product(vector: tf.Tensor) -> tf.Tensor:
-            pushed = twice.gradient(pulled_back, cotangents, output_gradients=unflat(vector, weights))
-            return flat(once.gradient(outputs, weights, output_gradients=curve(pushed)))
+            pushed = twice.gradient(pulled_back, cotangents, output_gradients=unflatten(vector, weights))
+            return flatten(once.gradient(outputs, weights, output_gradients=curve(pushed)))
 
         return product
 

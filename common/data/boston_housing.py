@@ -28,11 +28,11 @@ def read_boston_housing(data_dir: Path, checksum: str | None) -> tuple[np.ndarra
     file = data_dir / FILE_NAME
     from_file = file.is_file()
     x, y = _from_file(file) if from_file else _from_keras(data_dir)
-    found = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
+    sha256 = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
     # Keras compares its own file's checksum itself.
-    if from_file and checksum not in (None, found):
-        raise ValueError(f"{file} does not hold the published data: its SHA-256 is {found}, expected {checksum}")
-    return x, y, found, f"{FILE_NAME}, Keras' split" if from_file else "keras.datasets.boston_housing"
+    if from_file and checksum not in (None, sha256):
+        raise ValueError(f"{file} does not hold the published data: its SHA-256 is {sha256}, expected {checksum}")
+    return x, y, sha256, f"{FILE_NAME}, Keras' split" if from_file else "keras.datasets.boston_housing"
 
 
 def _from_file(file: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -255,10 +255,10 @@ def _standardized(parts: list[Split]) -> list[Split]:
 
 
 def _checked_sha256(what: str, expected: str | None, *arrays: np.ndarray) -> str:
-    found = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-    if expected not in (None, found):
-        raise ValueError(f"{what} does not hold the published data: its SHA-256 is {found}, expected {expected}")
-    return found
+    sha256 = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+    if expected not in (None, sha256):
+        raise ValueError(f"{what} does not hold the published data: its SHA-256 is {sha256}, expected {expected}")
+    return sha256
 
 
 def _hold_out_test(x: np.ndarray, y: np.ndarray, test_examples: int) -> tuple[np.ndarray, ...]:
@@ -268,7 +268,7 @@ def _hold_out_test(x: np.ndarray, y: np.ndarray, test_examples: int) -> tuple[np
     return x[~is_test], y[~is_test], x[is_test], y[is_test]
 
 
-def _digits(name: str, specification: Specification, folder: Path) -> _Content:
+def _digits(name: str, specification: Specification, folder: Path) -> _Content:  # noqa: ARG001 - the signature of _LOADERS
     """scikit-learn's 8x8 digits, enlarged bilinearly: each 3.5x3.5 pixels around the centre of a source pixel."""
     from scipy.ndimage import zoom
     from sklearn.datasets import load_digits
@@ -291,7 +291,7 @@ def _images(name: str, specification: Specification, folder: Path) -> _Content:
     return _Content(train_x, train_y, test_x, test_y, checksum, f"tensorflow-datasets {name} {version}")
 
 
-def _diabetes(name: str, specification: Specification, folder: Path) -> _Content:
+def _diabetes(name: str, specification: Specification, folder: Path) -> _Content:  # noqa: ARG001 - the signature of _LOADERS
     from sklearn.datasets import load_diabetes
 
     x, y = load_diabetes(return_X_y=True, scaled=False)
@@ -300,7 +300,7 @@ def _diabetes(name: str, specification: Specification, folder: Path) -> _Content
     return _Content(*parts, checksum, "scikit-learn load_diabetes, unscaled")
 
 
-def _boston_housing(name: str, specification: Specification, folder: Path) -> _Content:
+def _boston_housing(name: str, specification: Specification, folder: Path) -> _Content:  # noqa: ARG001 - the signature of _LOADERS
     x, y, checksum, source = read_boston_housing(folder, specification.checksum)
     x, y = x.astype(np.float32), y.astype(np.float32)[:, np.newaxis]
     n = specification.examples

@@ -232,8 +232,8 @@ def _cache_problem(file: Path, sizes: tuple[int, int], checksum: str | None) -> 
     if size != expected:
         return f"has {size:,} bytes instead of {expected:,}"
     content = np.memmap(file, np.uint8, "r")
-    found = hashlib.sha256(content[32:]).hexdigest()
-    if content[:32].tobytes().hex() != found or checksum not in (None, found):
+    sha256 = hashlib.sha256(content[32:]).hexdigest()
+    if content[:32].tobytes().hex() != sha256 or checksum not in (None, sha256):
         return "was altered (its SHA-256 is wrong)"
     return None
 

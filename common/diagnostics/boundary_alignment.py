@@ -34,16 +34,18 @@ class BoundaryAlignment(Diagnostic):
         estimator, split = moment.estimator, moment.dataset.train
         if not isinstance(estimator, SyntheticGradients):
             raise ValueError(f"BoundaryAlignment compares predictors of SyntheticGradients; {estimator!r} has none")
-        cosines = self._once([estimator], lambda: _cosines(estimator))
         sampled = key(moment.seed, Stream.BOUNDARY_ALIGNMENT, moment.epoch)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=sampled)
         chosen = order[: self.batch_size].numpy()
-        angles = cosines(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), sampled)
+        batch = (tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), sampled)
+        cosines = self._once([estimator], lambda: _traced_cosines(estimator, batch))
+        angles = cosines(*batch)
         return {f"cosine_boundary_{place}": float(angle) for place, angle in enumerate(angles, 1)}
 
 
-def _cosines(estimator: SyntheticGradients):
+def _traced_cosines(estimator: SyntheticGradients, batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]):
     def cosines(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
         return [cosine([exact], [synthetic]) for exact, synthetic in estimator.boundary_gradients(x, y, seed)]
 
-    return tf.function(cosines, jit_compile=False, autograph=False)
+    # Concrete: TensorFlow's retracing warning takes the functions of several runs for one.
+    return tf.function(cosines, jit_compile=False, autograph=False).get_concrete_function(*batch)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.checks import require
-from common.curvature.eigensolvers import OVERSAMPLING, columns_for, subspace_iteration, subspace_overlap
+from common.curvature.eigensolvers import OVERSAMPLING, subspace_iteration, subspace_overlap, subspace_size
 from common.curvature.operators import HessianOperator
 from common.data.load import Split
 from common.estimators.estimator import GradientEstimator, RunContext
@@ -63,9 +63,9 @@ def eigenvector_overlaps(
     @tf.function(jit_compile=False, autograph=False)
     def look(columns: tf.Tensor, passes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         iterated = subspace_iteration(HessianOperator(task, *few).block, columns, passes, rank)
-        return iterated.eigenpairs.vectors, iterated.following
+        return iterated.eigenpairs.vectors, iterated.next_columns
 
-    columns = columns_for(rank, OVERSAMPLING, task.parameter_count)
+    columns = subspace_size(rank, OVERSAMPLING, task.parameter_count)
     start = standard_normal([task.parameter_count, columns], key(seed, Stream.OVERLAPS))
     order = np.random.default_rng(seed).permutation(len(split))
     overlaps = {}
@@ -74,8 +74,8 @@ def eigenvector_overlaps(
             chosen = np.take(order, range((done - 1) * batch_size, done * batch_size), mode="wrap")
             step(tf.constant(split.x[chosen]), tf.constant(split.y[chosen]), tf.constant([seed, done - 1], tf.int64))
         if done == before:
-            first, following = look(start, tf.constant(12))
+            first, next_columns = look(start, tf.constant(12))
         if done - before in (0, *at_steps):
-            vectors, following = look(following, tf.constant(3))
+            vectors, next_columns = look(next_columns, tf.constant(3))
             overlaps[done - before] = float(subspace_overlap(first, vectors))
     return overlaps

@@ -15,9 +15,10 @@ from common.estimators.backpropagation import Backpropagation
 from common.estimators.estimator import GradientEstimator, RunContext
 from common.randomness import Stream, key
 from common.training.history import Moment
+from common.training.state import unchanged, variables_of
 from common.vectors import cosine
 
-Function = tf.types.experimental.PolymorphicFunction
+Function = tf.types.experimental.ConcreteFunction
 
 
 class GradientAlignment(Diagnostic):
@@ -45,7 +46,7 @@ class GradientAlignment(Diagnostic):
     def measure(self, moment: Moment) -> Measured:
         """Return `gradient_norm`, `signal_to_noise` (infinite where nothing disturbs) and `cosine`."""
         estimator = moment.estimator
-        compare = self._once([moment.task, estimator], lambda: _comparison(moment, estimator))
+        compare = self._once([moment.task, estimator], lambda: _comparison(moment, estimator, self.batch_size))
         norm, ratio, angle = _averaged(compare, moment, self.batch_size, self.batches)
         return {"gradient_norm": norm, "signal_to_noise": ratio, "cosine": angle}
 
@@ -54,7 +55,7 @@ class EstimatorAlignment(Diagnostic):
     """`GradientAlignment` of estimators that do not train: how good each would be with the weights of this moment.
 
     Args:
-        estimators: settings; they are built for the run's task anew at each look.
+        estimators: settings; copies are built and traced for the run's task once, and begin each look as built.
         batch_size: examples in a minibatch, at most the training examples.
         batches: minibatches to average over, ≥ 1.
         at: when to look, see `Diagnostic`.
@@ -78,12 +79,20 @@ class EstimatorAlignment(Diagnostic):
         those of `GradientAlignment`.
         """
         measured = []
-        for estimator in map(copy.deepcopy, self.estimators):
-            estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
-            measured.append(_averaged(_comparison(moment, estimator), moment, self.batch_size, self.batches))
+        for estimator, compare in self._once(
+            [moment.task, moment.dataset.train, moment.seed], lambda: self._traced(moment)
+        ):
+            with unchanged(variables_of(estimator)):
+                measured.append(_averaged(compare, moment, self.batch_size, self.batches))
         _, ratios, cosines = np.array(measured).T
         names = np.array([repr(estimator) for estimator in self.estimators])
         return {"aligned_estimators": names, "aligned_cosine": cosines, "aligned_signal_to_noise": ratios}
+
+    def _traced(self, moment: Moment) -> list[tuple[GradientEstimator, Function]]:
+        estimators = [copy.deepcopy(estimator) for estimator in self.estimators]
+        for estimator in estimators:
+            estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
+        return [(estimator, _comparison(moment, estimator, self.batch_size)) for estimator in estimators]
 
 
 def _require_batches(batch_size: int, batches: int) -> None:
@@ -91,8 +100,8 @@ def _require_batches(batch_size: int, batches: int) -> None:
     require(batches >= 1, "batches", "≥ 1", batches)
 
 
-def _comparison(moment: Moment, estimator: GradientEstimator) -> Function:
-    """Return a function from (x, y, seed) to ‖g‖², ‖ĝ - g‖² and the cosine on one batch."""
+def _comparison(moment: Moment, estimator: GradientEstimator, batch_size: int) -> Function:
+    """Trace a function from (x, y, seed) to ‖g‖², ‖ĝ - g‖² and the cosine on one batch."""
     exact = Backpropagation()
     exact.build(moment.task)
 
@@ -102,7 +111,11 @@ def _comparison(moment: Moment, estimator: GradientEstimator) -> Function:
         error = [a - b for a, b in zip(estimate, gradients, strict=True)]
         return tf.linalg.global_norm(gradients) ** 2, tf.linalg.global_norm(error) ** 2, cosine(gradients, estimate)
 
-    return tf.function(compare, jit_compile=False, autograph=False)
+    split = moment.dataset.train
+    batch = [tf.TensorSpec([batch_size, *part.shape[1:]], part.dtype) for part in (split.x, split.y)]
+    # Concrete: TensorFlow's retracing warning takes the functions of several estimators and runs for one.
+    traced = tf.function(compare, jit_compile=False, autograph=False)
+    return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
 
 
 def _averaged(compare: Function, moment: Moment, batch_size: int, batches: int) -> tuple[float, float, float]:

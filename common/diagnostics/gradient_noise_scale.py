@@ -12,7 +12,7 @@ from common.estimators.backpropagation import Backpropagation
 from common.randomness import Stream, key
 from common.tasks.task import Task
 from common.training.history import Moment
-from common.vectors import flat
+from common.vectors import flatten
 
 
 class GradientNoiseScale(Diagnostic):
@@ -81,7 +81,7 @@ class GradientNoiseScale(Diagnostic):
                 start = i * self.small
                 batch = (x[start : start + self.small], y[start : start + self.small])
                 number = tf.stack([first[0], first[1] - tf.cast(i, tf.int64)])
-                gradient = flat(estimator.estimate(*batch, number).gradients)
+                gradient = flatten(estimator.estimate(*batch, number).gradients)
                 small_sum += tf.reduce_sum(tf.square(gradient))
                 mean += gradient / per_large
                 ends = tf.cast((i + 1) % per_large == 0, tf.float32)

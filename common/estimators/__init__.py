@@ -61,6 +61,14 @@ def parse(expression: str) -> GradientEstimator:
     Raises:
         ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
             that is no such expression.
+
+    Example:
+        >>> parse("NoisyGradient(Backpropagation(), ConstantNoise(sigma=0.1), clip_norm=1)")
+        NoisyGradient(Backpropagation(), ConstantNoise(0.1), clip_norm=1)
+        >>> parse("BackPropagation()")
+        Traceback (most recent call last):
+            ...
+        common.settings.ExpressionError: estimator 'BackPropagation()': ...; did you mean 'Backpropagation'?...
     """
     estimator = parse_call(expression, KNOWN, "estimator")
     allowed = "the constructor call of a gradient estimator, such as Backpropagation()"

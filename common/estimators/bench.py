@@ -163,7 +163,8 @@ class Run:
     def _step(self, x: tf.Tensor, y: tf.Tensor, number: tf.Tensor, size: int) -> tf.Tensor:
         start = number * BATCH
         batch = (tf.slice(part, [start, *[0] * (part.shape.rank - 1)], [size, *part.shape[1:]]) for part in (x, y))
-        estimate = self.estimator.estimate(*batch, tf.stack([0, tf.cast(number, tf.int64)]))
+        # The function that is traced already: tracing takes longer than most that is checked.
+        estimate = self._traced(*batch, tf.stack([0, tf.cast(number, tf.int64)]))
         self.optimizer.apply(estimate.gradients, self.task.weights)
         return estimate.loss
 

@@ -9,6 +9,7 @@ refuse (a smaller last batch, mixed_bfloat16, batch norm), a ValueError of one s
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import tempfile
@@ -63,9 +64,10 @@ def check_estimator(
         check_training(bench, run, start, fresh)
         rest = check_smaller_batch(run)
         check_cost(run.estimator, costs)
+        check_xla(run, [BATCH, BATCH, REST] if rest else [BATCH, BATCH], run_it=run_xla)
         fresh.restore(fresh_start)
         check_second_task(bench, run, fresh)
-    check_xla(bench, [BATCH, BATCH, REST] if rest else [BATCH, BATCH], run_it=run_xla)
+        check_copy(run.estimator)
     check_precision(bench)
     check_batch_norm(bench)
 
@@ -83,7 +85,9 @@ def check_settings(bench: Bench) -> None:
                 "every argument"
             )
     again = type(estimator)(**estimator.settings)
-    _require(repr(again) == repr(estimator), estimator, f"its settings make another one, {again!r}")
+    names = list(inspect.signature(type(estimator)).parameters)
+    _require(list(estimator.settings) == names, estimator, f"its settings must be {names}, its constructor's arguments")
+    _require(again.settings == estimator.settings, estimator, f"its settings make another one, {again!r}")
     _require(bench.make() is not estimator, estimator, "make() must return another estimator at each call")
 
 
@@ -103,7 +107,7 @@ def check_text(bench: Bench, known: Mapping[str, Callable]) -> None:
 def check_estimate(run: Run) -> None:
     """Loss, outputs and gradients have the shapes and types of the contract, and nothing but variables changes."""
     estimator, weights = run.estimator, [weight.numpy() for weight in run.task.weights]
-    text, attributes = repr(estimator), _python_state(estimator)
+    text, attributes = repr(run.bench.make()), _python_state(estimator)
     _check_shapes(estimator, run.task, run.estimate(step=0), BATCH)
     for weight, before in zip(run.task.weights, weights, strict=True):
         same = np.array_equal(weight.numpy(), before)
@@ -151,11 +155,11 @@ def check_smaller_batch(run: Run) -> bool:
 
 
 def check_cost(estimator: GradientEstimator, before: Mapping[str, float]) -> None:
-    """Costs are finite numbers ≥ 0, and depend on nothing that was estimated before they are asked for."""
+    """Costs are finite floats, > 0 but for the setup's, and depend on nothing that was estimated before."""
     for call, cost in before.items():
-        number = isinstance(cost, int | float) and not isinstance(cost, bool)
-        fits = number and math.isfinite(cost) and cost >= 0
-        _require(fits, estimator, f"{call} must be a finite number ≥ 0, got {cost!r}")
+        once = call.startswith("setup_cost")
+        fits = type(cost) is float and math.isfinite(cost) and (cost > 0 or (once and cost == 0))
+        _require(fits, estimator, f"{call} must be a finite float {'≥' if once else '>'} 0, got {cost!r}")
     for call, cost in _costs(estimator).items():
         _require(
             cost == before[call],
@@ -165,9 +169,9 @@ def check_cost(estimator: GradientEstimator, before: Mapping[str, float]) -> Non
         )
 
 
-def check_xla(bench: Bench, sizes: Sequence[int], *, run_it: bool) -> None:
+def check_xla(run: Run, sizes: Sequence[int], *, run_it: bool) -> None:
     """One epoch of full batches in a loop and a smaller last one is translated by XLA, and runs."""
-    run, losses = Run(bench), np.zeros(1)
+    losses = np.zeros(1)
     try:
         run.translated_epoch(sizes)
         if run_it:
@@ -179,18 +183,16 @@ def check_xla(bench: Bench, sizes: Sequence[int], *, run_it: bool) -> None:
 
 def check_precision(bench: Bench) -> None:
     """On a network in mixed_bfloat16 estimates are float32 and finite, or refused."""
-
-    def estimate() -> None:
-        run = Run(bench, precision="mixed_bfloat16")
-        _check_shapes(run.estimator, run.task, run.estimate(step=0), BATCH)
-
-    _refusal(bench.make(), estimate, "a network in mixed_bfloat16")
+    _refusal(bench.make(), lambda: _estimated(bench, precision="mixed_bfloat16"), "a network in mixed_bfloat16")
 
 
 def check_batch_norm(bench: Bench) -> None:
     """Batch norm's averages move as in one pass of training, or not at all; a network that has them may be refused."""
     runs: list[Run] = []
-    if _refusal(bench.make(), lambda: runs.append(_estimated(bench)), "a network with batch norm") is not None:
+    refusal = _refusal(
+        bench.make(), lambda: runs.append(_estimated(bench, batch_norm=True)), "a network with batch norm"
+    )
+    if refusal is not None:
         return
     run, reference = runs[0], bench.task(0, batch_norm=True)
     before = _averages(reference)
@@ -213,7 +215,7 @@ def check_second_task(bench: Bench, run: Run, fresh: Run) -> None:
         run: whose estimator is built again; it is of no use afterwards.
         fresh: a run of another seed at its start, whose estimator was built once.
     """
-    other, first = bench.task(1), [weight.numpy() for weight in run.task.weights]
+    other, weights = bench.task(1), [weight.numpy() for weight in run.task.weights]
     try:
         run.estimator.build(other, bench.context(1))
     except Exception as error:
@@ -224,8 +226,24 @@ def check_second_task(bench: Bench, run: Run, fresh: Run) -> None:
         run.estimator,
         "built on a second task, it estimates otherwise than one that is built there first",
     )
-    unmoved = all(np.array_equal(weight.numpy(), value) for weight, value in zip(run.task.weights, first, strict=True))
+    now = [weight.numpy() for weight in run.task.weights]
+    unmoved = all(np.array_equal(value, before) for value, before in zip(now, weights, strict=True))
     _require(unmoved, run.estimator, "built on a second task, it still changes the first one's weights")
+
+
+def check_copy(estimator: GradientEstimator) -> None:
+    """A deep copy of a built estimator has the same settings, copies of all that it wraps, and is not built."""
+    twin = copy.deepcopy(estimator)
+    _require(repr(twin) == repr(estimator), estimator, f"its copy is another one, {twin!r}")
+    _require(not hasattr(twin, "task"), estimator, "a copy of it is built: state is an attribute that only build sets")
+    for name, value in twin.settings.items():
+        wraps = isinstance(value, GradientEstimator)
+        _require(
+            (value is estimator.settings[name]) != wraps,
+            estimator,
+            f"a copy of it {'shares' if wraps else 'does not keep'} its setting {name!r}: what it wraps is copied, all "
+            "other settings are kept as they are",
+        )
 
 
 def _require(condition: bool, estimator: GradientEstimator, sentence: str) -> None:
@@ -258,21 +276,28 @@ def _check_shapes(estimator: GradientEstimator, task: Task, estimate: GradientEs
 
 
 def _costs(estimator: GradientEstimator) -> dict[str, float]:
-    sizes = (BATCH, REST, BATCH)  # asked for once more: what was asked before may not matter either
-    costs = {f"cost({size})": estimator.cost(size) for size in sizes}
+    first = estimator.cost(REST)
+    costs = {f"cost({size})": estimator.cost(size) for size in (BATCH, REST)}
+    again = costs[f"cost({REST})"]
+    _require(
+        again == first or math.isnan(first),  # what is not a number is refused by its own sentence
+        estimator,
+        f"cost({REST}) is {first!r}, and {again!r} after cost({BATCH}): a cost may depend on settings, task and batch "
+        "size alone",
+    )
     return costs | {f"setup_cost({BATCH}, 100)": estimator.setup_cost(BATCH, 100)}
 
 
 def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, Any]:
     """Attributes of an estimator and of those that it wraps: plain values as text, others as they are."""
-    found = {}
+    state = {}
     for name, value in vars(estimator).items():
         if isinstance(value, GradientEstimator):
-            found |= _python_state(value, f"{prefix}{name}.")
+            state |= _python_state(value, f"{prefix}{name}.")
         elif not name.startswith("_self_") and name != "task":  # what TensorFlow keeps about its tracking
             plain = isinstance(value, int | float | str | list | tuple | dict | set | np.ndarray | None)
-            found[f"{prefix}{name}"] = repr(value) if plain else value
-    return found
+            state[f"{prefix}{name}"] = repr(value) if plain else value
+    return state
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -333,9 +358,10 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _estimated(bench: Bench) -> Run:
-    run = Run(bench, batch_norm=True)
-    _check_shapes(run.estimator, run.task, run.estimate(step=0), BATCH)
+def _estimated(bench: Bench, **options) -> Run:
+    """A run after one estimate without a trace: an estimator works eagerly too, and that takes half as long."""
+    run = Run(bench, **options)
+    _check_shapes(run.estimator, run.task, run.estimator.estimate(*bench.batch(step=0)), BATCH)
     return run
 
 

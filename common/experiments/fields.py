@@ -31,7 +31,12 @@ def _spelled_whole(value: Any) -> Any:
 
 
 def as_list(value: Any) -> Any:
-    """Take `-p seeds 3` and `-p seeds 0,1` for the lists they mean."""
+    """Take `-p seeds 3` and `-p seeds 0,1` for the lists they mean.
+
+    Example:
+        >>> as_list("0, 1"), as_list(3)
+        (['0', '1'], [3])
+    """
     if isinstance(value, str):
         return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
     return value if isinstance(value, list | tuple) else [value]
@@ -46,7 +51,7 @@ Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 Seeds = Annotated[list[Seed], BeforeValidator(as_list), Field(min_length=1)]
 Counts = Annotated[list[Count], BeforeValidator(as_list), Field(min_length=1)]
 Positives = Annotated[list[Positive], BeforeValidator(as_list), Field(min_length=1)]
-Shares = Annotated[list[Annotated[Positive, Field(lt=1)]], BeforeValidator(as_list), Field(min_length=1)]
+Accuracies = Annotated[list[Annotated[Positive, Field(lt=1)]], BeforeValidator(as_list), Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 SmallAndLarge = Annotated[list[Count], BeforeValidator(as_list), Field(min_length=2, max_length=2)]
 CountsOrEmpty = Annotated[list[Count], BeforeValidator(as_list)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from common.optimizers.notation import name_of, written_arguments
 from common.results.code_digest import code_digest
 from common.results.store import identity_digest
-from common.settings import Configured, flat, text
+from common.settings import Configured, flat_settings, text
 
 if TYPE_CHECKING:
     from common.experiments.run import Run
@@ -56,34 +56,31 @@ def columns(run: Run) -> dict[str, Any]:
         "optimizer": text(run.optimizer),
     }
     made_of |= optimizer_columns(run.optimizer)
-    settings = flat(run.estimator) | {f"option.{name}": value for name, value in run.options.items()}
+    settings = flat_settings(run.estimator) | {f"option.{name}": value for name, value in run.options.items()}
     owner = type(run.network).__name__
     settings |= {f"{owner}.{name}": value for name, value in network.items() if name not in ("name", "precision")}
     return made_of | {name: _plain(value) for name, value in settings.items()}
 
 
 def optimizer_columns(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return `learning_rate` (the first one of a schedule), `schedule` and each other argument as `Owner.argument`."""
-    return _optimizer_columns(ast.parse(text(optimizer), mode="eval").body)
+    """Return `learning_rate` (a schedule's first), `schedule`, and as `Owner.argument` what is not the default."""
+    (_, first), *others = written_arguments(optimizer).items()
+    if isinstance(first, keras.optimizers.Optimizer):  # an optimizer around another one
+        own = optimizer_columns(first)
+    elif isinstance(first, keras.optimizers.schedules.LearningRateSchedule):
+        own = _schedule_columns(first)
+    else:
+        own = {"learning_rate": first, "schedule": "constant"}
+    owner = name_of(type(optimizer))
+    return own | {f"{owner}.{name}": _plain(value) for name, value in others}
 
 
-def _optimizer_columns(call: ast.Call) -> dict[str, Any]:
-    owner, first = ast.unparse(call.func), call.args[0]
-    if not isinstance(first, ast.Call):
-        found = {"learning_rate": ast.literal_eval(first), "schedule": "constant"}
-    elif ast.unparse(first.func).endswith("Decay"):
-        found = {"learning_rate": ast.literal_eval(first.args[0]), "schedule": ast.unparse(first.func)}
-        found |= {f"{found['schedule']}.{part.arg}": _literal(part.value) for part in first.keywords}
-    else:  # an optimizer around another one
-        found = _optimizer_columns(first)
-    return found | {f"{owner}.{part.arg}": _literal(part.value) for part in call.keywords}
-
-
-def _literal(node: ast.expr) -> Any:
-    try:
-        return _plain(ast.literal_eval(node))
-    except ValueError:
-        return ast.unparse(node)
+def _schedule_columns(schedule: keras.optimizers.schedules.LearningRateSchedule) -> dict[str, Any]:
+    name, arguments = name_of(type(schedule)), written_arguments(schedule)
+    first = next(iter(arguments))
+    # Keras' piecewise constant schedule begins with its boundaries.
+    initial = arguments["values"][0] if first == "boundaries" else arguments.pop(first)
+    return {"learning_rate": initial, "schedule": name} | {f"{name}.{part}": _plain(v) for part, v in arguments.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -103,4 +100,4 @@ def _modules(value: Any) -> Iterator[str]:
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".")[0] == "common"
+    return module.partition(".")[0] == "common"

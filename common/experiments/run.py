@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from common.checks import require
+from common.checks import nearest, require
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.experiments import progress
@@ -81,6 +81,18 @@ class Run:
         """Return another run, with another name and some things changed."""
         return dataclasses.replace(self, name=name, **changes)
 
+    def with_settings(self, name: str, **settings: Any) -> Run:
+        """Return another run whose estimator has some settings changed: `newton.with_settings("rank 4", rank=4)`.
+
+        Raises:
+            ValueError: the estimator has no such setting, or its constructor refuses the value.
+        """
+        known = self.estimator.settings
+        for setting in settings:
+            allowed = f"one of {', '.join(known)}{nearest(setting, known)}"
+            require(setting in known, f"a setting of {type(self.estimator).__name__}", allowed, setting)
+        return self.but(name, estimator=type(self.estimator)(**known | settings))
+
     def __str__(self) -> str:
         size = self.batch_size or "all"
         return f"{self.name}: {text(self.estimator)}, {text(self.optimizer)}, batch {size}, {self.epochs} epochs"
@@ -104,6 +116,7 @@ def train_all(
     experiment: str,
     store: str | Path | None = None,
     tensorboard_dir: str | Path = "",
+    trained_before: int = 0,
 ) -> tuple[pd.DataFrame, Trained]:
     """Train every run with every seed; what the store has is not trained again.
 
@@ -115,6 +128,8 @@ def train_all(
         experiment: the notebook's name, a column of the results.
         store: a folder of records, see `results.Store`; None: nothing is kept and nothing is found.
         tensorboard_dir: with it, every run that has no logs there yet is trained and writes them.
+        trained_before: runs of the plan that the same notebook trained before, 0 without one: the column `order` and
+            the folders of logs count on from there.
 
     Returns:
         The tidy frame of all runs, and the trained tasks by (name, seed).
@@ -126,7 +141,7 @@ def train_all(
     records = Store(store) if store else None
     frames, trained = [], Trained()
     with progress.bar(sum(run.epochs for run in plan) * len(seeds)) as bar:
-        for order, run in enumerate(plan):
+        for order, run in enumerate(plan, trained_before):
             logs = Path(tensorboard_dir, f"{order:02}") if tensorboard_dir else None
             runner = _Runner(run, experiment, records, logs)
             for seed in seeds:
@@ -191,15 +206,17 @@ class _Runner:
 
     def record(self, seed: int, shown: progress.Progress) -> tuple[pd.DataFrame, list[np.ndarray]]:
         """Return the frame of the run with one seed, and its final weights."""
-        digest, made = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
+        digest, provenance = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
         if self._store is None:
-            return self._train(seed, shown, None, made | {"digest": digest})
+            return self._train(seed, shown, None, provenance | {"digest": digest})
         with self._store.lock(digest):
             stored = None if self._wants_logs(seed) else self._store.find(digest)
             if stored is not None:
                 return stored.frame, stored.weights
-            made = self._store.begin(digest, made)
-            frame, weights = self._train(seed, shown, self._store.checkpoint_dir(digest), made | {"digest": digest})
+            provenance = self._store.begin(digest, provenance)
+            frame, weights = self._train(
+                seed, shown, self._store.checkpoint_dir(digest), provenance | {"digest": digest}
+            )
             self._store.write(digest, frame, weights)
             return frame, weights
 
@@ -209,7 +226,7 @@ class _Runner:
     def _log_dir(self, seed: int) -> Path:
         return self._logs.with_name(f"{self._logs.name}-seed{seed}")
 
-    def _train(self, seed: int, shown, checkpoint_dir: Path | None, made: Mapping[str, Any]):
+    def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run
         if run.loop is train:
             task, history = self._train_traced(seed, shown, checkpoint_dir)
@@ -236,7 +253,7 @@ class _Runner:
             status=history.status,
             metric=task.metric_name,
             diverged_step=history.diverged_step,
-            provenance=made,
+            provenance=provenance,
             run=run.name,
             group=run.group,
             order=0,

@@ -108,9 +108,19 @@ def time_in_turn(
 ) -> dict[str, list[float]]:
     """Time epochs of all runs in turn, so that what slows the machine down slows every run alike.
 
+    Args:
+        plan: the runs.
+        data: as in `train_all`.
+        network: as in `train_all`.
+        seed: of every run.
+        epochs: ≥ 0, of every run; with 0 nothing is timed.
+
     Returns:
-        Seconds by the run's name, a value for each epoch; NaN for an epoch that diverged, which ends early.
+        Seconds by the run's name, a value for each epoch; NaN for an epoch that diverged, which ends early. Empty
+        without epochs.
     """
+    if not epochs:
+        return {}
     timed = {}
     for run in completed(plan, data, network):
         objects, split = run.built_for(seed), run.data.train

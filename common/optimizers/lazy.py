@@ -58,7 +58,12 @@ class Lazy(keras.optimizers.Optimizer):
         for own, variable in zip(self._copies, variables, strict=True):
             own.build([variable])
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+    def update_step(
+        self,
+        gradient: tf.Tensor,
+        variable: tf.Variable,
+        learning_rate: tf.Tensor,  # noqa: ARG002 - Keras' signature; a copy has the rate as its own schedule
+    ) -> None:
         """Apply a variable's own copy, unless the gradient is zero."""
         own = self._copies[self._get_variable_index(variable)]
 

@@ -31,6 +31,15 @@ class Momentum(keras.optimizers.Optimizer):
 
     Reference: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013 with the shift of variables by which
     both use the gradient at w (Bengio et al., arXiv 1212.0901). Equal to keras.optimizers.SGD with momentum.
+
+    Example:
+        >>> weight, optimizer = keras.Variable(1.0), Momentum(0.5, momentum=0.5)
+        >>> for _ in range(3):  # a gradient of one: the steps grow from η towards η / (1 - β)
+        ...     optimizer.apply([tf.ones([])], [weight])
+        ...     print(float(weight))
+        0.5
+        -0.25
+        -1.125
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.optimizers.schedules import LearningRateSchedule
 
 from common.checks import nearest
 from common.optimizers.adam import Adam
@@ -24,8 +25,8 @@ from common.optimizers.momentum import Momentum
 from common.optimizers.muon import Muon
 from common.optimizers.rmsprop import RMSprop
 from common.optimizers.schedules import CosineDecay, ExponentialDecay, LinearDecay
-from common.settings import Configured, text
 from common.settings import parse as parse_call
+from common.settings import text
 
 _OURS = (Adam, AdamW, GradientDescent, Lazy, Momentum, Muon, RMSprop)
 _SCHEDULES = (CosineDecay, ExponentialDecay, LinearDecay)
@@ -38,44 +39,61 @@ def parse(expression: str) -> keras.optimizers.Optimizer:
 
     Raises:
         ValueError: one sentence for an unknown name, a wrong argument, or anything that is not such an expression.
+
+    Example:
+        >>> text(parse("Momentum(LinearDecay(0.1), momentum=0.9)"))  # 0.9 is the default
+        'Momentum(LinearDecay(0.1))'
+        >>> text(parse("keras.SGD(0.1, momentum=0.5)"))
+        'SGD(0.1, momentum=0.5)'
     """
-    made = parse_call(expression, KNOWN, "optimizer")
-    if not isinstance(made, keras.optimizers.Optimizer):
-        raise ValueError(f"optimizer {expression!r} describes no optimizer, but a {type(made).__name__}")
-    return made
+    optimizer = parse_call(expression, KNOWN, "optimizer")
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(f"optimizer {expression!r} describes no optimizer, but a {type(optimizer).__name__}")
+    return optimizer
 
 
-def arguments_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return each argument of an optimizer's constructor by its name, defaults included, the learning rate first."""
-    if isinstance(optimizer, Lazy):
-        return {"inner": optimizer.inner}
-    config = optimizer.get_config() | {"learning_rate": _learning_rate(optimizer)}
-    names = ["learning_rate", *(name for name in _defaults(type(optimizer)) if name != "learning_rate")]
+def arguments_of(value: keras.optimizers.Optimizer | LearningRateSchedule) -> dict[str, Any]:
+    """Return each argument of an optimizer's or a schedule's constructor by its name, defaults included.
+
+    An optimizer's learning rate comes first.
+    """
+    if isinstance(value, Lazy):
+        return {"inner": value.inner}
+    config, names = value.get_config(), [*_defaults(type(value))]
+    if isinstance(value, keras.optimizers.Optimizer):
+        config = config | {"learning_rate": _learning_rate(value)}
+        names = ["learning_rate", *(name for name in names if name != "learning_rate")]
     return {name: config[name] for name in names if name in config}
 
 
+def written_arguments(value: keras.optimizers.Optimizer | LearningRateSchedule) -> dict[str, Any]:
+    """Return those of `arguments_of` that the text has: the first, the required ones, and what is not the default."""
+    arguments = arguments_of(value)
+    first, defaults = next(iter(arguments)), _defaults(type(value))
+    return {
+        name: argument
+        for name, argument in arguments.items()
+        if name == first or defaults[name] is inspect.Parameter.empty or text(argument) != text(defaults[name])
+    }
+
+
+def name_of(kind: type) -> str:
+    """Return the name under which `parse` knows the class of an optimizer or a schedule."""
+    ours = {cls.__name__: cls for cls in (*_OURS, *_SCHEDULES)}
+    name = kind.__name__
+    return name if name not in ours or ours[name] is kind else f"keras.{name}"
+
+
 @text.register(keras.optimizers.Optimizer)
-def _(optimizer: keras.optimizers.Optimizer) -> str:
-    arguments, defaults = arguments_of(optimizer), _defaults(type(optimizer))
+@text.register(LearningRateSchedule)
+def _(value: keras.optimizers.Optimizer | LearningRateSchedule) -> str:
+    arguments, defaults = written_arguments(value), _defaults(type(value))
     first = next(iter(arguments))
-    parts = [text(arguments.pop(first))]
-    parts += [f"{name}={text(value)}" for name, value in arguments.items() if text(value) != text(defaults[name])]
-    return f"{_name(type(optimizer))}({', '.join(parts)})"
-
-
-@text.register(keras.optimizers.schedules.LearningRateSchedule)
-def _(schedule: keras.optimizers.schedules.LearningRateSchedule) -> str:
-    if isinstance(schedule, Configured):
-        return repr(schedule)
-    config, parts = schedule.get_config(), []
-    for name, parameter in inspect.signature(type(schedule).__init__).parameters.items():
-        if name not in config or name == "name":
-            continue
-        if parameter.default is parameter.empty:
-            parts.append(text(config[name]))
-        elif text(config[name]) != text(parameter.default):
-            parts.append(f"{name}={text(config[name])}")
-    return f"{_name(type(schedule))}({', '.join(parts)})"
+    parts = [
+        text(argument) if name == first or defaults[name] is inspect.Parameter.empty else f"{name}={text(argument)}"
+        for name, argument in arguments.items()
+    ]
+    return f"{name_of(type(value))}({', '.join(parts)})"
 
 
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
@@ -97,19 +115,13 @@ def _defaults(optimizer: type) -> Mapping[str, Any]:
     }
 
 
-def _name(kind: type) -> str:
-    ours = {cls.__name__: cls for cls in (*_OURS, *_SCHEDULES)}
-    name = kind.__name__
-    return name if name not in ours or ours[name] is kind else f"keras.{name}"
-
-
 def _known() -> dict[str, Callable]:
     known: dict[str, Callable] = {cls.__name__: cls for cls in (*_OURS, *_SCHEDULES)}
     for module in (keras.optimizers, keras.optimizers.schedules):
         for name, cls in vars(module).items():
             if inspect.isclass(cls) and name not in _LEFT_OUT:
                 # Whoever writes keras.SGD is understood; `text` writes SGD.
-                known |= {_name(cls): _keras(cls), f"keras.{name}": _keras(cls)}
+                known |= {name_of(cls): _keras(cls), f"keras.{name}": _keras(cls)}
     return known
 
 

@@ -76,12 +76,18 @@ class LinearDecay(RelativeSchedule):
 
     Raises:
         ValueError: a value out of range; by the call, before `bind`.
+
+    Example:
+        >>> rate = LinearDecay(0.1, warmup=0.25)
+        >>> rate.bind(steps=8, steps_per_epoch=4)
+        >>> [round(float(rate(step)), 3) for step in range(8)]
+        [0.033, 0.067, 0.1, 0.083, 0.067, 0.05, 0.033, 0.017]
     """
 
     def __init__(self, initial: float, final: float = 0.0, warmup: float = 0.0):
         self.initial, self.final, self.warmup = _rate("initial", initial), _rate("final", final), _fraction(warmup)
 
-    def _decay(self, steps, steps_per_epoch):
+    def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
         return keras.optimizers.schedules.PolynomialDecay(self.initial, steps, self.final)
 
 
@@ -98,13 +104,19 @@ class CosineDecay(RelativeSchedule):
         ValueError: a value out of range; by the call, before `bind`.
 
     Reference: Loshchilov and Hutter, arXiv 1608.03983, without restarts.
+
+    Example:
+        >>> rate = CosineDecay(0.1, final=0.02)
+        >>> rate.bind(steps=4, steps_per_epoch=2)
+        >>> [round(float(rate(step)), 3) for step in range(5)]
+        [0.1, 0.088, 0.06, 0.032, 0.02]
     """
 
     def __init__(self, initial: float, final: float = 0.0, warmup: float = 0.0):
         self.initial, self.final, self.warmup = _rate("initial", initial), _rate("final", final), _fraction(warmup)
         require(initial > 0 or final == 0, "final", "0 where initial is", final)
 
-    def _decay(self, steps, steps_per_epoch):
+    def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
         alpha = self.final / self.initial if self.final else 0.0
         return keras.optimizers.schedules.CosineDecay(self.initial, steps, alpha)
 
@@ -132,7 +144,7 @@ class ExponentialDecay(RelativeSchedule):
         """Only by its warm-up: the decay itself knows no end."""
         return self.warmup > 0
 
-    def _decay(self, steps, steps_per_epoch):
+    def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
         return keras.optimizers.schedules.ExponentialDecay(self.initial, steps_per_epoch, self.per_epoch)
 
 

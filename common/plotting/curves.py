@@ -118,8 +118,8 @@ def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
     for name in columns:
         values = frame[name].drop_duplicates().tolist()
         if len(values) > 1:
-            told = ", ".join(map(str, values))
-            raise ValueError(f"the results mix several values of {name} ({told}); draw them from separate folders")
+            listed = ", ".join(map(str, values))
+            raise ValueError(f"the results mix several values of {name} ({listed}); draw them from separate folders")
 
 
 def draw_curves(
@@ -139,12 +139,12 @@ def draw_curves(
     Raises:
         ValueError: when a series holds several runs of one seed, with the parameter they differ in.
     """
-    for one in series:
-        _refuse_mixture(one, [])
-        failed = one.frame["status"] == "diverged"
-        _draw_middle(axes, one, _middle_curve(one.frame[~failed], x, y, skip_undefined, median))
-        for _, run in one.frame[failed].groupby("seed"):
-            _draw_diverged(axes, one, run.sort_values("epoch"), x, y)
+    for curve in series:
+        _refuse_mixture(curve, [])
+        failed = curve.frame["status"] == "diverged"
+        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median))
+        for _, run in curve.frame[failed].groupby("seed"):
+            _draw_diverged(axes, curve, run.sort_values("epoch"), x, y)
     axes.set_xlabel(X_LABELS.get(x, x))
     if x == "epoch":
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -162,18 +162,18 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str)
     Raises:
         ValueError: when a series holds several runs of one seed and parameter value.
     """
-    for one in series:
-        _refuse_mixture(one, [parameter])
-        summary = results.summarize(one.frame, [parameter], value)
+    for curve in series:
+        _refuse_mixture(curve, [parameter])
+        summary = results.summarize(curve.frame, [parameter], value)
         with matplotlib.rc_context(style.RC):
             axes.errorbar(
                 summary[parameter].astype(float), summary["mean"], yerr=summary["std"].fillna(0),
-                label=one.label, elinewidth=0.8, **one.style,
+                label=curve.label, elinewidth=0.8, **curve.style,
             )  # fmt: skip
         for _, row in summary[summary["diverged"] > 0].iterrows():
             failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
             first = row[parameter] == summary[parameter].min()
-            _mark_diverged(axes, one, float(row[parameter]), f"{failed} of {runs} diverged", to_the_left=not first)
+            _mark_diverged(axes, curve, float(row[parameter]), f"{failed} of {runs} diverged", to_the_left=not first)
 
 
 def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
@@ -204,7 +204,7 @@ def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: boo
         median: whether median and quartiles are drawn.
         crosses: whether diverged runs are marked by them.
     """
-    rows = pd.concat([results.last_rows(one.frame).assign(_series=i) for i, one in enumerate(series)])
+    rows = pd.concat([results.last_rows(curve.frame).assign(_series=i) for i, curve in enumerate(series)])
     kept = rows[rows["status"] != "diverged"]
     counts = kept.groupby(["_series", *by], dropna=False).size()
     failed = len(rows.drop(columns="_series").drop_duplicates(results.run_columns(rows))) - len(
@@ -274,7 +274,8 @@ def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str
     points = points[points.map(math.isfinite).all(axis=1)]
     if points.empty:  # diverged before its first epoch ended
         start = float(run[x].iloc[-1])
-        return _mark_diverged(axes, series, 0.0 if math.isnan(start) else start, "")
+        _mark_diverged(axes, series, 0.0 if math.isnan(start) else start, "")
+        return
     look = {name: series.style[name] for name in ("color", "linestyle") if name in series.style}
     axes.plot(points[x], points[y], linewidth=0.6, alpha=0.8, **look)
     axes.plot(*points.iloc[-1], marker="x", markersize=5, markeredgewidth=1.2, color=series.style.get("color"))

@@ -162,7 +162,9 @@ def legend(axes: Axes, above: int = 0) -> None:
         axes: the panel, with all its lines.
         above: columns of a legend above the panel; 0: within it, where the least is in the way.
     """
-    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda it: it[1].startswith("source"))
+    entries = sorted(
+        zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1].startswith("source")
+    )
     if not entries:
         return
     with matplotlib.rc_context(RC):
@@ -190,8 +192,8 @@ def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -
             # A single panel may begin far to the right, behind long labels, but it ends where the page does.
             side = "left" if len(drawn.axes) > 1 else "right"
             titled = drawn.axes[0].get_title() != ""  # the warning stands above it, and leaves it in line with others
-            how = {"loc": side, "pad": None if titled else 10, "color": VERMILION, "fontweight": "bold"}
-            drawn.axes[0].set_title(text + "\n" * titled, **how)
+            look = {"loc": side, "pad": None if titled else 10, "color": VERMILION, "fontweight": "bold"}
+            drawn.axes[0].set_title(text + "\n" * titled, **look)
         _settle_ticks(drawn)
     drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
 
@@ -206,7 +208,14 @@ def _settle_ticks(drawn: PaperFigure) -> None:
 
 
 def incomplete(frame: pd.DataFrame) -> str:
-    """Say which part of the expected results a frame lacks; empty when it lacks none."""
+    """Say which part of the expected results a frame lacks; empty when it lacks none.
+
+    Example:
+        >>> frame = pd.DataFrame()
+        >>> frame.attrs = {"files": ["seed0.parquet"], "missing": ["seed1.parquet"], "unreadable": ["seed2.parquet"]}
+        >>> incomplete(frame)
+        'INCOMPLETE: 1 of 3 result files missing, 1 unreadable'
+    """
     missing, unreadable = (len(frame.attrs.get(name, ())) for name in ("missing", "unreadable"))
     files = f" of {missing + unreadable + len(frame.attrs.get('files', ()))} result files"
     kinds = []
@@ -228,16 +237,16 @@ def origin(frame: pd.DataFrame) -> dict[str, str]:
     """
     sources = frame.attrs.get("provenance", [])
     shown = frame[frame["group"] != "trial"] if "group" in frame else frame
-    commits = [f"{it.get('commit') or 'unknown'}{'+changes' if it.get('dirty') else ''}" for it in sources]
+    commits = [f"{source.get('commit') or 'unknown'}{'+changes' if source.get('dirty') else ''}" for source in sources]
     texts = {
         "experiment": frame["experiment"],
         "seeds": shown["seed"].drop_duplicates().sort_values(),
         "commit": commits or ["unknown"],
-        "tensorflow": [it.get("versions", {}).get("tensorflow", "unknown") for it in sources],
-        "data": [str(it.get("data_checksum"))[:16] for it in sources],
+        "tensorflow": [source.get("versions", {}).get("tensorflow", "unknown") for source in sources],
+        "data": [str(source.get("data_checksum"))[:16] for source in sources],
     }
-    told = {key: ", ".join(dict.fromkeys(map(str, values))) for key, values in texts.items()}
-    return told | {"status": incomplete(frame) or "complete"}
+    fields = {key: ", ".join(dict.fromkeys(map(str, values))) for key, values in texts.items()}
+    return fields | {"status": incomplete(frame) or "complete"}
 
 
 def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> list[Path]:
@@ -252,14 +261,14 @@ def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.Dat
     Returns:
         The three paths.
     """
-    told = "; ".join(f"{key}: {value}" for key, value in origin(frame).items())
-    shared = {"Title": name, "Subject": drawn.caption, "Keywords": told, "CreationDate": None}
+    provenance = "; ".join(f"{key}: {value}" for key, value in origin(frame).items())
+    shared = {"Title": name, "Subject": drawn.caption, "Keywords": provenance, "CreationDate": None}
     paths = [Path(folder) / f"{name}{ending}" for ending in (".pdf", ".png", ".txt")]
     with replacing(paths[0]) as temporary:
         drawn.savefig(temporary, format="pdf", metadata=shared)
-    words: Mapping[str, Any] = {"Software": None, "Title": name, "Description": drawn.caption, "Source": told}
+    words: Mapping[str, Any] = {"Software": None, "Title": name, "Description": drawn.caption, "Source": provenance}
     with replacing(paths[1]) as temporary:
         drawn.savefig(temporary, format="png", dpi=PNG_RESOLUTION, metadata=words)
     with replacing(paths[2]) as temporary:
-        temporary.write_text(f"{drawn.caption}\n\n{told}\n", encoding="utf-8")
+        temporary.write_text(f"{drawn.caption}\n\n{provenance}\n", encoding="utf-8")
     return paths

@@ -76,6 +76,10 @@ def mean_and_spread(mean: float, std: float, digits: int) -> str:
         mean: of `results.summarize`, scaled at will; NaN without a value.
         std: likewise; NaN for one seed.
         digits: decimals shown.
+
+    Example:
+        >>> mean_and_spread(98.127, 0.061, digits=2), mean_and_spread(98.127, math.nan, digits=2)
+        ('98.13 ± 0.06', '98.13')
     """
     if math.isnan(mean):
         return "-"
@@ -104,10 +108,21 @@ def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """Return a table as a LaTeX tabular: text left, numbers right, special characters escaped."""
+    r"""Return a table as a LaTeX tabular: text left, numbers right, special characters escaped.
+
+    Example:
+        >>> print(to_latex(pd.DataFrame({"Run": ["batch 32"], "Error (%)": ["1.9 ± 0.1"]})))
+        \begin{tabular}{lr}
+        \toprule
+        Run & Error (\%) \\
+        \midrule
+        batch 32 & 1.9 $\pm$ 0.1 \\
+        \bottomrule
+        \end{tabular}
+    """
     numeric = [_is_numeric(table[name]) for name in table]
     styler = table.style.hide(axis="index").format(escape="latex", na_rep="--").format_index(escape="latex", axis=1)
-    text = styler.to_latex(hrules=True, column_format="".join("r" if it else "l" for it in numeric))
+    text = styler.to_latex(hrules=True, column_format="".join("r" if is_number else "l" for is_number in numeric))
     return text.replace("±", r"$\pm$").rstrip()
 
 

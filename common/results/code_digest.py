@@ -59,13 +59,13 @@ class Sources:
     def closure(self, modules: Iterable[str]) -> set[str]:
         """Return the names of these modules and of all that they import, but for those that never count."""
         waiting = [name for name in modules if self._counts(name)]
-        found = set()
+        reached = set()
         while waiting:
             name = waiting.pop()
-            if name not in found:
-                found.add(name)
+            if name not in reached:
+                reached.add(name)
                 waiting += (other for other in self._imported_by(name) if self._counts(other))
-        return found
+        return reached
 
     def _name(self, path: Path) -> str:
         parts = path.relative_to(self._root).with_suffix("").parts

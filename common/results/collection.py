@@ -194,7 +194,7 @@ def _first_difference(left: pd.DataFrame, right: pd.DataFrame) -> str | None:
 def _equal(left: pd.Series, right: pd.Series) -> bool:
     pairs = zip(left, right, strict=True)
     if left.dtype == object:  # arrays, maybe
-        return all(np.array_equal(one, other, equal_nan=isinstance(one, np.ndarray)) for one, other in pairs)
+        return all(np.array_equal(a, b, equal_nan=isinstance(a, np.ndarray)) for a, b in pairs)
     return left.reset_index(drop=True).equals(right.reset_index(drop=True))
 
 

@@ -203,7 +203,12 @@ def bare(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def plain(value: Any) -> Any:
-    """Return a parameter as what a cell holds: a scalar; JSON for lists, arrays and dictionaries; text for a path."""
+    """Return a parameter as what a cell holds: a scalar; JSON for lists, arrays and dictionaries; text for a path.
+
+    Example:
+        >>> plain([32, 64]), plain(np.float32(0.5)), plain(PurePath("data"))
+        ('[32, 64]', 0.5, 'data')
+    """
     if isinstance(value, np.ndarray) and value.ndim:
         value = value.tolist()
     if isinstance(value, list | tuple | dict):

@@ -28,6 +28,13 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
 
     Raises:
         ValueError: for a column that the frame does not have, with the nearest one, or that holds arrays.
+
+    Example:
+        >>> names = {"experiment": "01_baseline_sgd", "method": "Backpropagation", "run": "SGD"}
+        >>> rows = {"seed": [0, 1, 2], "epoch": 1, "status": ["finished", "finished", "diverged"]}
+        >>> frame = pd.DataFrame(names | rows | {"test_metric": [0.97, 0.99, 0.1]})
+        >>> summarize(frame, ["run"]).round(3).to_dict("records")
+        [{'run': 'SGD', 'mean': 0.98, 'std': 0.014, 'n': 2, 'diverged': 1}]
     """
     for name in (*by, value):
         check_choice("column", name, list(frame.columns))

@@ -34,7 +34,7 @@ _CORNERS = tuple(itertools.product((0, 1), (0, 1)))  # of a window, in the order
 
 
 @tf.custom_gradient
-def larger(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+def maximum(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """Return the elementwise maximum of two tensors of one shape; of equals, the first gets the gradient.
 
     As `tf.maximum`, whose own gradient takes twice as long: the second one's is a product with zero or one, and what
@@ -61,10 +61,10 @@ def max_pool(images: tf.Tensor) -> tf.Tensor:
         left, right = tf.split(tf.reshape(seen, [-1, 2 * channels]), 2, 1)
         upper, lower = tf.unstack(tf.reshape(tf.maximum(left, right), [-1, 2, columns * channels]), axis=1)
         pairs = tf.stack(_shared_out(tf.reshape(above, [-1, columns * channels]), upper, lower), 1)
-        found = tf.concat(_shared_out(tf.reshape(pairs, [-1, channels]), left, right), 1)
-        found = tf.reshape(found, [-1, 2 * rows, 2 * columns, channels])
+        pooled = tf.concat(_shared_out(tf.reshape(pairs, [-1, channels]), left, right), 1)
+        pooled = tf.reshape(pooled, [-1, 2 * rows, 2 * columns, channels])
         dropped = (0, height - 2 * rows), (0, width - 2 * columns)
-        return tf.pad(found, [(0, 0), *dropped, (0, 0)]) if dropped != ((0, 0), (0, 0)) else found
+        return tf.pad(pooled, [(0, 0), *dropped, (0, 0)]) if dropped != ((0, 0), (0, 0)) else pooled
 
     return tf.nn.max_pool2d(images, 2, 2, "VALID"), gradient
 
@@ -181,7 +181,7 @@ def _of_patches(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     height, width, _, filters = kernel.shape
     rows, columns = (images.shape[1] - height + 1) // 2, (images.shape[2] - width + 1) // 2
     patches = _patches(images, (rows, columns), (height + 1, width + 1))
-    matrices = [tf.reshape(one, [-1, filters]) for one in _in_each_corner(kernel)]
+    matrices = [tf.reshape(corner, [-1, filters]) for corner in _in_each_corner(kernel)]
     products = [tf.matmul(patches, matrix) for matrix in matrices]
     return tf.reshape(_largest(*products), [-1, rows, columns, filters])
 
@@ -192,7 +192,9 @@ def _patches(images: tf.Tensor, counts: tuple[int, int], size: tuple[int, int]) 
     By one gather of rows of a transpose, one row for each pixel: single numbers are slow to gather.
     """
     height, width = images.shape[1:3]
-    down, across = (2 * np.arange(count)[:, None] + np.arange(one) for count, one in zip(counts, size, strict=True))
+    down, across = (
+        2 * np.arange(count)[:, None] + np.arange(extent) for count, extent in zip(counts, size, strict=True)
+    )
     indices = down[:, None, :, None] * width + across[None, :, None, :]
     pixels = tf.transpose(tf.reshape(images, [-1, height * width]))
     gathered = tf.gather(pixels, tf.constant(indices.ravel(), tf.int32))
@@ -220,7 +222,7 @@ def _in_each_corner(kernel: tf.Tensor) -> list[tf.Tensor]:
 
 def _largest(a: tf.Tensor, b: tf.Tensor, c: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
     """Return the maximum of a window's four members, given row by row; of equals, the first gets the gradient."""
-    return larger(larger(a, b), larger(c, d))
+    return maximum(maximum(a, b), maximum(c, d))
 
 
 def _top_left(images: tf.Tensor, height: int, width: int) -> tf.Tensor:

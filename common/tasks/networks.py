@@ -137,8 +137,8 @@ class _Layers:
     def conv(
         self, filters: int, size: int, activation: str | None = None, *, strides: int = 1, use_bias: bool = True
     ) -> layers.Layer:
-        how = {"strides": strides, "activation": activation, "use_bias": use_bias}
-        return layers.Conv2D(filters, size, **how, **self._initializer("conv"))
+        options = {"strides": strides, "activation": activation, "use_bias": use_bias}
+        return layers.Conv2D(filters, size, **options, **self._initializer("conv"))
 
     def pooled_conv(self, filters: int, size: int, activation: str | None = None) -> list[layers.Layer]:
         """Convolution, then max pooling in 2×2 windows: one layer, or Keras' two."""

@@ -21,6 +21,11 @@ class Saddle:
 
     Attributes:
         mu: μ > 0, how flat the way out is.
+
+    Example:
+        >>> loss = Saddle(mu=0.4)
+        >>> loss(0.0, 0.0), loss(0.0, 1.0), loss(1.0, 1.0)  # the saddle, a minimum, and beside it
+        (0.1, 0.0, 0.5)
     """
 
     mu: float

@@ -32,7 +32,7 @@ class SaddleSurface(Configured):
         require(len(start) == 2, "start", "two numbers, u and v", start)
         self.mu, self.start = mu, start
 
-    def task(self, dataset: Dataset, seed: int) -> Task:
+    def task(self, dataset: Dataset, seed: int) -> Task:  # noqa: ARG002 - what a run calls, with any network
         """Return the task of `task_at`, which depends neither on the data nor on the seed."""
         return task_at(Saddle(self.mu), self.start)
 

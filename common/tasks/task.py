@@ -123,5 +123,5 @@ def regression(network: keras.Model, *, training_mode: bool = True) -> Task:
 
 def _seed_generators(network: keras.Model) -> list[keras.random.SeedGenerator]:
     """Every layer's random state, in layer order (nested layers included)."""
-    found = (getattr(layer, "seed_generator", None) for layer in network._flatten_layers())
-    return [generator for generator in found if generator is not None]
+    generators = (getattr(layer, "seed_generator", None) for layer in network._flatten_layers())
+    return [generator for generator in generators if generator is not None]

@@ -128,13 +128,13 @@ class _Recorder(keras.callbacks.Callback):
         self._history, self._checkpoint, self._budget = history, checkpoint, budget
         self._moment, self.diagnostics = moment, diagnostics
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002 - Keras' signature
         self._start, self._evaluating = time.perf_counter(), 0.0
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs=None):  # noqa: ARG002 - Keras' signature
         self._test_start = time.perf_counter()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs=None):  # noqa: ARG002 - Keras' signature
         self._evaluating += time.perf_counter() - self._test_start
 
     def on_train_batch_end(self, batch, logs=None):

@@ -27,14 +27,14 @@ from common.training.loop import compiles_with_xla
 TIMED_EPOCHS = 100
 
 
-def turns(subjects: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
-    """Run every subject in every round and yield, after each run, its name, its seconds and what it returned.
+def interleaved_runs(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
+    """Run every candidate in every round and yield, after each run, its name, its seconds and what it returned.
 
     Args:
-        subjects: name to a function that does the work and waits for its end.
+        candidates: name to a function that does the work and waits for its end.
         rounds: ≥ 1.
     """
-    with tqdm([*subjects.items()] * rounds, unit="run", mininterval=5) as bar:
+    with tqdm([*candidates.items()] * rounds, unit="run", mininterval=5) as bar:
         for name, run in bar:
             bar.set_description(name, refresh=False)
             start = time.perf_counter()
@@ -54,7 +54,7 @@ def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dic
         Seconds by method, a value a round; NaN for an epoch that diverged, which ends early.
     """
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
-    for name, taken, loss in turns(epochs, rounds):
+    for name, taken, loss in interleaved_runs(epochs, rounds):
         seconds[name].append(taken if math.isfinite(loss) else math.nan)
     return seconds
 
@@ -70,6 +70,10 @@ def seconds_at(steps: Sequence[float] | np.ndarray, timed: Sequence[float], step
 
     Returns:
         (n,), seconds, in proportion to the steps within an epoch.
+
+    Example:
+        >>> seconds_at([0, 5, 10, 20, 30], timed=[4.0, 2.0], steps_an_epoch=10).tolist()  # the third takes two again
+        [0.0, 2.0, 4.0, 6.0, 8.0]
     """
     later = float(np.median(timed[1:] or timed))
     ends = np.cumsum([0.0, *timed])

@@ -55,8 +55,8 @@ def _jacobian_of(function, examples):
     def jacobian(at, x, y):
         with tf.GradientTape() as tape:
             tape.watch(at)
-            found = function(at, x, y)
-        return tape.jacobian(found, at, experimental_use_pfor=False)
+            outputs = function(at, x, y)
+        return tape.jacobian(outputs, at, experimental_use_pfor=False)
 
     shapes = tf.TensorSpec([examples, 8, 8, 1]), tf.TensorSpec([examples], tf.int32)
     return tf.function(jacobian, autograph=False).get_concrete_function(tf.TensorSpec([111], tf.float64), *shapes)
@@ -71,7 +71,7 @@ def _gradient64(vector, x, y):
     return tape.gradient(loss, vector)
 
 
-def _outputs_of(vector, x, y):
+def _outputs_of(vector, x, _y):
     return outputs64(vector, x)
 
 

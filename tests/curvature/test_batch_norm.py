@@ -51,6 +51,6 @@ def test_the_factor_refuses_statistics_of_the_batch():
 
 def test_the_factor_takes_averages_that_are_fixed():
     task, batch = normalised_task(training_mode=False), small_batch()
-    found = gauss_newton_eigenpairs(task, *batch, 2)
-    product = GaussNewtonOperator(task, *batch).block(found.vectors)
-    np.testing.assert_allclose(product, found.vectors * found.values, atol=1e-4 * float(found.values[0]))
+    eigenpairs = gauss_newton_eigenpairs(task, *batch, 2)
+    product = GaussNewtonOperator(task, *batch).block(eigenpairs.vectors)
+    np.testing.assert_allclose(product, eigenpairs.vectors * eigenpairs.values, atol=1e-4 * float(eigenpairs.values[0]))

@@ -7,13 +7,13 @@ from small_networks import flat_weights, hessian64, small_batch, small_task
 
 from common.curvature.eigensolvers import (
     adaptive_eigenpairs,
-    columns_for,
-    distinguishable,
     orthonormal,
     randomized_eigenpairs,
     rayleigh_quotients,
+    significantly_nonzero,
     subspace_iteration,
     subspace_overlap,
+    subspace_size,
     symmetric_eigh,
 )
 from common.curvature.operators import CurvatureOperator, HessianOperator
@@ -63,24 +63,24 @@ def _start(columns, seed=0, size=SIZE):
 @pytest.mark.parametrize("name", SPECTRA)
 def test_randomized_eigenpairs_are_numpys(name, rank):
     operator = Known(SPECTRA[name])
-    found = randomized_eigenpairs(operator, rank, _seed(), oversampling=6, power_iterations=2)
+    eigenpairs = randomized_eigenpairs(operator, rank, _seed(), oversampling=6, power_iterations=2)
     values, _ = _largest(operator.matrix, rank)
-    np.testing.assert_allclose(np.sort(found.values), np.sort(values), atol=2e-3)
-    vectors = found.vectors.numpy()
+    np.testing.assert_allclose(np.sort(eigenpairs.values), np.sort(values), atol=2e-3)
+    vectors = eigenpairs.vectors.numpy()
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(rank), atol=1e-5)
     # Within a cluster the vectors are not unique; the equation is what counts.
-    np.testing.assert_allclose(operator.matrix @ vectors, vectors * found.values.numpy(), atol=0.1)
+    np.testing.assert_allclose(operator.matrix @ vectors, vectors * eigenpairs.values.numpy(), atol=0.1)
 
 
 def test_largest_magnitude_comes_first():
-    found = randomized_eigenpairs(Known(SPECTRA["indefinite"]), 4, _seed(), oversampling=6, power_iterations=2)
-    np.testing.assert_allclose(found.values, [9, -7, 5, -4], atol=1e-2)
+    eigenpairs = randomized_eigenpairs(Known(SPECTRA["indefinite"]), 4, _seed(), oversampling=6, power_iterations=2)
+    np.testing.assert_allclose(eigenpairs.values, [9, -7, 5, -4], atol=1e-2)
 
 
 def test_all_of_a_full_rank_matrix_are_exact_in_one_pass():
     operator = Known(SPECTRA["indefinite"])
-    found = subspace_iteration(operator.block, _start(SIZE), 1, SIZE)
-    np.testing.assert_allclose(found.eigenpairs.values, _largest(operator.matrix, SIZE)[0], atol=1e-4)
+    iterated = subspace_iteration(operator.block, _start(SIZE), 1, SIZE)
+    np.testing.assert_allclose(iterated.eigenpairs.values, _largest(operator.matrix, SIZE)[0], atol=1e-4)
 
 
 def test_power_iterations_and_oversampling_sharpen():
@@ -89,8 +89,10 @@ def test_power_iterations_and_oversampling_sharpen():
     exact = _largest(operator.matrix, 4)[0]
 
     def error(**options):
-        draws = [np.abs(randomized_eigenpairs(operator, 4, _seed(it), **options).values) for it in range(10)]
-        return np.mean(np.abs(exact) - draws)
+        magnitudes = [
+            np.abs(randomized_eigenpairs(operator, 4, _seed(number), **options).values) for number in range(10)
+        ]
+        return np.mean(np.abs(exact) - magnitudes)
 
     plain = error(oversampling=0)
     assert error(oversampling=8) < 0.8 * plain
@@ -99,7 +101,9 @@ def test_power_iterations_and_oversampling_sharpen():
 
 def test_test_vectors_are_a_function_of_the_seed_and_fresh_at_each_step():
     operator = Known(SPECTRA["clustered"])
-    first, again, other = (randomized_eigenpairs(operator, 2, _seed(it), oversampling=0).vectors for it in (0, 0, 1))
+    first, again, other = (
+        randomized_eigenpairs(operator, 2, _seed(number), oversampling=0).vectors for number in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-2
 
@@ -115,12 +119,12 @@ def test_warm_starts_converge_to_the_same_subspace_on_a_fixed_operator():
     _, exact = _largest(operator.matrix, 4)
     columns, overlaps = _start(6), []
     for _ in range(6):
-        found = subspace_iteration(operator.block, columns, 1, 4)
-        columns = found.following
-        overlaps.append(float(subspace_overlap(found.eigenpairs.vectors, tf.constant(exact, tf.float32))))
+        iterated = subspace_iteration(operator.block, columns, 1, 4)
+        columns = iterated.next_columns
+        overlaps.append(float(subspace_overlap(iterated.eigenpairs.vectors, tf.constant(exact, tf.float32))))
     assert overlaps[0] < 0.5  # random
     assert overlaps[-1] > 0.9999
-    np.testing.assert_allclose(found.eigenpairs.values, [9, -7, 5, -4], atol=1e-3)
+    np.testing.assert_allclose(iterated.eigenpairs.values, [9, -7, 5, -4], atol=1e-3)
 
 
 def test_warm_starts_are_the_passes_of_one_iteration():
@@ -128,7 +132,7 @@ def test_warm_starts_are_the_passes_of_one_iteration():
     whole = subspace_iteration(operator.block, columns, 3, 4)
     for _ in range(3):
         part = subspace_iteration(operator.block, columns, 1, 4)
-        columns = part.following
+        columns = part.next_columns
     np.testing.assert_allclose(part.eigenpairs.values, whole.eigenpairs.values, atol=1e-6)
 
 
@@ -144,32 +148,32 @@ def test_the_hessian_of_a_network_beside_numpy():
     task, batch = small_task(), small_batch()
     matrix = hessian64(flat_weights(task), *batch)
     options = {"oversampling": 13, "power_iterations": 6}
-    found = tf.function(lambda: randomized_eigenpairs(HessianOperator(task, *batch), 7, _seed(), **options))()
+    eigenpairs = tf.function(lambda: randomized_eigenpairs(HessianOperator(task, *batch), 7, _seed(), **options))()
     values, vectors = _largest(matrix, 7)
-    np.testing.assert_allclose(found.values, values, rtol=1e-3)
-    assert float(subspace_overlap(found.vectors, tf.constant(vectors, tf.float32))) > 0.999
+    np.testing.assert_allclose(eigenpairs.values, values, rtol=1e-3)
+    assert float(subspace_overlap(eigenpairs.vectors, tf.constant(vectors, tf.float32))) > 0.999
     assert values.min() < 0 < values.max()
 
 
 @pytest.mark.parametrize(("tolerance", "rank"), [(0.6, 2), (0.4, 4)])
 def test_adaptive_rank_stops_at_the_tolerance(tolerance, rank):
     operator = Known(SPECTRA["indefinite"])
-    found = adaptive_eigenpairs(operator, tolerance, _seed(), block=6)
-    np.testing.assert_allclose(found.values, [9, -7, 5, -4][:rank], atol=0.05)
-    np.testing.assert_allclose(found.vectors.numpy().T @ found.vectors.numpy(), np.eye(rank), atol=1e-4)
+    eigenpairs = adaptive_eigenpairs(operator, tolerance, _seed(), block=6)
+    np.testing.assert_allclose(eigenpairs.values, [9, -7, 5, -4][:rank], atol=0.05)
+    np.testing.assert_allclose(eigenpairs.vectors.numpy().T @ eigenpairs.vectors.numpy(), np.eye(rank), atol=1e-4)
 
 
 def test_adaptive_rank_grows_block_by_block_until_all_is_told():
     operator = Known(np.concatenate([np.linspace(10, 5, 10), np.full(SIZE - 10, 1e-3)]))
-    found = adaptive_eigenpairs(operator, 0.1, _seed(), block=4)
-    np.testing.assert_allclose(found.values, np.linspace(10, 5, 10), rtol=1e-3)
+    eigenpairs = adaptive_eigenpairs(operator, 0.1, _seed(), block=4)
+    np.testing.assert_allclose(eigenpairs.values, np.linspace(10, 5, 10), rtol=1e-3)
     assert adaptive_eigenpairs(operator, 0.1, _seed(), block=4, max_rank=8).values.shape[0] == 8
     assert adaptive_eigenpairs(operator, 0.1, _seed(), block=4, max_rank=9).values.shape[0] == 9
 
 
 def test_adaptive_rank_of_a_matrix_smaller_than_a_block():
-    found = adaptive_eigenpairs(Known([3.0, -2.0, 1.0]), 0.5, _seed(), block=8)
-    np.testing.assert_allclose(found.values, [3, -2], atol=1e-5)
+    eigenpairs = adaptive_eigenpairs(Known([3.0, -2.0, 1.0]), 0.5, _seed(), block=8)
+    np.testing.assert_allclose(eigenpairs.values, [3, -2], atol=1e-5)
 
 
 def test_adaptive_rank_of_what_is_not_finite_is_nan():
@@ -179,8 +183,8 @@ def test_adaptive_rank_of_what_is_not_finite_is_nan():
 
 
 def test_adaptive_rank_of_a_rank_deficient_matrix():
-    found = adaptive_eigenpairs(Known(SPECTRA["rank-deficient"]), 1e-3, _seed(), block=5)
-    np.testing.assert_allclose(found.values, [4, -3, 2], atol=1e-4)
+    eigenpairs = adaptive_eigenpairs(Known(SPECTRA["rank-deficient"]), 1e-3, _seed(), block=5)
+    np.testing.assert_allclose(eigenpairs.values, [4, -3, 2], atol=1e-4)
 
 
 def test_rayleigh_quotients_of_sub_batches_average_to_that_of_the_batch():
@@ -195,13 +199,13 @@ def test_directions_that_noise_explains_are_not_distinguishable():
     """By hand: means 1, 0.1 and -1, standard errors 0.1, 0.1 and 0.6."""
     deviations = np.array([-1.0, 0.0, 1.0])[:, None] * np.sqrt(3)
     quotients = tf.constant([1.0, 0.1, -1.0] + deviations * [0.1, 0.1, 0.6], tf.float32)
-    assert distinguishable(quotients).numpy().tolist() == [True, False, False]
-    assert distinguishable(quotients, 1.0).numpy().tolist() == [True, False, True]
+    assert significantly_nonzero(quotients).numpy().tolist() == [True, False, False]
+    assert significantly_nonzero(quotients, 1.0).numpy().tolist() == [True, False, True]
 
 
 def test_pure_noise_is_told_apart_about_as_often_as_chance():
     quotients = tf.constant(np.random.default_rng(0).normal(size=(16, 4_000)), tf.float32)
-    assert np.mean(distinguishable(quotients)) == pytest.approx(0.064, abs=0.015)  # t-test, 15 degrees of freedom
+    assert np.mean(significantly_nonzero(quotients)) == pytest.approx(0.064, abs=0.015)  # t-test, 15 degrees of freedom
 
 
 def test_overlap_of_equal_and_of_orthogonal_subspaces():
@@ -248,8 +252,8 @@ def test_wrong_arguments_are_named(wrong, words):
             lambda: adaptive_eigenpairs(Known([1.0]), 0.5, _seed(), block=0),
             "block must be ≥ 1, got 0",
         ),
-        (lambda: distinguishable(tf.zeros([1, 2])), "the number of sub-batches must be ≥ 2, got 1"),
-        (lambda: distinguishable(tf.zeros([2, 2]), -1.0), "standard_errors must be ≥ 0, got -1.0"),
+        (lambda: significantly_nonzero(tf.zeros([1, 2])), "the number of sub-batches must be ≥ 2, got 1"),
+        (lambda: significantly_nonzero(tf.zeros([2, 2]), -1.0), "standard_errors must be ≥ 0, got -1.0"),
     ],
 )
 def test_wrong_arguments_of_the_rest_are_named(call, words):
@@ -258,4 +262,4 @@ def test_wrong_arguments_of_the_rest_are_named(call, words):
 
 
 def test_columns_are_as_many_as_the_matrix_allows():
-    assert [columns_for(4, 3, 60), columns_for(58, 10, 60)] == [7, 60]
+    assert [subspace_size(4, 3, 60), subspace_size(58, 10, 60)] == [7, 60]

@@ -32,30 +32,30 @@ def test_its_rank_is_at_most_examples_times_classes_less_one(task):
 @pytest.mark.parametrize("rank", [1, 5, EXAMPLES * (CLASSES - 1)])
 def test_eigenpairs_are_those_of_the_matrix(task, rank):
     batch = small_batch()
-    found = gauss_newton_eigenpairs(task, *batch, rank)
+    eigenpairs = gauss_newton_eigenpairs(task, *batch, rank)
     values, vectors = np.linalg.eigh(gauss_newton64(flat_weights(task), batch[0]))
-    np.testing.assert_allclose(found.values, values[::-1][:rank], rtol=1e-3, atol=1e-5 * values[-1])
-    np.testing.assert_allclose(found.vectors.numpy().T @ found.vectors.numpy(), np.eye(rank), atol=2e-3)
-    cosine = abs(found.vectors.numpy()[:, 0] @ vectors[:, -1])
+    np.testing.assert_allclose(eigenpairs.values, values[::-1][:rank], rtol=1e-3, atol=1e-5 * values[-1])
+    np.testing.assert_allclose(eigenpairs.vectors.numpy().T @ eigenpairs.vectors.numpy(), np.eye(rank), atol=2e-3)
+    cosine = abs(eigenpairs.vectors.numpy()[:, 0] @ vectors[:, -1])
     assert cosine > 0.999
 
 
 def test_beyond_the_rank_values_and_vectors_are_zero(task):
-    found = gauss_newton_eigenpairs(task, *small_batch(2), rank=2 * CLASSES)
-    np.testing.assert_array_equal(found.values[2 * (CLASSES - 1) :], [0.0, 0.0])
-    assert not found.vectors[:, 2 * (CLASSES - 1) :].numpy().any()
+    eigenpairs = gauss_newton_eigenpairs(task, *small_batch(2), rank=2 * CLASSES)
+    np.testing.assert_array_equal(eigenpairs.values[2 * (CLASSES - 1) :], [0.0, 0.0])
+    assert not eigenpairs.vectors[:, 2 * (CLASSES - 1) :].numpy().any()
 
 
 def test_it_agrees_with_the_operator(task):
     batch = small_batch()
-    found = gauss_newton_eigenpairs(task, *batch, 3)
-    product = GaussNewtonOperator(task, *batch).block(found.vectors)
-    np.testing.assert_allclose(product, found.vectors * found.values, atol=1e-4 * float(found.values[0]))
+    eigenpairs = gauss_newton_eigenpairs(task, *batch, 3)
+    product = GaussNewtonOperator(task, *batch).block(eigenpairs.vectors)
+    np.testing.assert_allclose(product, eigenpairs.vectors * eigenpairs.values, atol=1e-4 * float(eigenpairs.values[0]))
 
 
 def test_regression_has_a_factor_too():
     rng = np.random.default_rng(0)
-    x, y = (rng.normal(size=(7, it)).astype(np.float32) for it in (3, 1))
+    x, y = (rng.normal(size=(7, columns)).astype(np.float32) for columns in (3, 1))
     task = tasks.regression(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
     extended = np.hstack([x, np.ones((7, 1))])
     factor = gauss_newton_factor(task, tf.constant(x), tf.constant(y)).numpy()

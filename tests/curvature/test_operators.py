@@ -9,14 +9,14 @@ from small_networks import flat_weights, gauss_newton64, hessian64, small_batch,
 from common.curvature.operators import CurvatureOperator, GaussNewtonOperator, HessianOperator
 from common.tasks import networks as models
 from common.tasks import task as tasks
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 
 def _hessian(task, x, y):
     return hessian64(flat_weights(task), x, y)
 
 
-def _gauss_newton(task, x, y):
+def _gauss_newton(task, x, _y):
     return gauss_newton64(flat_weights(task), x)
 
 
@@ -31,8 +31,8 @@ def pair(request):
     return make(task, *batch), explicit(task, *batch)
 
 
-def _relative(found, expected):
-    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+def _relative(actual, expected):
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
 def test_products_are_those_of_the_explicit_matrix(pair):
@@ -46,10 +46,10 @@ def test_products_are_those_of_the_explicit_matrix(pair):
 
 def test_every_entry_is_right_and_the_matrix_symmetric(pair):
     operator, matrix = pair
-    found = tf.function(operator.block)(tf.eye(operator.size)).numpy()
+    hessian = tf.function(operator.block)(tf.eye(operator.size)).numpy()
     scale = np.abs(matrix).max()
-    assert np.abs(found - matrix).max() < 1e-5 * scale
-    assert np.abs(found - found.T).max() < 1e-5 * scale
+    assert np.abs(hessian - matrix).max() < 1e-5 * scale
+    assert np.abs(hessian - hessian.T).max() < 1e-5 * scale
 
 
 def test_the_hessian_has_negative_curvature_and_the_gauss_newton_matrix_has_none(pair):
@@ -82,15 +82,16 @@ def test_damping_and_l2_are_summands_of_their_own(make, summands):
 
 def test_a_squared_error_on_a_line_has_the_hessian_of_least_squares():
     rng = np.random.default_rng(0)
-    x, y = (rng.normal(size=(20, it)).astype(np.float32) for it in (3, 1))
+    x, y = (rng.normal(size=(20, columns)).astype(np.float32) for columns in (3, 1))
     task = tasks.regression(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
     extended = np.hstack([x, np.ones((20, 1))])
     expected = 2 * extended.T @ extended / 20
     for make in (HessianOperator, GaussNewtonOperator):  # equal where the network is linear
-        found = make(task, tf.constant(x), tf.constant(y)).block(tf.eye(4))
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        hessian = make(task, tf.constant(x), tf.constant(y)).block(tf.eye(4))
+        np.testing.assert_allclose(hessian, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_real_network_agrees_with_forward_over_reverse():
     """`leaky_convnet` itself: TensorFlow's forward mode pushes the same vector through the gradient."""
     task = tasks.classification(models.build("leaky_convnet", (28, 28, 1), 4, seed=0))
@@ -101,14 +102,14 @@ def test_the_real_network_agrees_with_forward_over_reverse():
 
     @tf.function(autograph=False)
     def pushed_forward():
-        with tf.autodiff.ForwardAccumulator(variables, unflat(vector, variables)) as forward:
+        with tf.autodiff.ForwardAccumulator(variables, unflatten(vector, variables)) as forward:
             with tf.GradientTape() as tape:
                 loss = task.loss(y, task.predictions(x))
             gradients = tape.gradient(loss, variables)
-        return flat([forward.jvp(part) for part in gradients])
+        return flatten([forward.jvp(part) for part in gradients])
 
-    found = tf.function(HessianOperator(task, x, y).vector, autograph=False)(vector)
-    assert _relative(found.numpy(), pushed_forward().numpy()) < 1e-5
+    product = tf.function(HessianOperator(task, x, y).vector, autograph=False)(vector)
+    assert _relative(product.numpy(), pushed_forward().numpy()) < 1e-5
 
 
 def test_dropout_is_one_mask_for_all_columns():

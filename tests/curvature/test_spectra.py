@@ -25,20 +25,20 @@ def test_extremes_are_those_of_the_explicit_matrix(known):
 def test_the_density_has_the_moments_of_the_spectrum(known):
     """Mean and variance over all P eigenvalues, over many probes; the weights sum to one."""
     operator, values = known
-    found = spectral_density(operator, steps=12, probes=25, seed=0)
-    assert found.weights.sum() == pytest.approx(1)
-    assert found.weights @ found.nodes == pytest.approx(values.mean(), abs=0.3 * values.std())
-    assert found.weights @ found.nodes**2 == pytest.approx(np.mean(values**2), rel=0.3)
-    assert (np.diff(found.nodes) >= 0).all()
-    assert found.nodes[-1] == pytest.approx(values[-1], rel=1e-3)
-    assert found.nodes[0] == pytest.approx(values[0], rel=1e-2)
+    density = spectral_density(operator, steps=12, probes=25, seed=0)
+    assert density.weights.sum() == pytest.approx(1)
+    assert density.weights @ density.nodes == pytest.approx(values.mean(), abs=0.3 * values.std())
+    assert density.weights @ density.nodes**2 == pytest.approx(np.mean(values**2), rel=0.3)
+    assert (np.diff(density.nodes) >= 0).all()
+    assert density.nodes[-1] == pytest.approx(values[-1], rel=1e-3)
+    assert density.nodes[0] == pytest.approx(values[0], rel=1e-2)
 
 
 def test_the_distribution_function_is_that_of_the_spectrum(known):
     operator, values = known
-    found = spectral_density(operator, steps=30, probes=20, seed=1)
+    density = spectral_density(operator, steps=30, probes=20, seed=1)
     for threshold in (-0.5, -0.2, 0.2, 0.5):
-        share = found.weights[found.nodes < threshold].sum()
+        share = density.weights[density.nodes < threshold].sum()
         assert share == pytest.approx(np.mean(values < threshold), abs=0.06)
 
 
@@ -52,24 +52,27 @@ def test_a_seed_decides_the_probes(known):
 def test_the_spectrum_of_zero_is_zero(known, monkeypatch):
     operator, _ = known
     monkeypatch.setattr(HessianOperator, "vector", lambda self, vector: tf.zeros_like(vector))
-    found = spectral_density(operator, steps=4, probes=1, seed=0)
-    assert found.nodes.tolist() == [0.0]
+    density = spectral_density(operator, steps=4, probes=1, seed=0)
+    assert density.nodes.tolist() == [0.0]
 
 
 def test_weights_that_are_not_finite_give_nan_and_no_error():
     task = small_task()
     task.weights[-2].assign(task.weights[-2] * np.nan)
-    found = spectral_density(HessianOperator(task, *small_batch()), steps=4, probes=1, seed=0)
-    assert np.isnan(found.nodes).all()
+    density = spectral_density(HessianOperator(task, *small_batch()), steps=4, probes=1, seed=0)
+    assert np.isnan(density.nodes).all()
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda it: spectral_density(it, steps=112, probes=1, seed=0), "steps must be from 1 to the 111 parameters"),
-        (lambda it: spectral_density(it, steps=5, probes=0, seed=0), "probes must be ≥ 1, got 0"),
-        (lambda it: extreme_eigenvalues(it, 111, 0), "count must be from 1 to 110, got 111"),
-        (lambda it: extreme_eigenvalues(it, 1, 0, tolerance=0), "tolerance must be > 0, got 0"),
+        (
+            lambda operator: spectral_density(operator, steps=112, probes=1, seed=0),
+            "steps must be from 1 to the 111 parameters",
+        ),
+        (lambda operator: spectral_density(operator, steps=5, probes=0, seed=0), "probes must be ≥ 1, got 0"),
+        (lambda operator: extreme_eigenvalues(operator, 111, 0), "count must be from 1 to 110, got 111"),
+        (lambda operator: extreme_eigenvalues(operator, 1, 0, tolerance=0), "tolerance must be > 0, got 0"),
     ],
 )
 def test_wrong_arguments_are_named(known, call, words):

@@ -5,7 +5,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import types
 import warnings
 from dataclasses import replace
@@ -177,6 +176,7 @@ def test_boston_housing_is_keras_split():
     assert dataset.checksum == SPECIFICATIONS["boston_housing"].checksum
 
 
+@pytest.mark.slow
 @needs_boston
 def test_boston_housing_csv_and_keras_own_code_split_alike(monkeypatch, tmp_path):
     table = np.loadtxt(PREPARED / "boston_housing.csv", delimiter=",", skiprows=1, quotechar='"')
@@ -185,9 +185,9 @@ def test_boston_housing_csv_and_keras_own_code_split_alike(monkeypatch, tmp_path
 
     monkeypatch.setattr(keras_code, "get_file", lambda *_, **__: tmp_path / "boston.npz")
     through_keras, from_file = load("boston_housing", data_dir=tmp_path), load("boston_housing", data_dir=PREPARED)
-    for one, other in zip(parts(through_keras), parts(from_file), strict=True):
-        np.testing.assert_array_equal(one.x, other.x)
-        np.testing.assert_array_equal(one.y, other.y)
+    for part, other in zip(parts(through_keras), parts(from_file), strict=True):
+        np.testing.assert_array_equal(part.x, other.x)
+        np.testing.assert_array_equal(part.y, other.y)
     assert through_keras.checksum == from_file.checksum
     assert through_keras.source == "keras.datasets.boston_housing"
 
@@ -294,6 +294,7 @@ class FakePreparation:
     def module(self):
         def as_dataset(split, shuffle_files, batch_size):
             assert not shuffle_files
+            assert batch_size > 0
             print("a progress bar")
             print("a warning", file=sys.stderr)
             self.decoded += split == "train"
@@ -484,15 +485,12 @@ def test_a_preparation_that_cannot_be_decoded_is_said_in_one_sentence(fake):
 
 # --- the real MNIST --------------------------------------------------------------------------------------------------
 
-TIMED_LOAD = """
-import time
-start = time.perf_counter()
+LOAD = """
+import sys
 from common.data import load
 dataset = load("mnist")
-seconds = time.perf_counter() - start
-import sys
-assert "tensorflow" not in sys.modules
-print(seconds, len(dataset.train), len(dataset.validation), len(dataset.test), dataset.train.x.dtype)
+assert not {"tensorflow", "tensorflow_datasets"} & set(sys.modules)
+print(len(dataset.train), len(dataset.validation), len(dataset.test), dataset.train.x.dtype)
 """
 
 
@@ -514,13 +512,14 @@ def test_mnist_is_the_published_one(mnist):
     assert mnist.checksum == SPECIFICATIONS["mnist"].checksum
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist_has_the_checksums_of_the_publishers_files(mnist):
     files = []
     for part in (mnist.train, mnist.test):
         files += [idx(np.rint(part.x[..., 0] * 255).astype(np.uint8)), idx(part.y.astype(np.uint8))]
-    found = tuple(hashlib.md5(file).hexdigest() for file in files)
-    assert found == prepared_images.PUBLISHED_MD5["mnist"]
+    checksums = tuple(hashlib.md5(file).hexdigest() for file in files)
+    assert checksums == prepared_images.PUBLISHED_MD5["mnist"]
 
 
 @needs_mnist
@@ -532,31 +531,24 @@ def test_mnist_is_split_55000_5000_10000(mnist):
 
 
 @needs_mnist
-def test_the_second_load_of_mnist_in_a_new_process_is_fast(mnist):
-    """0.5 s is the aim; 1.5 s is asserted, since CI machines are shared, of the best of three processes."""
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", TIMED_LOAD],
-            cwd=ROOT,
-            env={**os.environ, "TFDS_DATA_DIR": str(PREPARED)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for _ in range(3)
-    ]
-    seconds = min(float(run.stdout.split()[0]) for run in runs)
-    print(f"second load of MNIST: {seconds:.2f} s")
-    assert runs[0].stdout.split()[1:] == ["55000", "5000", "10000", "float32"]
-    assert runs[0].stderr == ""
-    assert seconds < 1.5
+@pytest.mark.usefixtures("mnist")
+def test_the_second_load_of_mnist_in_a_new_process_starts_no_tensorflow():
+    """It reads the cache that the first one left; `make benchmark` measures its seconds."""
+    run = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        cwd=ROOT,
+        env={**os.environ, "TFDS_DATA_DIR": str(PREPARED)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["55000", "5000", "10000", "float32"]
+    assert run.stderr == ""
 
 
 def test_importing_the_specifications_is_light():
     code = (
         "import sys, common.data; print([m for m in ('tensorflow', 'keras', 'sklearn', 'scipy') if m in sys.modules])"
     )
-    start = time.perf_counter()
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-    assert time.perf_counter() - start < 5

@@ -34,6 +34,17 @@ def test_boundary_alignment_grows_as_predictors_learn():
     assert measured == measure(now) != measure(later)
 
 
+def test_boundary_alignment_traces_once(monkeypatch):
+    task, split, estimator = _boundaries(1.0, 1)
+    traces = []
+    boundary_gradients = estimator.boundary_gradients
+    monkeypatch.setattr(estimator, "boundary_gradients", lambda *batch: traces.append(0) or boundary_gradients(*batch))
+    measure = BoundaryAlignment(32)
+    for epoch in (1, 2, 3):
+        measure(moment(task, split, epoch, estimator=estimator, classes=3))
+    assert len(traces) == 1
+
+
 def test_boundary_alignment_of_untrained_predictors_is_undefined():
     task, split, estimator = _boundaries(0.0, 0)
     measured = BoundaryAlignment(32)(moment(task, split, estimator=estimator, classes=3))

@@ -36,7 +36,7 @@ class _Counts(Diagnostic):
         self.at = at
 
     def measure(self, moment):
-        return {"traced": self._once([moment.task], lambda: object())}
+        return {"traced": self._once([moment.task], object)}
 
 
 def test_it_is_called_when_it_is_due():

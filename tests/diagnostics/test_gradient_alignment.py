@@ -60,6 +60,39 @@ def test_estimators_that_do_not_train_are_compared_by_the_same_measure():
     assert not any(hasattr(estimator, "task") for estimator in estimators)
 
 
+class _Turns(Backpropagation):
+    """With each call since `build` its direction turns further away from the exact gradient."""
+
+    traces = 0
+
+    def build(self, task, run=RunContext()):  # noqa: B008 (as the contract has it)
+        super().build(task, run)
+        self.calls = tf.Variable(0.0)
+
+    def estimate(self, x, y, seed):
+        _Turns.traces += 1
+        estimate = super().estimate(x, y, seed)
+        first, *rest = estimate.gradients
+        first += self.calls.assign_add(1.0)
+        return estimate._replace(gradients=[first, *rest])
+
+
+def test_estimators_that_do_not_train_are_traced_once_and_begin_each_look_as_built():
+    compare, task, split = EstimatorAlignment([_Turns()], batch_size=4, at=[0, 1, 2]), linear_task(), _ones_and_zeros()
+    _Turns.traces = 0
+    measured = [compare(moment(task, split, epoch, epochs=2))["aligned_signal_to_noise"].item() for epoch in (0, 1, 2)]
+    assert measured == pytest.approx([2 * 2 / (1 + 4)] * 3)  # two minibatches: the errors are 1 and 2
+    assert _Turns.traces == 1
+
+
+def test_estimators_that_do_not_train_are_built_anew_for_another_task():
+    compare, split = EstimatorAlignment([Backpropagation()], batch_size=4), _ones_and_zeros()
+    for weight in (0.5, 2.0):
+        task = linear_task()
+        task.weights[0].assign([[weight]])
+        assert compare(moment(task, split, 0, epochs=1))["aligned_cosine"] == pytest.approx(1.0)
+
+
 def _many_weights():
     rng = np.random.default_rng(0)
     task = tasks.classification(models.build("mlp", (30,), 4, seed=0, hidden=(60,)))

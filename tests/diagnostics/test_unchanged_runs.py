@@ -37,7 +37,7 @@ SPLIT = _images(32, 0)
 DATASET = Dataset("made up", "classification", SPLIT, SPLIT, _images(8, 1), 3, "abc", "made here")
 SAMPLED = LogitEvolution(SmoothedAccuracy(), 1.0, samples=4)
 TRAINS = {"BoundaryAlignment": "synthetic", "BoundaryGradients": "synthetic", "LastWeightGradients": "regression"}
-MADE = {
+CONSTRUCTORS = {
     "BoundaryAlignment": lambda cls: cls(8),
     "BoundaryGradients": lambda cls: cls(8),
     "EstimatorAlignment": lambda cls: cls([SAMPLED, SyntheticGradients(width=4)], 8),
@@ -96,7 +96,7 @@ _bare = functools.cache(_run)
 
 def _make(name):
     cls = getattr(diagnostics, name)
-    return MADE[name](cls) if name in MADE else cls()
+    return CONSTRUCTORS[name](cls) if name in CONSTRUCTORS else cls()
 
 
 @pytest.mark.parametrize("name", [*NAMES, "MovesEverything"])

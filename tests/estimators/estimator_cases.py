@@ -1,7 +1,7 @@
 """Every gradient estimator, by name, in several configurations: one line more and all the shared tests run over it.
 
-Each entry makes an unbuilt estimator, for networks of two blocks or more, batches of 24 examples and a run that has at
-least eight training examples.
+Each entry makes an unbuilt estimator, for networks of three blocks, the first of which has a convolution `conv_1`, for
+batches of 24 examples and a run that has at least eight training examples.
 """
 
 import keras
@@ -84,14 +84,14 @@ ESTIMATORS = {
     "Newton by conjugate gradients, line search": lambda: NewtonCG(
         _noisy(ConstantNoise(0.001)), 3, hessian_batch=8, line_search=ArmijoLineSearch()
     ),
-    "synthetic gradients": lambda: SyntheticGradients(optimizer=keras.optimizers.Adam(0.005)),
+    "synthetic gradients": lambda: SyntheticGradients(boundaries=["conv_1"], optimizer=keras.optimizers.Adam(0.005)),
     "synthetic gradients, mixed": lambda: SyntheticGradients(
         labels=False, hidden_layers=1, width=8, mixing=0.5, synth_step=2
     ),
     "synthetic gradients, unlocked": lambda: SyntheticGradients(
         update_probability=0.5, optimizer=Adam(CosineDecay(0.005))
     ),
-    "last module only": LastModuleOnly,
+    "last module only": lambda: LastModuleOnly(["conv_1"]),
     "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "weight regression, now and then": lambda: WeightRegression(synth_step=3),
     "direct feedback alignment": DirectFeedbackAlignment,

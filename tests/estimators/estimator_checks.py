@@ -26,8 +26,8 @@ def _train(make, wrap, folder, ends):
     for epochs in ends:
         task = tasks.classification(models.build("mlp", (6,), 4, seed=0, hidden=(5,)))
         estimator, optimizer = make(), wrap(keras.optimizers.Adam(0.01))
-        how = {"epochs": epochs, "batch_size": 20, "seed": 0, "checkpoint_dir": folder}
-        assert training.train(task, estimator, optimizer, dataset, **how).status == "finished"
+        options = {"epochs": epochs, "batch_size": 20, "seed": 0, "checkpoint_dir": folder}
+        assert training.train(task, estimator, optimizer, dataset, **options).status == "finished"
     parts = [*tf.train.TrackableView(estimator).descendants(), *tf.train.TrackableView(optimizer).descendants()]
     state = [part for part in parts if isinstance(part, tf.Variable | keras.Variable)]
     return [tf.convert_to_tensor(part).numpy() for part in state]

@@ -55,6 +55,6 @@ def seed(run=0, step=0):
     return tf.constant([run, step], tf.int64)
 
 
-def flat(gradients):
+def as_vector(gradients):
     """A list of tensors as one float64 vector."""
     return np.concatenate([np.ravel(part) for part in gradients]).astype(np.float64)

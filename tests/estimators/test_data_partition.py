@@ -40,18 +40,18 @@ def _exact(make):
     return estimator, tf.constant(x, tf.float32), tf.constant(y)
 
 
-@pytest.mark.parametrize("shares", [1, 3, EXAMPLES])
+@pytest.mark.parametrize("share_count", [1, 3, EXAMPLES])
 @pytest.mark.parametrize("make", [_mlp, _regression, _convnet_with_dropout])
-def test_each_share_is_estimated_as_if_alone(make, shares):
+def test_each_share_is_estimated_as_if_alone(make, share_count):
     """With dropout they share one mask: that of the seed."""
     estimator, x, y = _exact(make)
-    found = share_estimates(estimator, x, y, shares, SEED)
-    size = EXAMPLES // shares
-    for number in range(shares):
+    estimates = share_estimates(estimator, x, y, share_count, SEED)
+    size = EXAMPLES // share_count
+    for number in range(share_count):
         own = slice(number * size, (number + 1) * size)
         expected = estimator.estimate(x[own], y[own], SEED)
-        for part, alone in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
-            assert part.shape == (shares, *alone.shape)
+        for part, alone in zip(tf.nest.flatten(estimates), tf.nest.flatten(expected), strict=True):
+            assert part.shape == (share_count, *alone.shape)
             np.testing.assert_allclose(part[number], alone, atol=1e-6)
 
 

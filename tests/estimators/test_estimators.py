@@ -1,7 +1,4 @@
-"""What every estimator must keep, whatever its method: run over the table in estimator_cases.py."""
-
-import copy
-import inspect
+"""The table in estimator_cases.py holds every estimator; how they are written and read, and what wraps one."""
 
 import keras
 import numpy as np
@@ -9,24 +6,11 @@ import pytest
 import tensorflow as tf
 from estimator_cases import ESTIMATORS
 
-from common import estimators, training
-from common.data import Dataset, Split
+from common import estimators
+from common.data import Split
 from common.estimators import GradientEstimator, NoisyGradient, RunContext, SyntheticGradients
 from common.tasks import networks as models
 from common.tasks import task as tasks
-
-# Their gradient says what a few random directions tell, or nothing of the lower layers: too little for so few steps.
-SLOW = {
-    "noisy in a sketch",
-    "noisy in a sketch that changes",
-    "logit evolution, moved target",
-    "evolution of the weights, one chunk",
-    "evolution of the weights, own data",
-    "saddle-free Newton, line search",
-    "saddle-free Newton, tied damping",
-    "Newton by conjugate gradients, line search",
-    "weight regression, now and then",
-}
 
 
 def _batch(examples=24, seed=0):
@@ -48,11 +32,6 @@ def _built(make, task=None):
     return estimator
 
 
-@pytest.fixture(params=ESTIMATORS.values(), ids=list(ESTIMATORS))
-def make(request):
-    return request.param
-
-
 def test_every_public_estimator_is_in_the_table():
     def kinds(estimator):
         inner = [value for value in estimator.settings.values() if isinstance(value, GradientEstimator)]
@@ -61,79 +40,9 @@ def test_every_public_estimator_is_in_the_table():
     assert set.union(*(kinds(make()) for make in ESTIMATORS.values())) == set(estimators.ESTIMATORS)
 
 
-def test_shapes_and_types(make):
-    estimator = _built(make)
-    estimate = tf.function(estimator.estimate)(*_batch(), tf.constant([0, 0], tf.int64))
-    assert estimate.loss.shape == ()
-    assert estimate.outputs.shape == (24, 4)
-    assert [part.shape for part in estimate.gradients] == [weight.shape for weight in estimator.task.weights]
-    assert {part.dtype for part in [estimate.loss, estimate.outputs, *estimate.gradients]} == {tf.float32}
-
-
-def test_the_seed_decides_everything(make):
-    estimates = [_built(make).estimate(*_batch(), tf.constant([3, 7], tf.int64)) for _ in range(2)]
-    for a, b in zip(tf.nest.flatten(estimates[0]), tf.nest.flatten(estimates[1]), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_the_estimate_changes_no_weight(make):
-    estimator = _built(make)
-    before = [weight.numpy() for weight in estimator.task.weights]
-    estimator.estimate(*_batch(), tf.constant([0, 0], tf.int64))
-    for weight, value in zip(estimator.task.weights, before, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), value)
-
-
-def test_settings_are_the_constructor_s_arguments(make):
-    estimator = make()
-    assert list(estimator.settings) == list(inspect.signature(type(estimator)).parameters)
-    again = type(estimator)(**estimator.settings)
-    assert again.settings == estimator.settings
-
-
-def test_the_text_of_an_estimator_makes_it_again(make):
-    estimator = make()
-    again = estimators.parse(repr(estimator))
-    assert type(again) is type(estimator)
-    assert repr(again) == repr(estimator)
-    assert again == estimator
-
-
-def test_building_changes_no_setting(make):
-    assert repr(_built(make)) == repr(make())
-
-
-def test_a_copy_is_not_built(make):
-    estimator = _built(make)
-    again = copy.deepcopy(estimator)
-    assert again == estimator
-    assert not hasattr(again, "task")
-    for name, value in again.settings.items():
-        assert (value is estimator.settings[name]) != isinstance(value, GradientEstimator)
-
-
-def test_costs_are_numbers_that_no_estimate_changes(make):
-    estimator = _built(make)
-    before = [estimator.cost(24), estimator.cost(5), estimator.setup_cost(24, 6)]
-    assert before[0] > 0
-    estimator.estimate(*_batch(), tf.constant([0, 0], tf.int64))
-    assert [estimator.cost(24), estimator.cost(5), estimator.setup_cost(24, 6)] == before
-    assert all(type(cost) is float and np.isfinite(cost) and cost >= 0 for cost in before)
-
-
-def test_training_lowers_the_loss(make, request):
-    x, y = (part.numpy() for part in _batch(64))
-    x[np.arange(64), y * 3] += 1.0  # a brighter row tells the class
-    dataset = Dataset("noise", "classification", Split(x, y), Split(x[:0], y[:0]),
-                      Split(x[:8], y[:8]), 4, "abc", "made here")  # fmt: skip
-    estimator = make()
-    if "boundaries" in estimator.settings:  # one cut: above it, enough is left that learns from the loss
-        estimator = type(estimator)(**estimator.settings | {"boundaries": ["conv_1"]})
-    adam = keras.optimizers.Adam(0.005)
-    history = training.train(_task(), estimator, adam, dataset, epochs=12, batch_size=16, seed=0)
-    assert history.status == "finished"
-    lowest = 1.1 if request.node.callspec.id in SLOW else 0.8
-    assert history.epochs[-1]["train_loss"] < lowest * history.epochs[0]["train_loss"]
+@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=list(ESTIMATORS))
+def test_the_text_of_an_estimator_makes_it_again_by_public_names(make):
+    assert estimators.parse(repr(make())) == make()
 
 
 def test_wrappers_build_what_they_wrap():
@@ -166,10 +75,10 @@ def test_the_run_s_seed_decides_what_is_drawn_once():
 
 
 def test_a_list_stays_a_list_and_an_optimizer_is_no_state():
-    estimator = SyntheticGradients(boundaries=["pool_1"], optimizer=keras.optimizers.Adam(0.01))
+    estimator = SyntheticGradients(boundaries=["conv_1"], optimizer=keras.optimizers.Adam(0.01))
     assert type(estimator.boundaries) is list
     assert len(tf.train.TrackableView(estimator).descendants()) == 1
-    assert repr(estimator) == "SyntheticGradients(boundaries=['pool_1'], optimizer=keras.Adam(0.01))"
+    assert repr(estimator) == "SyntheticGradients(boundaries=['conv_1'], optimizer=keras.Adam(0.01))"
 
 
 def test_an_unfinished_estimator_says_what_it_lacks():

@@ -29,7 +29,7 @@ def _built(network_task, pairs=None, sigma=0.3, chunk=CHUNK, **options):
 def _members(estimator, chunks=BATCH // CHUNK):
     """Name every pair: (layer, chunk, place in the chunk, k)."""
     sizes = [(range(chunks), range(estimator.chunk), range(count)) for count in estimator.pairs]
-    return [(layer, *it) for layer, ranges in enumerate(sizes) for it in itertools.product(*ranges)]
+    return [(layer, *pair) for layer, ranges in enumerate(sizes) for pair in itertools.product(*ranges)]
 
 
 def _perturbation(estimator, member, x, y, seed):
@@ -38,10 +38,10 @@ def _perturbation(estimator, member, x, y, seed):
     chunks = len(x) // estimator.chunk
     fitnesses = [np.zeros((chunks, 2, estimator.chunk, count), np.float32) for count in estimator.pairs]
     fitnesses[layer][chunk, 1, place, k] = 2 * estimator.sigma * len(x) * estimator.pairs[layer]
-    return [part.numpy() for part in estimator.update_from(x, y, seed, [tf.constant(one) for one in fitnesses])]
+    return [part.numpy() for part in estimator.update_from(x, y, seed, [tf.constant(array) for array in fitnesses])]
 
 
-def _flat(parts):
+def _as_vector(parts):
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
 
 
@@ -51,12 +51,14 @@ def _flat(parts):
 def test_each_member_is_the_network_with_one_layer_s_weights_perturbed(name, fitness):
     estimator = _built(task(NETWORKS[name]), fitness=fitness)
     x, y = batch(estimator.task, BATCH)
-    found = tf.function(estimator.evaluate)(x, y, step_seed(1, 2)).fitnesses
+    fitnesses = tf.function(estimator.evaluate)(x, y, step_seed(1, 2)).fitnesses
     network_layers = [layer for layer in estimator.task.network.layers if layer.weights]
     for layer, chunk, place, k in _members(estimator)[::5]:
         noise = _perturbation(estimator, (layer, chunk, place, k), x, y, step_seed(1, 2))
         of_layers = iter(noise)
-        touched = [bool(np.any([next(of_layers).any() for _ in one.weights])) for one in network_layers]
+        touched = [
+            bool(np.any([next(of_layers).any() for _ in network_layer.weights])) for network_layer in network_layers
+        ]
         assert touched == [number == layer for number in range(len(network_layers))]
         own = slice(chunk * CHUNK + place, chunk * CHUNK + place + 1)
         for row, sign in enumerate((1, -1)):
@@ -65,17 +67,17 @@ def test_each_member_is_the_network_with_one_layer_s_weights_perturbed(name, fit
             if fitness == "loss":
                 expected = -float(estimator.task.per_example_loss(y[own], outputs)[0])
             # As near as what is added to the factored matrix allows.
-            assert float(found[layer][chunk, row, place, k]) == pytest.approx(expected, abs=5e-3)
+            assert float(fitnesses[layer][chunk, row, place, k]) == pytest.approx(expected, abs=5e-3)
 
 
 @pytest.mark.parametrize(("name", "keep"), [("dense", 1.0), ("padded, dense steps", 1.0), ("strided", 0.5)])
 def test_loss_and_outputs_are_those_of_the_network_as_it_is(name, keep):
     estimator = _built(task(NETWORKS[name]), keep=keep)
     x, y = batch(estimator.task, BATCH)
-    found = tf.function(estimator.estimate)(x, y, step_seed())
+    estimate = tf.function(estimator.estimate)(x, y, step_seed())
     expected = estimator.task.predictions(x)
-    np.testing.assert_allclose(found.outputs, expected, atol=1e-5)
-    assert float(found.loss) == pytest.approx(float(estimator.task.loss(y, expected)), abs=1e-5)
+    np.testing.assert_allclose(estimate.outputs, expected, atol=1e-5)
+    assert float(estimate.loss) == pytest.approx(float(estimator.task.loss(y, expected)), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +91,12 @@ def test_the_mean_estimate_is_the_gradient_of_every_layer(name, keep):
     exact = Backpropagation()
     exact.build(estimator.task)
     run = tf.function(estimator.estimate)
-    draws = [[part.numpy() for part in run(x, y, step_seed(step=i)).gradients] for i in range(100)]
-    for found, gradient in zip(zip(*draws, strict=True), exact.estimate(x, y, step_seed()).gradients, strict=True):
-        found, expected = np.array(found, np.float64), gradient.numpy()
-        errors = found.std(0, ddof=1) / np.sqrt(len(found))
-        assert np.all(np.abs(found.mean(0) - expected) <= 4.5 * errors)  # both zero where an input never is
-        assert np.linalg.norm(found.mean(0) - expected) < 0.4 * np.linalg.norm(expected)  # small enough to tell
+    estimates = [[part.numpy() for part in run(x, y, step_seed(step=i)).gradients] for i in range(100)]
+    for parts, gradient in zip(zip(*estimates, strict=True), exact.estimate(x, y, step_seed()).gradients, strict=True):
+        samples, expected = np.array(parts, np.float64), gradient.numpy()
+        errors = samples.std(0, ddof=1) / np.sqrt(len(samples))
+        assert np.all(np.abs(samples.mean(0) - expected) <= 4.5 * errors)  # both zero where an input never is
+        assert np.linalg.norm(samples.mean(0) - expected) < 0.4 * np.linalg.norm(expected)  # small enough to tell
 
 
 def test_the_error_is_that_of_the_layer_s_outputs_and_gradient():
@@ -106,10 +108,12 @@ def test_the_error_is_that_of_the_layer_s_outputs_and_gradient():
     exact.build(network_task)
     expected = [part.numpy() for part in exact.estimate(x, y, step_seed()).gradients]
     run = tf.function(estimator.estimate)
-    draws = [[part.numpy() for part in run(x, y, step_seed(step=i)).gradients] for i in range(1_000)]
+    estimates = [[part.numpy() for part in run(x, y, step_seed(step=i)).gradients] for i in range(1_000)]
     for first in (0, 2):  # kernel and bias
-        gradient = _flat(expected[first : first + 2])
-        squares = np.array([np.sum((_flat(draw[first : first + 2]) - gradient) ** 2) for draw in draws])
+        gradient = _as_vector(expected[first : first + 2])
+        squares = np.array(
+            [np.sum((_as_vector(estimate[first : first + 2]) - gradient) ** 2) for estimate in estimates]
+        )
         predicted = (expected[first + 1].size + 1) * np.sum(gradient**2)
         assert abs(squares.mean() - predicted) < 4 * squares.std() / np.sqrt(len(squares))
 
@@ -124,8 +128,8 @@ def test_keeping_what_the_network_is_wrong_about_lowers_the_variance():
     run = {}
     for keep, chunk in ((1.0, 64), (0.25, 16)):
         estimate = tf.function(_built(network_task, pairs=(1,), sigma=0.001, chunk=chunk, keep=keep).estimate)
-        draws = [_flat(estimate(x, tf.constant(y, tf.int32), step_seed(step=i)).gradients) for i in range(200)]
-        run[keep] = np.sum(np.var(draws, 0))
+        estimates = [_as_vector(estimate(x, tf.constant(y, tf.int32), step_seed(step=i)).gradients) for i in range(200)]
+        run[keep] = np.sum(np.var(estimates, 0))
     assert run[0.25] < run[1.0]
 
 
@@ -142,10 +146,14 @@ def test_each_part_of_a_member_s_name_changes_its_perturbation():
     """Twice the same examples in two chunks: only the names differ."""
     estimator = _built(task(linear), pairs=(2,))
     x, y = (tf.repeat(part[:1], BATCH, 0) for part in batch(estimator.task, BATCH))
-    flats = [_flat(_perturbation(estimator, member, x, y, step_seed(1, 2))) for member in _members(estimator)]
-    flats += [_flat(_perturbation(estimator, (0, 0, 0, 0), x, y, seed)) for seed in (step_seed(1, 3), step_seed(2, 2))]
-    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(flats, 2)]
-    assert min(distances) > 0.05 * np.mean([np.linalg.norm(one) for one in flats])
+    perturbations = [
+        _as_vector(_perturbation(estimator, member, x, y, step_seed(1, 2))) for member in _members(estimator)
+    ]
+    perturbations += [
+        _as_vector(_perturbation(estimator, (0, 0, 0, 0), x, y, seed)) for seed in (step_seed(1, 3), step_seed(2, 2))
+    ]
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(perturbations, 2)]
+    assert min(distances) > 0.05 * np.mean([np.linalg.norm(perturbation) for perturbation in perturbations])
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.5])
@@ -154,7 +162,9 @@ def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(keep):
     x, y = batch(estimator.task, BATCH)
     fitnesses = tf.function(estimator.evaluate)(x, y, step_seed(3, 9)).fitnesses
     expected = tf.function(estimator.estimate)(x, y, step_seed(3, 9)).gradients
-    rebuilt = tf.function(estimator.update_from)(x, y, step_seed(3, 9), [tf.constant(one.numpy()) for one in fitnesses])
+    rebuilt = tf.function(estimator.update_from)(
+        x, y, step_seed(3, 9), [tf.constant(of_layer.numpy()) for of_layer in fitnesses]
+    )
     for a, b in zip(rebuilt, expected, strict=True):
         np.testing.assert_array_equal(a, b)
         assert np.any(a)
@@ -176,8 +186,10 @@ def test_nothing_is_differentiated(monkeypatch, keep):
 def test_weight_decay_adds_the_weights():
     plain, decayed = (_built(task(linear), weight_decay=value) for value in (0.0, 0.1))
     x, y = batch(plain.task, BATCH)
-    without, found = (_flat(one.estimate(x, y, step_seed()).gradients) for one in (plain, decayed))
-    np.testing.assert_allclose(found - without, 0.1 * _flat(plain.task.network.get_weights()), atol=1e-6)
+    without, with_decay = (
+        _as_vector(estimator.estimate(x, y, step_seed()).gradients) for estimator in (plain, decayed)
+    )
+    np.testing.assert_allclose(with_decay - without, 0.1 * _as_vector(plain.task.network.get_weights()), atol=1e-6)
 
 
 def test_regression_learns_too():

@@ -36,12 +36,12 @@ def _exact(objective, logits=LOGITS, labels=LABELS, sigma=SIGMA):
 def _averaged(estimator, copies=4000, seeds=3):
     """Mean over draws and its standard error: each copy of an example has noise of its own, each seed too."""
     logits, labels = np.tile(LOGITS, (copies, 1)), np.tile(LABELS, copies)
-    found = []
+    gradients = []
     for step in range(seeds):
         known = estimator.correctness(tf.constant(logits), tf.constant(labels), tf.constant([7, step], tf.int64))
-        found.append(estimator.objective.logit_gradients(known).numpy().reshape(copies, *LOGITS.shape))
-    found = np.concatenate(found).astype(float)
-    return found.mean(0), found.std(0, ddof=1) / math.sqrt(len(found))
+        gradients.append(estimator.objective.logit_gradients(known).numpy().reshape(copies, *LOGITS.shape))
+    gradients = np.concatenate(gradients).astype(float)
+    return gradients.mean(0), gradients.std(0, ddof=1) / math.sqrt(len(gradients))
 
 
 def _assert_equal_within_its_error(mean, error, target):
@@ -78,29 +78,29 @@ def _right_now():
 
 @pytest.mark.parametrize("margin", [1.0, -1.0])
 def test_the_antithetic_likelihood_s_bias_is_known_for_two_classes(margin):
-    """With pairs of which `both` or `one` is right, the quotient is (noise of the single ones) / (2 both + single)."""
+    """Where `both` of a pair or a `single` one is right, the quotient is (noise of the singles) / (2 both + single)."""
     pairs, far = 3, margin / math.sqrt(2)
-    both, one = max(0.0, 2 * ndtr(far) - 1), 2 * ndtr(-abs(far))
+    both, single = max(0.0, 2 * ndtr(far) - 1), 2 * ndtr(-abs(far))
     right = ndtr(far)
     share = sum(
-        stats.multinomial.pmf([b, s, pairs - b - s], pairs, [both, one, 1 - both - one]) * s / (2 * b + s)
+        stats.multinomial.pmf([b, s, pairs - b - s], pairs, [both, single, 1 - both - single]) * s / (2 * b + s)
         for b, s in product(range(pairs + 1), repeat=2)
         if 0 < s <= pairs - b
     )
-    bias = share / (one / (2 * right))
+    bias = share / (single / (2 * right))
     logits = np.tile(np.array([[margin, 0.0]], np.float32), (40_000, 1))
     estimator = LogitEvolution(Likelihood(), 1.0, 2 * pairs, antithetic=True)
     known = estimator.correctness(tf.constant(logits), tf.zeros(40_000, tf.int32), SEED)
-    found = known.log_ascent.numpy()[:, 0].astype(float)
+    ascent = known.log_ascent.numpy()[:, 0].astype(float)
     exact = stats.norm.pdf(far) / math.sqrt(2) / right
-    assert found.mean() == pytest.approx(bias * exact, abs=4 * found.std() / math.sqrt(len(found)))
+    assert ascent.mean() == pytest.approx(bias * exact, abs=4 * ascent.std() / math.sqrt(len(ascent)))
 
 
 def test_the_estimated_probability_is_right_in_the_mean():
     estimator = LogitEvolution(SmoothedAccuracy(), SIGMA, 50, antithetic=True)
     logits, labels = tf.constant(np.tile(LOGITS, (2000, 1))), tf.constant(np.tile(LABELS, 2000))
-    found = estimator.correctness(logits, labels, SEED).probability.numpy().reshape(2000, -1)
-    assert found.mean(0) == pytest.approx(_right_now(), abs=4.5 * 0.5 / math.sqrt(2000 * 50))
+    probability = estimator.correctness(logits, labels, SEED).probability.numpy().reshape(2000, -1)
+    assert probability.mean(0) == pytest.approx(_right_now(), abs=4.5 * 0.5 / math.sqrt(2000 * 50))
 
 
 @pytest.mark.parametrize("sigma", [0.25, 1.0, 4.0])
@@ -120,10 +120,10 @@ def test_the_quadrature_is_the_integral_for_many_classes(spread):
     logits = np.random.default_rng(0).normal(0, spread, (6, 10)).astype(np.float32)
     labels = np.arange(6, dtype=np.int32)
     known, _ = _exact(Likelihood(), logits, labels, 2.0)
-    for row, label, found in zip(logits.astype(float), labels, known.probability.numpy(), strict=True):
+    for row, label, probability in zip(logits.astype(float), labels, known.probability.numpy(), strict=True):
         others = (row[label] - np.delete(row, label)) / 2.0
         value, _ = integrate.quad(lambda u, m=others: stats.norm.pdf(u) * np.prod(ndtr(u + m)), -12, 12, epsabs=1e-12)
-        assert found == pytest.approx(value, rel=1e-4, abs=1e-9)
+        assert probability == pytest.approx(value, rel=1e-4, abs=1e-9)
 
 
 def test_the_exact_gradient_is_the_slope_of_the_probability():
@@ -146,11 +146,11 @@ def test_log_normal_distribution_in_both_tails():
     points = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(points)
-        found = log_normal_distribution(points)
+        logarithm = log_normal_distribution(points)
     expected = log_ndtr(x.astype(float))
-    assert found.numpy() == pytest.approx(expected, rel=2e-6, abs=1e-30)
+    assert logarithm.numpy() == pytest.approx(expected, rel=2e-6, abs=1e-30)
     ratio = np.exp(stats.norm.logpdf(x.astype(float)) - expected)
-    assert tape.gradient(found, points).numpy()[x > -40] == pytest.approx(ratio[x > -40], rel=2e-4, abs=1e-30)
+    assert tape.gradient(logarithm, points).numpy()[x > -40] == pytest.approx(ratio[x > -40], rel=2e-4, abs=1e-30)
 
 
 @pytest.mark.parametrize("antithetic", [False, True])
@@ -232,9 +232,9 @@ def test_label_first_is_undone_by_itself():
 
 
 def test_normal_draws_are_normal():
-    draws = standard_normal([99_999], tf.constant([3, 5], tf.int64)).numpy()
-    assert stats.kstest(draws, "norm").pvalue > 0.01
-    assert abs(np.corrcoef(draws[:49_999], draws[50_000:])[0, 1]) < 4 / math.sqrt(50_000)
+    samples = standard_normal([99_999], tf.constant([3, 5], tf.int64)).numpy()
+    assert stats.kstest(samples, "norm").pvalue > 0.01
+    assert abs(np.corrcoef(samples[:49_999], samples[50_000:])[0, 1]) < 4 / math.sqrt(50_000)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_boundaries_by_name_in_any_order():
 
 def test_modules_have_the_network_s_weights_in_its_order():
     task = _mlp()
-    found = [weight for module in network_modules.split(task, None) for weight in module.weights]
-    assert [id(weight) for weight in found] == [id(weight) for weight in task.weights]
+    weights = [weight for module in network_modules.split(task, None) for weight in module.weights]
+    assert [id(weight) for weight in weights] == [id(weight) for weight in task.weights]
 
 
 def test_products():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from newton_cases import PARAMETERS, batch, flat, saddle_batch, saddle_task, seed, small_task, split_dataset
+from newton_cases import PARAMETERS, as_vector, batch, saddle_batch, saddle_task, seed, small_task, split_dataset
 
 from common import training
 from common.curvature.operators import HessianOperator
@@ -33,8 +33,8 @@ def test_as_many_steps_as_unknowns_solve_a_positive_definite_system():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(6, 6))
     matrix, gradient = root @ root.T + np.eye(6), rng.normal(size=6)
-    found = _solve(matrix, gradient, 12, tolerance=1e-6)
-    np.testing.assert_allclose(found, np.linalg.solve(matrix, gradient), atol=1e-4)
+    solution = _solve(matrix, gradient, 12, tolerance=1e-6)
+    np.testing.assert_allclose(solution, np.linalg.solve(matrix, gradient), atol=1e-4)
 
 
 def test_one_step_is_steepest_descent_with_the_best_length():
@@ -63,8 +63,8 @@ def test_the_direction_is_that_of_a_dense_solve():
     estimator = _built(NewtonCG(Backpropagation(), 60, damping=3.0, hessian_batch=16), task)
     x, y = batch()
     matrix = HessianOperator(task, x[:16], y[:16], damping=3.0).block(tf.eye(PARAMETERS)).numpy().astype(np.float64)
-    gradient = flat(_built(Backpropagation(), task).estimate(x, y, seed()).gradients)
-    direction = flat(estimator.estimate(x, y, seed()).gradients)
+    gradient = as_vector(_built(Backpropagation(), task).estimate(x, y, seed()).gradients)
+    direction = as_vector(estimator.estimate(x, y, seed()).gradients)
     residual = np.linalg.norm(matrix @ direction - gradient) / np.linalg.norm(gradient)
     assert residual <= min(0.5, np.sqrt(np.linalg.norm(gradient)))
     assert direction @ gradient > 0
@@ -109,9 +109,9 @@ def _step(direction, *, at=(1.0, 0.0), search=None):
     gradients = _built(Backpropagation(), task).estimate(*saddle_batch(), seed())
     along = [tf.constant([[direction], [0.0]])]
     here = task, (*saddle_batch(), seed()), gradients.loss, gradients.gradients
-    found = float((search or ArmijoLineSearch()).shortened(along, *here)[0][0, 0]) / direction
+    step_size = float((search or ArmijoLineSearch()).shortened(along, *here)[0][0, 0]) / direction
     np.testing.assert_array_equal(task.weights[0].numpy()[:, 0], np.float32(at))  # put back
-    return found
+    return step_size
 
 
 @pytest.mark.parametrize(("direction", "expected"), [(1.0, 1.0), (1.9, 1.0), (2.1, 0.5), (7.9, 0.25), (30.0, 1 / 16)])

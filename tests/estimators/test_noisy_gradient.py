@@ -80,7 +80,7 @@ def _gradients(estimator, run=0, step=0):
     return [part.numpy().astype(np.float64) for part in estimate.gradients]
 
 
-def _flat(gradients):
+def _as_vector(gradients):
     return np.concatenate([np.ravel(part) for part in gradients])
 
 
@@ -88,8 +88,10 @@ def _samples(estimator, seeds):
     """The gradients for each (run, step): one array (seeds, size) a variable."""
     x, y = map(tf.constant, _data())
     estimate = tf.function(lambda seed: estimator.estimate(x, y, seed).gradients)
-    found = [estimate(tf.constant(seed, tf.int64)) for seed in seeds]
-    return [np.stack([np.ravel(part) for part in variable]).astype(np.float64) for variable in zip(*found, strict=True)]
+    gradients = [estimate(tf.constant(seed, tf.int64)) for seed in seeds]
+    return [
+        np.stack([np.ravel(part) for part in variable]).astype(np.float64) for variable in zip(*gradients, strict=True)
+    ]
 
 
 def _noise(estimator, seeds, signal=None):
@@ -140,30 +142,30 @@ def test_annealed_noise_has_the_root_of_the_formula_as_its_standard_deviation(st
 def test_relative_noise_has_the_promised_ratio_to_what_is_transmitted(clip_norm):
     signal = _gradients(_built(_noisy(0.0, clip_norm=clip_norm)))
     noise = np.concatenate(_noise(_built(_noisy(RelativeNoise(4.0), clip_norm=clip_norm)), RUNS, signal), axis=1)
-    ratio = np.sum(_flat(signal) ** 2) / np.mean(np.sum(noise**2, 1))
+    ratio = np.sum(_as_vector(signal) ** 2) / np.mean(np.sum(noise**2, 1))
     assert ratio == pytest.approx(4.0, rel=4 * math.sqrt(2 / noise.size))
 
 
 def test_clipping_is_that_of_the_global_norm():
     exact = _gradients(_built(Backpropagation()))
-    norm = np.linalg.norm(_flat(exact))
+    norm = np.linalg.norm(_as_vector(exact))
     for clip_norm in (norm / 10, norm * 10):
         clipped = _gradients(_built(_noisy(0.0, clip_norm=clip_norm)))
-        np.testing.assert_allclose(_flat(clipped), _flat(exact) * min(1.0, clip_norm / norm), rtol=1e-5)
+        np.testing.assert_allclose(_as_vector(clipped), _as_vector(exact) * min(1.0, clip_norm / norm), rtol=1e-5)
 
 
 def test_clipping_comes_before_the_noise_and_does_not_touch_it():
     clipped = _gradients(_built(_noisy(0.0, clip_norm=0.01)))
     noisy = _gradients(_built(_noisy(100.0, clip_norm=0.01)))
-    assert np.linalg.norm(_flat(noisy)) > 500.0
-    unclipped = _flat(_gradients(_built(_noisy(100.0)))) - _flat(_gradients(_built(Backpropagation())))
-    np.testing.assert_allclose(_flat(noisy) - _flat(clipped), unclipped, rtol=1e-4, atol=1e-3)
+    assert np.linalg.norm(_as_vector(noisy)) > 500.0
+    unclipped = _as_vector(_gradients(_built(_noisy(100.0)))) - _as_vector(_gradients(_built(Backpropagation())))
+    np.testing.assert_allclose(_as_vector(noisy) - _as_vector(clipped), unclipped, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("level", [ConstantNoise(0.0), AnnealedNoise(0.0), RelativeNoise(math.inf)])
 def test_no_noise_is_exactly_the_wrapped_estimator(level):
     first, second = _gradients(_built(_noisy(level))), _gradients(_built(Backpropagation()))
-    np.testing.assert_array_equal(_flat(first), _flat(second))
+    np.testing.assert_array_equal(_as_vector(first), _as_vector(second))
 
 
 def test_no_noise_trains_exactly_as_the_wrapped_estimator():
@@ -180,7 +182,9 @@ def test_loss_and_outputs_stay_untouched():
 
 
 def test_the_noise_is_a_function_of_seed_and_step():
-    first, again, step, run = (_flat(_gradients(_built(_noisy()), *seed)) for seed in [(1, 2), (1, 2), (1, 3), (2, 2)])
+    first, again, step, run = (
+        _as_vector(_gradients(_built(_noisy()), *seed)) for seed in [(1, 2), (1, 2), (1, 3), (2, 2)]
+    )
     np.testing.assert_array_equal(first, again)
     assert np.all(first != step)
     assert np.all(first != run)
@@ -193,17 +197,17 @@ def test_nested_noises_are_independent(between):
     middle, inner = _built(between(_noisy(0.5))), _built(_noisy(0.5))
     outer_noise, inner_noise = [], []
     for run in range(40):
-        outer_noise.append(_flat(_gradients(outer, run)) - _flat(_gradients(middle, run)))
-        inner_noise.append(_flat(_gradients(inner, run)) - _flat(_gradients(_built(Backpropagation()))))
+        outer_noise.append(_as_vector(_gradients(outer, run)) - _as_vector(_gradients(middle, run)))
+        inner_noise.append(_as_vector(_gradients(inner, run)) - _as_vector(_gradients(_built(Backpropagation()))))
     _assert_white(np.array(outer_noise), 0.5)
     _assert_uncorrelated(outer_noise, inner_noise)
 
 
 def test_noise_around_an_estimator_with_state_leaves_the_state_alone():
     noisy, alone = _built(_noisy(0.5, RunningMean(Backpropagation()))), _built(RunningMean(Backpropagation()))
-    added = [_flat(_gradients(noisy, 0, step)) - _flat(_gradients(alone, 0, step)) for step in range(40)]
+    added = [_as_vector(_gradients(noisy, 0, step)) - _as_vector(_gradients(alone, 0, step)) for step in range(40)]
     _assert_white(np.array(added), 0.5)
-    np.testing.assert_array_equal(_flat(noisy.inner.mean), _flat(alone.mean))
+    np.testing.assert_array_equal(_as_vector(noisy.inner.mean), _as_vector(alone.mean))
 
 
 def test_noise_around_a_preconditioned_direction_is_not_preconditioned_and_within_it_is():
@@ -224,12 +228,12 @@ def test_it_costs_what_it_wraps():
 def test_in_a_sketch_the_noise_enters_behind_it(redraw_every):
     """The received d numbers, read off S ĝ = S Sᵀ(S g + n), are the sketch and noise of standard deviation sigma."""
     sketch = SignSketch(6, redraw_every)
-    estimator, exact = _built(_noisy(0.5, sketch=sketch)), _flat(_gradients(_built(Backpropagation())))
+    estimator, exact = _built(_noisy(0.5, sketch=sketch)), _as_vector(_gradients(_built(Backpropagation())))
     noise, signal = [], []
     for step in range(100):
         drawn = sketch.draw(60, tf.constant([0, step], tf.int64))
         sizes = np.bincount(drawn.buckets, minlength=6)
-        received = drawn.apply(tf.constant(_flat(_gradients(estimator, 0, step)), tf.float32)).numpy() / sizes
+        received = drawn.apply(tf.constant(_as_vector(_gradients(estimator, 0, step)), tf.float32)).numpy() / sizes
         signal.append(drawn.apply(tf.constant(exact, tf.float32)).numpy())
         noise.append(received - signal[-1])
     _assert_white(np.array(noise), 0.5)
@@ -237,7 +241,7 @@ def test_in_a_sketch_the_noise_enters_behind_it(redraw_every):
 
 def test_without_noise_as_many_dimensions_as_parameters_change_nothing():
     first = _gradients(_built(_noisy(0.0, sketch=SignSketch(60))))
-    np.testing.assert_array_equal(_flat(first), _flat(_gradients(_built(Backpropagation()))))
+    np.testing.assert_array_equal(_as_vector(first), _as_vector(_gradients(_built(Backpropagation()))))
 
 
 def _train(estimator, epochs=2, **options):
@@ -245,7 +249,7 @@ def _train(estimator, epochs=2, **options):
     dataset = Dataset("noise", "classification", *[Split(*_data(count, count)) for count in (42, 8, 9)], 5, "", "here")
     task, optimizer = _task(), keras.optimizers.SGD(0.05, momentum=0.9)
     history = training.train(task, estimator, optimizer, dataset, epochs=epochs, batch_size=16, seed=5, **options)
-    return _flat(task.weights), history
+    return _as_vector(task.weights), history
 
 
 RESUMED = {

@@ -44,7 +44,7 @@ def _over_the_air(devices=4, channel_noise=0.0, inner=None, **options):
     return OverTheAir(inner or Backpropagation(), devices, channel_noise=channel_noise, **options)
 
 
-def _flat(gradients):
+def _as_vector(gradients):
     return np.concatenate([np.ravel(part) for part in gradients]).astype(np.float64)
 
 
@@ -52,8 +52,13 @@ def _device_gradients(task, x, y, devices, label_skewed=False, seed=None):
     """Each device's gradient, (devices, P), by a call of its own on its own share."""
     exact = _built(Backpropagation(), task)
     order = np.argsort(np.ravel(y), kind="stable") if label_skewed else np.arange(len(y))
-    shares = [(tf.gather(x, chosen), tf.gather(y, chosen)) for chosen in np.split(order, devices)]
-    return np.stack([_flat(exact.estimate(*share, _seed() if seed is None else seed).gradients) for share in shares])
+    device_batches = [(tf.gather(x, chosen), tf.gather(y, chosen)) for chosen in np.split(order, devices)]
+    return np.stack(
+        [
+            _as_vector(exact.estimate(*device_batch, _seed() if seed is None else seed).gradients)
+            for device_batch in device_batches
+        ]
+    )
 
 
 def _assert_close(estimate, expected):
@@ -84,7 +89,7 @@ def test_with_dropout_all_devices_share_one_mask():
     task = tasks.classification(models.build("mnist_convnet", (12, 12, 1), 4, seed=0), training_mode=True)
     gradients = _built(_over_the_air(), task).estimate(x, y, _seed(2, 7)).gradients
     expected = _device_gradients(task, x, y, 4, seed=_seed(2, 7)).mean(0)
-    np.testing.assert_allclose(_flat(gradients), expected, atol=1e-6)
+    np.testing.assert_allclose(_as_vector(gradients), expected, atol=1e-6)
 
 
 def test_label_skewed_shares_of_a_regression():
@@ -102,7 +107,9 @@ def test_the_loudest_device_transmits_at_exactly_the_allowed_power(monkeypatch, 
     monkeypatch.setattr(tf.random, "stateless_normal", lambda shape, seed: tf.ones(shape))
     noisy = _built(_over_the_air(4, 0.5, power=power, label_skewed=label_skewed))
     silent = _built(_over_the_air(4, label_skewed=label_skewed), noisy.task)
-    added = _flat(noisy.estimate(*_batch(), _seed()).gradients) - _flat(silent.estimate(*_batch(), _seed()).gradients)
+    added = _as_vector(noisy.estimate(*_batch(), _seed()).gradients) - _as_vector(
+        silent.estimate(*_batch(), _seed()).gradients
+    )
     np.testing.assert_allclose(added, added.mean(), rtol=1e-3)  # one amplitude for all coordinates
     amplitude = 0.5 / (4 * added.mean())
     transmitted = amplitude * _device_gradients(noisy.task, *_batch(), 4, label_skewed)
@@ -118,7 +125,7 @@ def test_the_noise_has_the_promised_standard_deviation(devices, options):
     options = {"channel_noise": 0.5} | options
     estimator = _built(_over_the_air(devices, **options))
     estimate = tf.function(lambda seed: estimator.estimate(*_batch(), seed).gradients)
-    samples = np.stack([_flat(estimate(_seed(run, 3 * run))) for run in range(300)])
+    samples = np.stack([_as_vector(estimate(_seed(run, 3 * run))) for run in range(300)])
     task, skewed = estimator.task, options.get("label_skewed", False)
     loudest = np.linalg.norm(_device_gradients(task, *_batch(), devices, skewed), axis=1).max()
     power = task.parameter_count * options.get("power", 1.0)
@@ -133,7 +140,7 @@ def test_the_noise_has_the_promised_standard_deviation(devices, options):
 def test_the_noise_is_a_function_of_seed_and_step():
     estimator = _built(_over_the_air(4, 1.0))
     estimate = tf.function(lambda seed: estimator.estimate(*_batch(), seed).gradients)
-    first, again, step, run = (_flat(estimate(_seed(*seed))) for seed in [(1, 2), (1, 2), (1, 3), (2, 2)])
+    first, again, step, run = (_as_vector(estimate(_seed(*seed))) for seed in [(1, 2), (1, 2), (1, 3), (2, 2)])
     np.testing.assert_array_equal(first, again)
     assert np.all(first != step)
     assert np.all(first != run)
@@ -162,14 +169,14 @@ class _Filled(GradientEstimator):
 @pytest.mark.parametrize("channel_noise", [0.0, 1.0])
 def test_gradients_of_zero_give_zero_and_no_nan(channel_noise):
     estimator = _built(_over_the_air(4, channel_noise, inner=_Filled(0.0)))
-    np.testing.assert_allclose(_flat(estimator.estimate(*_batch(), _seed()).gradients), 0.0, atol=1e-20)
+    np.testing.assert_allclose(_as_vector(estimator.estimate(*_batch(), _seed()).gradients), 0.0, atol=1e-20)
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
 @pytest.mark.parametrize("channel_noise", [0.0, 1.0])
 def test_gradients_that_are_not_finite_stay_so(value, channel_noise):
     estimator = _built(_over_the_air(4, channel_noise, inner=_Filled(value)))
-    assert not np.isfinite(_flat(estimator.estimate(*_batch(), _seed()).gradients)).any()
+    assert not np.isfinite(_as_vector(estimator.estimate(*_batch(), _seed()).gradients)).any()
 
 
 def test_it_costs_what_it_wraps():

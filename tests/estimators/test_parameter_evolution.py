@@ -27,14 +27,14 @@ def _fitnesses_by_hand(estimator, x, y, seed):
     sign_of_fitness = -1.0
     if estimator.fitness == "accuracy":
         per_example, sign_of_fitness = estimator.task.per_example_metric, 1.0
-    found = np.zeros((2, estimator.pairs))
+    fitnesses = np.zeros((2, estimator.pairs))
     for k in range(estimator.pairs):
         examples = len(x) // estimator.pairs
         own = slice(k * examples, (k + 1) * examples) if estimator.own_data else slice(None)
         for row, sign in enumerate((1, -1)):
             outputs = member_outputs(estimator, noise, k, sign, x[own])
-            found[row, k] = sign_of_fitness * np.mean(per_example(y[own], tf.constant(outputs)))
-    return found
+            fitnesses[row, k] = sign_of_fitness * np.mean(per_example(y[own], tf.constant(outputs)))
+    return fitnesses
 
 
 def _unshaped(estimator):
@@ -43,7 +43,7 @@ def _unshaped(estimator):
     return _built(estimator.task, estimator.population, estimator.sigma, shaping="none", **options)
 
 
-def _flat(parts):
+def _as_vector(parts):
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
 
 
@@ -62,10 +62,10 @@ def _flat(parts):
 def test_each_member_is_the_network_with_perturbed_weights(make, population, options):
     estimator = _built(task(make), population, **options)
     x, y = batch(estimator.task, BATCH)
-    found = estimator.evaluate(x, y, step_seed(1, 2))
+    evaluation = estimator.evaluate(x, y, step_seed(1, 2))
     expected = _fitnesses_by_hand(estimator, x, y, step_seed(1, 2))
-    np.testing.assert_allclose(found.fitnesses, expected, atol=1e-5)
-    assert float(found.loss) == pytest.approx(-expected.mean(), abs=1e-5)
+    np.testing.assert_allclose(evaluation.fitnesses, expected, atol=1e-5)
+    assert float(evaluation.loss) == pytest.approx(-expected.mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("own_data", [True, False])
@@ -81,9 +81,9 @@ def test_outputs_are_means_over_the_members_that_saw_the_example(own_data):
 def test_accuracy_as_the_fitness():
     estimator = _built(task(NETWORKS["strided"]), own_data=False, fitness="accuracy")
     x, y = batch(estimator.task, 20)
-    found = estimator.evaluate(x, y, step_seed())
-    np.testing.assert_allclose(found.fitnesses, _fitnesses_by_hand(estimator, x, y, step_seed()), atol=1e-6)
-    assert float(found.loss) > 0
+    evaluation = estimator.evaluate(x, y, step_seed())
+    np.testing.assert_allclose(evaluation.fitnesses, _fitnesses_by_hand(estimator, x, y, step_seed()), atol=1e-6)
+    assert float(evaluation.loss) > 0
 
 
 def _regression(estimator_options, inputs=5, outputs=1):
@@ -105,12 +105,14 @@ def test_on_a_quadratic_the_mean_estimate_is_the_gradient(rank, directions, own_
     estimator, x, y = _regression(options, outputs=2)
     exact = Backpropagation()
     exact.build(estimator.task)
-    expected = _flat(exact.estimate(x, y, step_seed()).gradients)
+    expected = _as_vector(exact.estimate(x, y, step_seed()).gradients)
     run = tf.function(estimator.estimate)
-    draws = np.array([_flat(run(x, y, step_seed(step=i)).gradients) for i in range(500)])
-    deviations = (draws.mean(0) - expected) / (draws.std(0, ddof=1) / np.sqrt(len(draws)))
+    samples = np.array([_as_vector(run(x, y, step_seed(step=i)).gradients) for i in range(500)])
+    deviations = (samples.mean(0) - expected) / (samples.std(0, ddof=1) / np.sqrt(len(samples)))
     assert np.abs(deviations).max() < 4.5
-    assert np.abs(draws.mean(0) - expected).max() < 0.25 * np.abs(expected).max()  # the errors are small enough to tell
+    assert (
+        np.abs(samples.mean(0) - expected).max() < 0.25 * np.abs(expected).max()
+    )  # the errors are small enough to tell
 
 
 @pytest.mark.parametrize(("directions", "factor"), [("gaussian", (5 + 2) * (3 + 2)), ("signs", 5 * 3)])
@@ -126,8 +128,8 @@ def test_mean_square_of_a_rank_one_estimate(directions, factor):
     estimator = _built(network_task, 2 * pairs, shaping="none", own_data=False, directions=directions)
     plus, minus = estimator.evaluate(x, y, step_seed()).fitnesses.numpy()
     codes = estimator._codes(step_seed(), pairs)[0]
-    found = estimator._looked_up([[code[0] for code in codes]])[0]
-    noise = tf.matmul(found.left, found.right, transpose_a=True).numpy()
+    factors = estimator._looked_up([[code[0] for code in codes]])[0]
+    noise = tf.matmul(factors.left, factors.right, transpose_a=True).numpy()
     squares = np.square((plus - minus) / (2 * estimator.sigma)) * np.sum(np.square(noise), (1, 2))
     assert abs(squares.mean() - expected) < 4 * squares.std() / np.sqrt(pairs)
 
@@ -139,30 +141,30 @@ def test_ranks_see_nothing_but_the_order():
     for transformed in (tf.exp(3.0 * fitnesses), fitnesses**3, fitnesses - 100.0):
         for a, b in zip(estimator.update_from(step_seed(), transformed), expected, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert _flat(expected).any()
+    assert _as_vector(expected).any()
 
 
 def test_ranks_by_hand_and_equals_share_theirs():
     estimator = _built(task(linear), population=4, sigma=0.5, own_data=False)
     noise = perturbations(_unshaped(estimator), step_seed())
     # Ranks 3, 0 of the first pair, and 1.5 twice: their difference is (3 - 0)/3 and 0.
-    found = estimator.update_from(step_seed(), tf.constant([[0.9, 0.4], [0.1, 0.4]]))
-    for part, directions in zip(found, noise, strict=True):
+    update = estimator.update_from(step_seed(), tf.constant([[0.9, 0.4], [0.1, 0.4]]))
+    for part, directions in zip(update, noise, strict=True):
         np.testing.assert_allclose(part, -directions[0] / (2 * 0.5 * 2), atol=1e-6)
 
 
 @pytest.mark.parametrize("shaping", ["ranks", "standardised", "none"])
 def test_equal_fitnesses_give_no_direction(shaping):
     estimator = _built(task(linear), own_data=False, shaping=shaping)
-    assert not _flat(estimator.update_from(step_seed(), tf.fill([2, 4], 0.7))).any()
+    assert not _as_vector(estimator.update_from(step_seed(), tf.fill([2, 4], 0.7))).any()
 
 
 def test_standardised_fitnesses_by_hand():
     estimator = _built(task(linear), own_data=False, shaping="standardised")
     fitnesses = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
     expected = _unshaped(estimator).update_from(step_seed(), tf.constant(fitnesses / fitnesses.std()))
-    found = estimator.update_from(step_seed(), tf.constant(7.0 * fitnesses + 3.0))
-    np.testing.assert_allclose(_flat(found), _flat(expected), atol=1e-5)
+    update = estimator.update_from(step_seed(), tf.constant(7.0 * fitnesses + 3.0))
+    np.testing.assert_allclose(_as_vector(update), _as_vector(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [1, None])
@@ -208,9 +210,9 @@ def test_a_member_is_named_by_run_step_and_place_alone(rank):
     expected = perturbations(_unshaped(_built(network_task, 8, rank=rank)), step_seed(1, 2))
     for population, chunk in ((8, 1), (8, 2), (16, None), (6, None)):
         estimator = _built(network_task, population, shaping="none", rank=rank, chunk=chunk)
-        found = perturbations(estimator, step_seed(1, 2))
+        perturbed = perturbations(estimator, step_seed(1, 2))
         both = min(4, population // 2)
-        for a, b in zip(found, expected, strict=True):
+        for a, b in zip(perturbed, expected, strict=True):
             np.testing.assert_allclose(a[:both], b[:both], rtol=1e-6)
     flats = [np.concatenate([np.ravel(part[k]) for part in expected]) for k in range(4)]
     for other in (step_seed(1, 3), step_seed(2, 2)):
@@ -224,8 +226,8 @@ def test_chunks_change_rounding_only(own_data):
     network_task = task(NETWORKS["strided"])
     x, y = batch(network_task, BATCH)
     whole = tf.function(_built(network_task, own_data=own_data, chunk=4).estimate)(x, y, step_seed())
-    found = tf.function(_built(network_task, own_data=own_data, chunk=1).estimate)(x, y, step_seed())
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(whole), strict=True):
+    chunked = tf.function(_built(network_task, own_data=own_data, chunk=1).estimate)(x, y, step_seed())
+    for a, b in zip(tf.nest.flatten(chunked), tf.nest.flatten(whole), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
@@ -257,8 +259,10 @@ def _counting(function, chunks):
 def test_weight_decay_adds_the_weights():
     plain, decayed = (_built(task(linear), weight_decay=value) for value in (0.0, 0.1))
     x, y = batch(plain.task, BATCH)
-    without, found = (_flat(one.estimate(x, y, step_seed()).gradients) for one in (plain, decayed))
-    np.testing.assert_allclose(found - without, 0.1 * _flat(plain.task.network.get_weights()), atol=1e-6)
+    without, with_decay = (
+        _as_vector(estimator.estimate(x, y, step_seed()).gradients) for estimator in (plain, decayed)
+    )
+    np.testing.assert_allclose(with_decay - without, 0.1 * _as_vector(plain.task.network.get_weights()), atol=1e-6)
 
 
 def test_cost_counts_forward_passes_as_thirds_of_a_gradient():

@@ -14,9 +14,9 @@ SEED = tf.constant([5, 7], tf.int64)
 def _drawn(kind, rank, pairs, seed=SEED):
     """Each direction as one row: kernel and bias, (pairs, 15)."""
     source = DirectionSource(kind, rank)
-    found = source.directions(SHAPE, source.codes(SHAPE, pairs, seed))
-    kernel = found.kernel if rank is None else tf.matmul(found.left, found.right, transpose_a=True)
-    return np.concatenate([np.reshape(kernel, [pairs, 12]), found.bias[:, 0]], 1).astype(np.float64)
+    directions = source.directions(SHAPE, source.codes(SHAPE, pairs, seed))
+    kernel = directions.kernel if rank is None else tf.matmul(directions.left, directions.right, transpose_a=True)
+    return np.concatenate([np.reshape(kernel, [pairs, 12]), directions.bias[:, 0]], 1).astype(np.float64)
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -39,10 +39,10 @@ def test_entries_are_signs():
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("rank", [1, 3, None])
 def test_directions_have_mean_zero_and_covariance_one(rank, kind):
-    draws = _drawn(kind, rank, 40_000)
-    assert np.abs(draws.mean(0)).max() < 4.5 / np.sqrt(len(draws))
-    products = draws[:, :, None] * draws[:, None, :]
-    errors = np.maximum(products.std(0), 1e-3) / np.sqrt(len(draws))
+    directions = _drawn(kind, rank, 40_000)
+    assert np.abs(directions.mean(0)).max() < 4.5 / np.sqrt(len(directions))
+    products = directions[:, :, None] * directions[:, None, :]
+    errors = np.maximum(products.std(0), 1e-3) / np.sqrt(len(directions))
     assert np.abs((products.mean(0) - np.eye(15)) / errors).max() < 5.0
 
 

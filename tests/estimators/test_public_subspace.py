@@ -48,12 +48,12 @@ def _subspace(inner=None, **options):
     return PublicSubspace(inner or Backpropagation(), **options)
 
 
-def _flat(gradients):
+def _as_vector(gradients):
     return np.concatenate([np.ravel(part) for part in gradients]).astype(np.float64)
 
 
 def _direction(estimator, run=0, step=0):
-    return _flat(estimator.estimate(*_batch(), _seed(run, step)).gradients)
+    return _as_vector(estimator.estimate(*_batch(), _seed(run, step)).gradients)
 
 
 def _basis(estimator, run=0, step=0):
@@ -79,7 +79,7 @@ def _projection(task, x, y, groups=GROUPS):
     """Q Qᵀ, (P, P) float64, onto the span of the groups' gradients, each computed by a call of its own."""
     exact = _built(Backpropagation(), task)
     parts = zip(np.split(x, groups), np.split(y, groups), strict=True)
-    columns = [_flat(exact.estimate(tf.constant(a), tf.constant(b), _seed()).gradients) for a, b in parts]
+    columns = [_as_vector(exact.estimate(tf.constant(a), tf.constant(b), _seed()).gradients) for a, b in parts]
     q, _ = np.linalg.qr(np.stack(columns, 1))
     return q @ q.T
 
@@ -144,10 +144,10 @@ def test_amplification_of_one_is_exactly_the_inner_direction():
 
 def test_loss_and_outputs_stay_untouched():
     estimator = _built(_subspace())
-    found = estimator.estimate(*_batch(), _seed())
+    estimate = estimator.estimate(*_batch(), _seed())
     expected = _built(Backpropagation(), estimator.task).estimate(*_batch(), _seed())
-    np.testing.assert_array_equal(found.loss, expected.loss)
-    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    np.testing.assert_array_equal(estimate.loss, expected.loss)
+    np.testing.assert_array_equal(estimate.outputs, expected.outputs)
 
 
 INNERS = {

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from newton_cases import PARAMETERS, batch, data, flat, saddle_batch, saddle_task, seed, small_task, split_dataset
+from newton_cases import PARAMETERS, as_vector, batch, data, saddle_batch, saddle_task, seed, small_task, split_dataset
 
 from common import training
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
@@ -43,8 +43,8 @@ def _dense(estimator, gradient, gamma):
 @pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
 def test_the_direction_is_that_of_a_dense_solve(curvature):
     estimator = _built(_newton(curvature=curvature))
-    gradient = flat(_built(Backpropagation(), estimator.task).estimate(*batch(), seed()).gradients)
-    direction = flat(estimator.estimate(*batch(), seed()).gradients)
+    gradient = as_vector(_built(Backpropagation(), estimator.task).estimate(*batch(), seed()).gradients)
+    direction = as_vector(estimator.estimate(*batch(), seed()).gradients)
     assert np.abs(_state(estimator)[1]).max() > 0.1  # else there would be nothing to solve
     np.testing.assert_allclose(direction, _dense(estimator, gradient, 0.5), atol=1e-5)
 
@@ -70,7 +70,7 @@ def test_gauss_newton_eigenpairs_are_exact():
 def test_at_a_saddle_the_step_leaves_it():
     """By hand: L = (3u² - 2v²)/2 at (1, 0.1), γ = 1: g = (3, -0.2), p = (3/(3+1), -0.2/(2+1))."""
     estimator = _built(_newton(rank=2, damping=1.0, hessian_batch=2), saddle_task())
-    direction = flat(estimator.estimate(*saddle_batch(), seed()).gradients)
+    direction = as_vector(estimator.estimate(*saddle_batch(), seed()).gradients)
     np.testing.assert_allclose(sorted(_state(estimator)[1]), [-2, 3], atol=1e-5)
     np.testing.assert_allclose(direction, [3 / 4, -0.2 / 3], atol=1e-5)
     # The optimizer subtracts: |u| shrinks, v grows. Newton's own step, H⁻¹g = (1, 0.1), would end in the saddle.
@@ -88,32 +88,34 @@ def test_a_hundred_steps_leave_the_saddle_on_its_low_side():
 def test_noise_of_the_inner_estimator_is_divided_too():
     task, noisy = small_task(), NoisyGradient(Backpropagation(), ConstantNoise(1.0))
     estimator = _built(_newton(noisy), task)
-    gradient = flat(
+    gradient = as_vector(
         _built(NoisyGradient(Backpropagation(), ConstantNoise(1.0)), task).estimate(*batch(), seed(3, 1))[2]
     )
-    direction = flat(estimator.estimate(*batch(), seed(3, 1)).gradients)
+    direction = as_vector(estimator.estimate(*batch(), seed(3, 1)).gradients)
     np.testing.assert_allclose(direction, _dense(estimator, gradient, 0.5), atol=1e-4)
 
 
 def test_loss_and_outputs_stay_untouched():
     estimator = _built(_newton())
-    found = estimator.estimate(*batch(), seed())
+    estimate = estimator.estimate(*batch(), seed())
     expected = _built(Backpropagation(), estimator.task).estimate(*batch(), seed())
-    np.testing.assert_array_equal(found.loss, expected.loss)
-    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    np.testing.assert_array_equal(estimate.loss, expected.loss)
+    np.testing.assert_array_equal(estimate.outputs, expected.outputs)
 
 
 def test_damping_and_l2_are_two_things():
     task = small_task()
-    gradient = flat(_built(Backpropagation(), task).estimate(*batch(), seed()).gradients)
-    weights = flat(task.weights)
+    gradient = as_vector(_built(Backpropagation(), task).estimate(*batch(), seed()).gradients)
+    weights = as_vector(task.weights)
     damped, regularised = _built(_newton(damping=0.75), task), _built(_newton(damping=0.5, l2=0.25), task)
-    np.testing.assert_allclose(flat(damped.estimate(*batch(), seed())[2]), _dense(damped, gradient, 0.75), atol=1e-5)
-    found = flat(regularised.estimate(*batch(), seed()).gradients)
+    np.testing.assert_allclose(
+        as_vector(damped.estimate(*batch(), seed())[2]), _dense(damped, gradient, 0.75), atol=1e-5
+    )
+    direction = as_vector(regularised.estimate(*batch(), seed()).gradients)
     vectors, values = _state(regularised)
     known, inverse = vectors @ np.diag(np.abs(values + 0.25) + 0.5) @ vectors.T, np.eye(PARAMETERS) / 0.75
     inverse += np.linalg.pinv(known) - vectors @ vectors.T / 0.75
-    np.testing.assert_allclose(found, inverse @ (gradient + 0.25 * weights), atol=1e-5)
+    np.testing.assert_allclose(direction, inverse @ (gradient + 0.25 * weights), atol=1e-5)
 
 
 def test_l2_brings_negative_curvature_nearer_to_zero():
@@ -121,8 +123,8 @@ def test_l2_brings_negative_curvature_nearer_to_zero():
     estimator = _built(_newton(rank=1, damping=0.5, l2=0.25))
     estimator.eigenvalues.assign([-2.0])
     estimator.eigenvectors.assign(np.eye(PARAMETERS, 1, dtype=np.float32))
-    found = estimator.divided(tf.ones([PARAMETERS])).numpy()
-    np.testing.assert_allclose(found[:2], [1 / 2.25, 1 / 0.75], rtol=1e-6)
+    quotients = estimator.divided(tf.ones([PARAMETERS])).numpy()
+    np.testing.assert_allclose(quotients[:2], [1 / 2.25, 1 / 0.75], rtol=1e-6)
 
 
 def test_tied_damping_follows_the_smallest_eigenvalue_down_to_its_floor():
@@ -139,23 +141,23 @@ def test_tied_damping_follows_the_smallest_eigenvalue_down_to_its_floor():
 
 def test_tied_damping_is_used():
     estimator = _built(_newton(damping=TiedDamping(1e-3)))
-    gradient = flat(_built(Backpropagation(), estimator.task).estimate(*batch(), seed()).gradients)
-    direction = flat(estimator.estimate(*batch(), seed()).gradients)
+    gradient = as_vector(_built(Backpropagation(), estimator.task).estimate(*batch(), seed()).gradients)
+    direction = as_vector(estimator.estimate(*batch(), seed()).gradients)
     gamma = max(np.abs(_state(estimator)[1]).min(), 1e-3)
     np.testing.assert_allclose(direction, _dense(estimator, gradient, gamma), atol=1e-4)
 
 
 def _eigenvectors(estimator, steps):
-    step, found = tf.function(estimator.estimate), []
+    step, eigenvectors = tf.function(estimator.estimate), []
     for number in range(steps):
         step(*batch(), seed(0, number))
-        found.append(estimator.eigenvectors.numpy().copy())
-    return found
+        eigenvectors.append(estimator.eigenvectors.numpy().copy())
+    return eigenvectors
 
 
 def test_eigenpairs_are_kept_until_the_next_refresh():
-    found = _eigenvectors(_built(_newton(refresh_every=3)), 7)
-    changed = [np.abs(a - b).max() > 1e-6 for a, b in pairwise(found)]
+    eigenvectors = _eigenvectors(_built(_newton(refresh_every=3)), 7)
+    changed = [np.abs(a - b).max() > 1e-6 for a, b in pairwise(eigenvectors)]
     assert changed == [False, False, True, False, False, True]
 
 
@@ -177,12 +179,12 @@ def test_warm_starts_converge_and_fresh_vectors_do_not():
     matrix = HessianOperator(estimator.task, x[:16], y[:16]).block(tf.eye(PARAMETERS)).numpy()
 
     def errors(estimator):
-        step, found = tf.function(estimator.estimate), []
+        step, residuals = tf.function(estimator.estimate), []
         for number in range(12):
             step(x, y, seed(0, number))
             vectors, values = _state(estimator)
-            found.append(np.abs(matrix @ vectors - vectors * values).max())
-        return found
+            residuals.append(np.abs(matrix @ vectors - vectors * values).max())
+        return residuals
 
     warm = errors(estimator)
     fresh = errors(_built(_newton(power_iterations=0, oversampling=2, averaging=0.0, warm_start=False)))
@@ -192,7 +194,9 @@ def test_warm_starts_converge_and_fresh_vectors_do_not():
 
 def test_the_same_vectors_at_each_refresh_are_a_cause_that_can_be_switched_on():
     options = {"warm_start": False, "oversampling": 0, "power_iterations": 0, "averaging": 0.0}
-    stuck, fresh = (_eigenvectors(_built(_newton(fresh_vectors=it, **options)), 2) for it in (False, True))
+    stuck, fresh = (
+        _eigenvectors(_built(_newton(fresh_vectors=fresh_vectors, **options)), 2) for fresh_vectors in (False, True)
+    )
     np.testing.assert_array_equal(stuck[0], stuck[1])
     assert np.abs(fresh[0] - fresh[1]).max() > 1e-3
 
@@ -225,11 +229,11 @@ def test_curvature_is_a_running_average_over_minibatches(curvature, averaging):
 
 def test_refreshes_come_often_at_first():
     """Every other step until an eighth of the steps is more, then up to four steps apart."""
-    found = _eigenvectors(_built(_newton(refresh_every=4, first_interval=2)), 48)
-    changed = [step for step, (a, b) in enumerate(pairwise(found), 1) if np.abs(a - b).max() > 1e-7]
+    eigenvectors = _eigenvectors(_built(_newton(refresh_every=4, first_interval=2)), 48)
+    changed = [step for step, (a, b) in enumerate(pairwise(eigenvectors), 1) if np.abs(a - b).max() > 1e-7]
     assert changed[:4] == [2, 4, 6, 8]
-    assert set(np.diff([it for it in changed if it <= 24])) == {2}
-    assert set(np.diff([it for it in changed if it > 32])) == {4}
+    assert set(np.diff([step for step in changed if step <= 24])) == {2}
+    assert set(np.diff([step for step in changed if step > 32])) == {4}
     assert 3 in np.diff(changed)
 
 
@@ -239,11 +243,11 @@ def test_timed_epochs_count_their_steps_on_unless_told_otherwise(count_on, expec
     estimator = _newton(hessian_batch=4, refresh_every=2, first_interval=1)
     optimizer, split = keras.optimizers.SGD(0.0), split_dataset().train
     epoch = training.one_epoch(small_task(), estimator, optimizer, split, batch_size=4, seed=0, count_on=count_on)
-    found = []
+    refreshes = []
     for _ in range(3):
         epoch()
-        found.append(int(estimator.refreshes))
-    assert found == expected
+        refreshes.append(int(estimator.refreshes))
+    assert refreshes == expected
 
 
 def test_sub_batches_drop_what_they_do_not_agree_on():
@@ -264,8 +268,8 @@ def test_sub_batches_are_of_other_examples_than_the_eigenpairs(monkeypatch):
     make = HessianOperator.__init__
     monkeypatch.setattr(HessianOperator, "__init__", look)
     _built(_newton(hessian_batch=8, sub_batches=2)).estimate(x, y, seed())
-    for found, part in zip(seen, (x[:8], x[8:12], x[12:16]), strict=True):
-        np.testing.assert_array_equal(found, part)
+    for sub_batch, part in zip(seen, (x[:8], x[8:12], x[12:16]), strict=True):
+        np.testing.assert_array_equal(sub_batch, part)
 
 
 def test_built_again_it_knows_nothing_of_the_batches_before():
@@ -279,9 +283,9 @@ def _train(epochs=2, folder=None, **options):
     """Three steps an epoch and a refresh every four, so that the second epoch begins with eigenpairs of the first."""
     task, optimizer = small_task(), keras.optimizers.SGD(0.1, momentum=0.9)
     estimator = _newton(refresh_every=4, **options)
-    how = {"epochs": epochs, "batch_size": 16, "seed": 5, "checkpoint_dir": folder}
-    history = training.train(task, estimator, optimizer, split_dataset(), **how)
-    return np.concatenate([flat(task.weights), flat([estimator.eigenvectors, estimator.basis])]), history
+    arguments = {"epochs": epochs, "batch_size": 16, "seed": 5, "checkpoint_dir": folder}
+    history = training.train(task, estimator, optimizer, split_dataset(), **arguments)
+    return np.concatenate([as_vector(task.weights), as_vector([estimator.eigenvectors, estimator.basis])]), history
 
 
 @pytest.mark.parametrize("options", [{"damping": TiedDamping(0.5)}, {"curvature": "gauss_newton"}])

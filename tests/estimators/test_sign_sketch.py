@@ -23,11 +23,11 @@ def _matrix(drawn):
 def _matrices(sketch, parameters, count):
     """S for many run seeds, (count, d, P)."""
     draw = tf.function(lambda seed: tf.nest.flatten(_parts(sketch.draw(parameters, seed))))
-    found = np.zeros((count, sketch.dimensions, parameters))
+    matrices = np.zeros((count, sketch.dimensions, parameters))
     for run in range(count):
         buckets, signs = draw(_seed(run))
-        found[run, buckets.numpy(), np.arange(parameters)] = signs.numpy()
-    return found
+        matrices[run, buckets.numpy(), np.arange(parameters)] = signs.numpy()
+    return matrices
 
 
 def _parts(drawn):
@@ -120,7 +120,7 @@ def test_as_many_dimensions_as_parameters_lose_nothing():
 def test_a_subspace_is_kept_for_as_long_as_it_says(redraw_every, same):
     sketch = SignSketch(6, redraw_every)
     seen = [{_matrix(sketch.draw(30, _seed(0, step))).tobytes() for step in steps} for steps in same]
-    assert all(len(found) == 1 for found in seen)
+    assert all(len(subspaces) == 1 for subspaces in seen)
     assert len(set.union(*seen)) == len(same)
 
 

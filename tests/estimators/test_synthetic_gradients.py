@@ -56,8 +56,8 @@ def _exact(task, x, y, seed=SEED):
     return exact.estimate(x, y, seed)
 
 
-def _assert_equal_gradients(found, expected):
-    for a, b in zip(found, expected, strict=True):
+def _assert_equal_gradients(gradients, expected):
+    for a, b in zip(gradients, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
@@ -87,10 +87,10 @@ def test_with_an_oracle_every_module_has_its_exact_gradient():
     estimator = _built(task)
     estimator._predictors = [_Oracle(task, estimator._modules[number + 1 :]) for number in range(3)]
     x, y = _batch(task)
-    found, expected = estimator.estimate(x, y, SEED), _exact(task, x, y)
-    _assert_equal_gradients(found.gradients, expected.gradients)
-    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
-    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-6)
+    estimate, expected = estimator.estimate(x, y, SEED), _exact(task, x, y)
+    _assert_equal_gradients(estimate.gradients, expected.gradients)
+    np.testing.assert_allclose(estimate.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(estimate.outputs, expected.outputs, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [_task, _convnet])
@@ -117,9 +117,9 @@ def test_predictors_of_maps_under_a_bfloat16_network(labels):
     task, rng = tasks.classification(network), np.random.default_rng(0)
     x, y = tf.constant(rng.uniform(size=(4, 28, 28, 1)), tf.float32), tf.constant([0, 3, 9, 3])
     estimator = _built(task, labels=labels, hidden_layers=0)
-    found = estimator.estimate(x, y, SEED).gradients
-    assert {part.dtype for part in found} == {tf.float32}
-    assert all(np.isfinite(part).all() for part in found)
+    gradients = estimator.estimate(x, y, SEED).gradients
+    assert {part.dtype for part in gradients} == {tf.float32}
+    assert all(np.isfinite(part).all() for part in gradients)
     assert [tuple(part.shape[1:]) for part, _ in estimator.boundary_gradients(x, y, SEED)] == [
         (12, 12, 32),
         (4, 4, 64),
@@ -134,7 +134,7 @@ def test_mixing_weighs_returns_as_td_lambda_does():
     for predictor, value in zip(estimator._predictors, (0.7, -0.4), strict=True):
         predictor.network.layers[-1].bias.assign(tf.fill([predictor.network.output_shape[-1]], value))
     x, y = _batch(task)
-    found = estimator.estimate(x, y, SEED).gradients
+    gradients = estimator.estimate(x, y, SEED).gradients
     modules, h = estimator._modules, [x]
     with tf.GradientTape(persistent=True) as tape:
         for module in modules:
@@ -145,30 +145,30 @@ def test_mixing_weighs_returns_as_td_lambda_does():
     u1 = 0.7 * tf.fill(h[1].shape, 0.7 / 12) + 0.3 * tape.gradient(h[2], h[1], output_gradients=u2)
     expected = tape.gradient(h[1], modules[0].weights, output_gradients=u1)
     expected += tape.gradient(h[2], modules[1].weights, output_gradients=u2)
-    _assert_equal_gradients(found[:4], expected)
+    _assert_equal_gradients(gradients[:4], expected)
 
 
-@pytest.mark.parametrize("options", [{"hidden_layers": it} for it in (0, 1, 2)] + [{"labels": False}])
+@pytest.mark.parametrize("options", [{"hidden_layers": count} for count in (0, 1, 2)] + [{"labels": False}])
 @pytest.mark.parametrize("make", [_task, _convnet])
 def test_untrained_predictors_move_the_last_module_alone(make, options):
     task = make()
     x, y = _batch(task)
-    found = _built(task, width=6, **options).estimate(x, y, SEED).gradients
-    assert all(np.all(part == 0) for part in found[:-2])
-    _assert_equal_gradients(found[-2:], _exact(task, x, y).gradients[-2:])
+    gradients = _built(task, width=6, **options).estimate(x, y, SEED).gradients
+    assert all(np.all(part == 0) for part in gradients[:-2])
+    _assert_equal_gradients(gradients[-2:], _exact(task, x, y).gradients[-2:])
 
 
 def test_training_a_predictor_leaves_this_step_s_gradients_unchanged():
     """With rate zero and with a rate that changes the predictors a lot, the same estimate."""
-    found = []
+    gradients = []
     for rate in (0.0, 10.0):
         task = _task()
         estimator = _built(task, mixing=0.5, hidden_layers=1, width=5, optimizer=keras.optimizers.SGD(rate))
         x, y = _batch(task)
-        found.append(estimator.estimate(x, y, SEED).gradients)
+        gradients.append(estimator.estimate(x, y, SEED).gradients)
         moved = np.abs(estimator._predictors[0].network.layers[-1].bias.numpy()).max()
         assert (moved > 0) == (rate > 0)
-    for a, b in zip(*found, strict=True):
+    for a, b in zip(*gradients, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -230,8 +230,8 @@ def test_a_linear_predictor_of_a_linear_network_finds_the_analytic_gradient():
         x = tf.random.stateless_normal([64, 3], [step, 0])
         estimate(x, layers[0](x) @ wanted, SEED)
     kernel, bias = (weight.numpy() for weight in layers[1].weights)
-    found, offset = estimator._predictors[0].network.get_weights()
-    np.testing.assert_allclose(found, 2 * (kernel - wanted) @ kernel.T, atol=2e-3)
+    learned, offset = estimator._predictors[0].network.get_weights()
+    np.testing.assert_allclose(learned, 2 * (kernel - wanted) @ kernel.T, atol=2e-3)
     np.testing.assert_allclose(offset, 2 * bias * kernel[:, 0], atol=2e-3)
 
 
@@ -254,8 +254,8 @@ def test_each_module_updates_with_its_probability_and_by_itself():
     for step in range(200):
         gradients = estimate(x, y, tf.constant([0, step], tf.int64)).gradients
         acted.append([bool(np.any(gradients[2 * module])) for module in range(3)])
-    shares = np.mean(acted, 0)
-    np.testing.assert_allclose(shares, 0.3, atol=4 * np.sqrt(0.21 / 200))
+    frequencies = np.mean(acted, 0)
+    np.testing.assert_allclose(frequencies, 0.3, atol=4 * np.sqrt(0.21 / 200))
     assert abs(np.corrcoef(np.transpose(acted))[0, 1]) < 0.3
     # A predictor is trained where the module above it has run, and nowhere else.
     trained = [int(predictor.optimizer.iterations) for predictor in estimator._predictors]
@@ -274,7 +274,7 @@ def test_a_resting_module_keeps_its_weights_under_adam():
         moved.append([not np.array_equal(a, b) for a, b in zip(before, task.weights, strict=True)])
     assert np.any(moved, 0).all()
     for kernel, bias in ((0, 1), (2, 3), (4, 5)):
-        assert [one[kernel] for one in moved] == [one[bias] for one in moved]
+        assert [changes[kernel] for changes in moved] == [changes[bias] for changes in moved]
         assert 2 < np.sum(moved, 0)[kernel] < 18
 
 
@@ -341,23 +341,23 @@ def test_a_resumed_run_with_predictors_of_maps_is_bit_identical(tmp_path):
     """Two epochs at once, and one after the other, of a network of feature maps."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(24, 10, 10, 1)).astype(np.float32), rng.integers(0, 4, 24).astype(np.int32)
-    split, found = Split(x, y), []
+    split, weights = Split(x, y), []
     dataset = Dataset("made", "classification", split, split, split, 4, "", "made here")
     for epochs, folder in ((2, None), (1, tmp_path), (2, tmp_path)):
         task = _convnet()
-        how = {"epochs": epochs, "batch_size": 8, "seed": 1, "checkpoint_dir": folder}
-        training.train(task, SyntheticGradients(), keras.optimizers.Adam(0.01), dataset, **how)
-        found.append([weight.numpy() for weight in task.weights])
-    for whole, resumed in zip(found[0], found[2], strict=True):
+        options = {"epochs": epochs, "batch_size": 8, "seed": 1, "checkpoint_dir": folder}
+        training.train(task, SyntheticGradients(), keras.optimizers.Adam(0.01), dataset, **options)
+        weights.append([weight.numpy() for weight in task.weights])
+    for whole, resumed in zip(weights[0], weights[2], strict=True):
         np.testing.assert_array_equal(whole, resumed)
 
 
 def test_bfloat16_networks_have_float32_gradients_near_backpropagation_s():
     task = _task("normalised_mlp", precision="mixed_bfloat16")
     x, y = _batch(task)
-    found = _built(task, mixing=1.0).estimate(x, y, SEED).gradients
-    assert {part.dtype for part in found} == {tf.float32}
-    assert float(cosine(found, _exact(task, x, y).gradients)) > 0.99
+    gradients = _built(task, mixing=1.0).estimate(x, y, SEED).gradients
+    assert {part.dtype for part in gradients} == {tf.float32}
+    assert float(cosine(gradients, _exact(task, x, y).gradients)) > 0.99
 
 
 def test_works_under_noise():
@@ -366,9 +366,9 @@ def test_works_under_noise():
     inner = SyntheticGradients(mixing=0.5)
     noisy = NoisyGradient(inner, ConstantNoise(1e-3))
     noisy.build(task)
-    found = noisy.estimate(x, y, SEED).gradients
+    gradients = noisy.estimate(x, y, SEED).gradients
     clean = _built(task, mixing=0.5).estimate(x, y, SEED).gradients
-    spread = np.std(np.concatenate([np.ravel(a - b) for a, b in zip(found, clean, strict=True)]))
+    spread = np.std(np.concatenate([np.ravel(a - b) for a, b in zip(gradients, clean, strict=True)]))
     assert spread == pytest.approx(1e-3, rel=0.2)
     assert int(inner._predictors[0].optimizer.iterations) == 1
 
@@ -377,25 +377,25 @@ def test_batch_norm_in_the_network():
     layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Dense(4)]
     task = tasks.classification(keras.Sequential([keras.Input((6,)), *layers]))
     x, y = _batch(task)
-    found = _built(task, mixing=1.0).estimate(x, y, SEED).gradients
+    gradients = _built(task, mixing=1.0).estimate(x, y, SEED).gradients
     assert float(layers[1].moving_mean[0]) != 0
-    _assert_equal_gradients(found, _exact(task, x, y).gradients)
+    _assert_equal_gradients(gradients, _exact(task, x, y).gradients)
 
 
 def test_boundary_gradients_compare_and_train_nothing():
     task = _task()
     estimator = _built(task)
     x, y = _batch(task)
-    found = estimator.boundary_gradients(x, y, SEED)
-    assert [tuple(part.shape) for part, _ in found] == [(12, 7), (12, 8), (12, 9)]
+    compared = estimator.boundary_gradients(x, y, SEED)
+    assert [tuple(part.shape) for part, _ in compared] == [(12, 7), (12, 8), (12, 9)]
     with tf.GradientTape() as tape:
         h = tf.nn.relu(x @ task.weights[0] + task.weights[1])
         tape.watch(h)
         later = tf.nn.relu(h @ task.weights[2] + task.weights[3])
         later = tf.nn.relu(later @ task.weights[4] + task.weights[5])
         loss = task.loss(y, later @ task.weights[6] + task.weights[7])
-    np.testing.assert_allclose(found[0][0], tape.gradient(loss, h), atol=1e-7)
-    assert all(np.all(synthetic == 0) for _, synthetic in found)
+    np.testing.assert_allclose(compared[0][0], tape.gradient(loss, h), atol=1e-7)
+    assert all(np.all(synthetic == 0) for _, synthetic in compared)
     assert int(estimator._predictors[0].optimizer.iterations) == 0
 
 
@@ -404,8 +404,8 @@ def test_cost_counts_the_predictors_products():
     network = 2 * 6 * 8 + 3 * (8 * 8 + 8 * 4)  # nobody asks for the gradient at the input
     assert linear.cost(12) == pytest.approx(12 * (1 + 2 * 2 * 64 / network))
     deep = _built(_task(hidden=(8, 8)), hidden_layers=1, width=5)
-    one = 2 * (8 + 4) * 5 + 3 * 5 * 8
-    assert deep.cost(12) == pytest.approx(12 * (1 + 2 * one / network))
+    products = 2 * (8 + 4) * 5 + 3 * 5 * 8
+    assert deep.cost(12) == pytest.approx(12 * (1 + 2 * products / network))
     maps = _built(_convnet(), hidden_layers=0)
     network = 2 * 9 * 32 * 64 + 3 * (9 * 32 * 64 * 4 + 64 * 4)
     convolutions, whole = 32 * 32 * 16 + 64 * 64, 4 * (4 * 4 * 32 + 64)
@@ -419,9 +419,9 @@ def test_no_backpropagation_is_the_last_module_s_gradient():
     x, y = _batch(task)
     estimator = LastModuleOnly()
     estimator.build(task)
-    found, expected = estimator.estimate(x, y, SEED).gradients, _exact(task, x, y).gradients
-    assert all(np.all(part == 0) for part in found[:-2])
-    _assert_equal_gradients(found[-2:], expected[-2:])
+    gradients, expected = estimator.estimate(x, y, SEED).gradients, _exact(task, x, y).gradients
+    assert all(np.all(part == 0) for part in gradients[:-2])
+    _assert_equal_gradients(gradients[-2:], expected[-2:])
     network = 9 * 32 * 64 + 9 * 32 * 64 * 4 + 64 * 4
     assert estimator.cost(1) == pytest.approx((network + 64 * 4) / (3 * network - 9 * 32 * 64))
 

@@ -24,11 +24,11 @@ def test_responses_are_distributed_as_those_of_gaussian_kernels(positions, fan_i
     seen = _visible(inputs).response(0.5).numpy().astype(np.float64)
     assert seen.shape == (2, PAIRS, positions, OUT)
     for example in range(2):
-        flat = seen[example].reshape(PAIRS, -1)
+        rows_of_pairs = seen[example].reshape(PAIRS, -1)
         products = 0.25 * inputs[example] @ inputs[example].T
-        expected = np.einsum("pq,ab->paqb", products, np.eye(OUT)).reshape(flat.shape[1], -1)
-        assert np.abs(flat.mean(0)).max() < 4.5 * np.sqrt(expected.max() / PAIRS)
-        assert np.abs(flat.T @ flat / PAIRS - expected).max() < 6 * expected.max() / np.sqrt(PAIRS)
+        expected = np.einsum("pq,ab->paqb", products, np.eye(OUT)).reshape(rows_of_pairs.shape[1], -1)
+        assert np.abs(rows_of_pairs.mean(0)).max() < 4.5 * np.sqrt(expected.max() / PAIRS)
+        assert np.abs(rows_of_pairs.T @ rows_of_pairs / PAIRS - expected).max() < 6 * expected.max() / np.sqrt(PAIRS)
 
 
 @pytest.mark.parametrize(("positions", "fan_in"), [(1, 6), (3, 6), (5, 4)])
@@ -39,11 +39,11 @@ def test_what_is_summed_is_what_was_seen(positions, fan_in):
     for example, pair in [(0, 0), (1, 1)]:
         weights = np.zeros((2, 2), np.float32)
         weights[example, pair] = 1.0
-        found = visible.weighted_sum(tf.constant(weights)).numpy()
-        assert found.shape == (fan_in, OUT)
-        np.testing.assert_allclose(inputs[example] @ found, responses[example, pair], atol=5e-3)
+        weighted = visible.weighted_sum(tf.constant(weights)).numpy()
+        assert weighted.shape == (fan_in, OUT)
+        np.testing.assert_allclose(inputs[example] @ weighted, responses[example, pair], atol=5e-3)
         rows = np.linalg.svd(inputs[example], full_matrices=False)[2]
-        np.testing.assert_allclose(rows.T @ (rows @ found), found, atol=1e-4)
+        np.testing.assert_allclose(rows.T @ (rows @ weighted), weighted, atol=1e-4)
 
 
 def test_patches_that_are_alike_do_no_harm():

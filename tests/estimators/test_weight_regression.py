@@ -33,10 +33,10 @@ def test_models_predict_from_mean_activations_and_learn_from_each_example_by_han
     g = np.concatenate([np.ravel(g[0]), np.ravel(g[1])])
     (before,) = estimator._models[0].get_weights()
     assert before.std() == pytest.approx(0.01 / np.sqrt(35), rel=0.2)
-    found = estimator.estimate(x, y, _seed()).gradients
+    gradients = estimator.estimate(x, y, _seed()).gradients
     h = tf.nn.relu(x @ estimator.task.weights[0] + estimator.task.weights[1]).numpy()
     predicted = h.mean(0) @ before
-    np.testing.assert_allclose(np.concatenate([np.ravel(found[0]), np.ravel(found[1])]), predicted, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([np.ravel(gradients[0]), np.ravel(gradients[1])]), predicted, atol=1e-6)
     (after,) = estimator._models[0].get_weights()
     np.testing.assert_allclose(after, before - 0.1 * h.T @ (h @ before - g), atol=1e-6)
 
@@ -45,9 +45,9 @@ def test_loss_outputs_and_the_gradients_it_learns_from_are_backpropagation_s():
     estimator, x, y = _built()
     exact = Backpropagation()
     exact.build(estimator.task)
-    expected, found = exact.estimate(x, y, _seed()), estimator.estimate(x, y, _seed())
-    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
-    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-6)
+    expected, estimate = exact.estimate(x, y, _seed()), estimator.estimate(x, y, _seed())
+    np.testing.assert_allclose(estimate.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(estimate.outputs, expected.outputs, atol=1e-6)
     for a, b in zip(estimator.actual_and_synthetic(x, y, _seed())[0], expected.gradients, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 

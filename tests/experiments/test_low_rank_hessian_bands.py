@@ -6,7 +6,7 @@ from common import results
 from common.experiments.low_rank_hessian import bands
 
 QUICK = {"dataset": "digits", "validation": 157, "network": "mlp", "batch_size": 64, "epochs": 8, "rank": 8}
-QUICK |= {"learning_rate": 0.008, "refresh_every": 20, "precision": "float32", "saddle_mu": 0.02, "saddle_steps": 100}
+QUICK |= {"learning_rate": 0.008, "refresh_every": 20, "precision": "float32", "saddle_steps": 100}
 GOOD = {"saddle-free Newton": 0.96, "saddle: gradient descent": 0.0049, "saddle: saddle-free Newton": 1e-6}
 
 

@@ -1,5 +1,9 @@
+import inspect
+
 import pytest
 
+from common.estimators import KNOWN
+from common.experiments.low_rank_hessian.parameters import CALLS
 from common.experiments.parameters import ParameterError, validate
 
 HESSIAN = {
@@ -24,22 +28,15 @@ HESSIAN = {
     "momentum_learning_rate": 0.05,
     "adam_learning_rate": 0.001,
     "rmsprop_learning_rate": 0.001,
-    "momentum": 0.9,
     "rate_decay": 0.8,
     "rank": 20,
     "damping_floor": 1,
-    "averaging": 0.9,
     "hessian_batch": 64,
     "gauss_newton_batch": 8,
     "refresh_every": 50,
-    "first_interval": 10,
-    "cg_iterations": 3,
-    "cg_damping": 1,
-    "cg_hessian_batch": 32,
-    "source_damping": 0.1,
-    "source_rank": 40,
+    "newton_cg": "NewtonCG(Backpropagation(), 3, 1.0, 32)",
+    "source": "SaddleFreeNewton(Backpropagation(), 40, ConstantDamping(0.1), 128, 50)",
     "source_learning_rate": 0.05,
-    "source_hessian_batch": 128,
     "ranks": [5, 40],
     "hessian_batches": [16, 128],
     "refreshes": [10, 200],
@@ -47,7 +44,6 @@ HESSIAN = {
     "spectrum_steps": 80,
     "overlap_examples": 256,
     "overlap_steps": [1, 50],
-    "saddle_mu": 0.02,
     "saddle_steps": 150,
     "seeds": [0],
 }
@@ -58,15 +54,26 @@ HESSIAN = {
     [
         ({"damping_floor": 0}, "'damping_floor' must be greater than 0, got 0"),
         ({"rank": 0}, "'rank' must be greater than or equal to 1, got 0"),
-        ({"momentum": 1}, "'momentum' must be less than 1, got 1"),
         ({"target_accuracies": [98.5]}, "'target_accuracies' must be less than 1, got 98.5"),
         ({"hessian_batch": 200}, "'hessian_batch' must be at most batch_size, 128, got 200"),
         ({"gauss_newton_batch": 200}, "'gauss_newton_batch' must be at most batch_size, 128, got 200"),
         ({"timed_epochs": -1}, "'timed_epochs' must be greater than or equal to 0, got -1"),
-        ({"averaging": 1}, "'averaging' must be less than 1, got 1"),
         ({"rate_decay": 1.5}, "'rate_decay' must be less than or equal to 1, got 1.5"),
-        ({"source_hessian_batch": 200}, "'source_hessian_batch' must be at most batch_size, 128, got 200"),
-        ({"cg_hessian_batch": 200}, "'cg_hessian_batch' must be at most batch_size, 128, got 200"),
+        (
+            {"source": "SaddleFreeNewton(Backpropagation(), hessian_batch=200)"},
+            "'source' must be one with a hessian_batch at most batch_size, 128, got 'SaddleFreeNewton(",
+        ),
+        (
+            {"newton_cg": "NewtonCG(Backpropagation(), 3, 1.0, 200)"},
+            "'newton_cg' must be one with a hessian_batch at most batch_size, 128, got 'NewtonCG(",
+        ),
+        ({"newton_cg": "Backpropagation()"}, "'newton_cg' must be a call such as NewtonCG(Backpropagation(), hess"),
+        (
+            {"newton_cg": "NewtonCG("},
+            "'newton_cg' must be a call such as NewtonCG(Backpropagation(), hessian_batch=64)",
+        ),
+        ({"source": "SaddleFreeNewton"}, "'source' must be a call such as SaddleFreeNewton(Backpropagation(), hess"),
+        ({"source": "SaddleFreeNewton(Backpropagation(), 4, 0.1, '8')"}, "hessian_batch a whole number, got"),
         ({"hessian_batches": [16, 256]}, "'hessian_batches' must be at most batch_size, 128, got [16, 256]"),
         ({"sweep_examples": 60_000}, "'sweep_examples' must be at most the 55,000 training examples"),
         ({"sweep_examples": 100}, "'sweep_examples' must be at least batch_size, 128, got 100"),
@@ -90,3 +97,12 @@ def test_a_wrong_value_is_named(changes, words):
 
 def test_the_papers_values_are_accepted():
     assert validate("05_low_rank_hessian", HESSIAN).rank == 20
+
+
+@pytest.mark.parametrize("parameter", CALLS)
+def test_what_a_call_leaves_out_is_the_estimators_default(parameter):
+    owner, positions, default = CALLS[parameter]
+    signature = inspect.signature(KNOWN[owner]).parameters
+    assert tuple(signature)[: len(positions)] == positions
+    assert signature["hessian_batch"].default == default
+    assert validate("05_low_rank_hessian", HESSIAN | {parameter: f"{owner}(Backpropagation())"})

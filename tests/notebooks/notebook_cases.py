@@ -58,7 +58,7 @@ TINY = {
         "timed_epochs": 1,
         "trial_factors": [0.5, 1],
         "rank": 2,
-        "source_rank": 3,
+        "source": "SaddleFreeNewton(Backpropagation(), 3, ConstantDamping(0.1), 64, 20)",
         "ranks": [3],
         "hessian_batches": [8],
         "refreshes": [2],

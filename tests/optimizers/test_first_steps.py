@@ -100,9 +100,9 @@ def test_newton_schulz_keeps_singular_vectors_and_brings_singular_values_near_on
     matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     u, values, vt = np.linalg.svd(matrix, full_matrices=False)
     mapped = u @ np.diag(_through_quintic(values / np.linalg.norm(values))) @ vt
-    found = newton_schulz(tf.constant(matrix)).numpy()
-    np.testing.assert_allclose(found, mapped, atol=1e-4)
-    singular = np.linalg.svd(found, compute_uv=False)
+    orthogonalized = newton_schulz(tf.constant(matrix)).numpy()
+    np.testing.assert_allclose(orthogonalized, mapped, atol=1e-4)
+    singular = np.linalg.svd(orthogonalized, compute_uv=False)
     assert singular.min() > 0.6
     assert singular.max() < 1.25
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from common.optimizers.lazy import Lazy
 
 
-def _trajectory(optimizer, masks):
+def _iterates(optimizer, masks):
     """Two variables; the first has a gradient where its mask is 1, the second always."""
     variables = [keras.Variable([1.0, 2.0]), keras.Variable([3.0])]
     optimizer.build(variables)
@@ -15,11 +15,11 @@ def _trajectory(optimizer, masks):
     def step(mask):
         optimizer.apply([mask * variables[0].value, tf.ones(1)], variables)
 
-    found = []
+    iterates = []
     for mask in masks:
         step(tf.constant(float(mask)))
-        found.append([variable.numpy().copy() for variable in variables])
-    return [np.array(one) for one in zip(*found, strict=True)]
+        iterates.append([variable.numpy().copy() for variable in variables])
+    return [np.array(values) for values in zip(*iterates, strict=True)]
 
 
 def _decayed(rate=0.1):
@@ -28,22 +28,22 @@ def _decayed(rate=0.1):
 
 @pytest.mark.parametrize("make", [keras.optimizers.SGD, keras.optimizers.Adam])
 def test_with_gradients_at_every_step_it_is_the_other_optimizer(make):
-    expected, found = (_trajectory(optimizer, [1, 1, 1]) for optimizer in (make(_decayed()), Lazy(make(_decayed()))))
-    for a, b in zip(found, expected, strict=True):
+    expected, lazy = (_iterates(optimizer, [1, 1, 1]) for optimizer in (make(_decayed()), Lazy(make(_decayed()))))
+    for a, b in zip(lazy, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_a_variable_without_a_gradient_rests_with_its_moments_and_its_count():
     """What comes after is as if the resting steps had not been."""
-    first, second = _trajectory(Lazy(keras.optimizers.Adam(0.1)), [1, 0, 0, 1, 1])
+    first, second = _iterates(Lazy(keras.optimizers.Adam(0.1)), [1, 0, 0, 1, 1])
     np.testing.assert_array_equal(first[0], first[2])
-    expected, _ = _trajectory(keras.optimizers.Adam(0.1), [1, 1, 1])
+    expected, _ = _iterates(keras.optimizers.Adam(0.1), [1, 1, 1])
     np.testing.assert_allclose(first[[0, 3, 4]], expected, rtol=1e-6)
     assert np.all(np.diff(second[:, 0]) < 0)
 
 
 def test_a_schedule_is_that_of_the_common_steps():
-    first, _ = _trajectory(Lazy(keras.optimizers.SGD(_decayed())), [0, 0, 1])
+    first, _ = _iterates(Lazy(keras.optimizers.SGD(_decayed())), [0, 0, 1])
     assert first[2] == pytest.approx(np.array([1.0, 2.0]) * (1 - float(_decayed()(2))))
 
 

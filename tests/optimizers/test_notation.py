@@ -14,7 +14,7 @@ KERAS = keras.optimizers
 WRITTEN = {
     "SGD(0.01, momentum=0.9)": lambda: SGD(0.01, momentum=0.9),
     "SGD(0.1, use_ema=True, ema_momentum=0.999)": lambda: SGD(0.1, use_ema=True, ema_momentum=0.999),
-    "keras.Adam(0.001)": lambda: KERAS.Adam(),
+    "keras.Adam(0.001)": KERAS.Adam,
     "keras.AdamW(0.001, weight_decay=0.01)": lambda: KERAS.AdamW(0.001, weight_decay=0.01),
     "keras.RMSprop(0.02, rho=0.5)": lambda: KERAS.RMSprop(0.02, rho=0.5),
     "Nadam(0.003)": lambda: KERAS.Nadam(0.003),

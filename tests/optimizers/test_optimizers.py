@@ -71,24 +71,24 @@ def test_reaches_the_minimum_of_a_parabola(case):
     target = np.array([[1.0, -2.0], [0.5, 3.0], [0.0, -1.0]])
     curvature = np.array([[1.0, 10.0], [2.0, 5.0], [1.0, 1.0]])
     variable = keras.Variable(np.zeros((3, 2)), dtype="float32")
-    found = _minimize(
+    minimum = _minimize(
         case.make(_decaying(case.parabola, 2_000)),
         lambda w: 0.5 * tf.reduce_sum(curvature * tf.square(w - target)),
         variable,
         2_000,
     )
-    np.testing.assert_allclose(found, target, atol=0.01)
+    np.testing.assert_allclose(minimum, target, atol=0.01)
 
 
 def test_reaches_the_minimum_of_rosenbrocks_valley(case):
     variable = keras.Variable([[-1.2], [1.0]], dtype="float32")
-    found = _minimize(
+    minimum = _minimize(
         case.make(_decaying(case.rosenbrock, 20_000)),
         lambda w: (1 - w[0, 0]) ** 2 + 100 * (w[1, 0] - w[0, 0] ** 2) ** 2,
         variable,
         20_000,
     )
-    np.testing.assert_allclose(found, [[1.0], [1.0]], atol=0.02)
+    np.testing.assert_allclose(minimum, [[1.0], [1.0]], atol=0.02)
 
 
 def test_saved_and_loaded_mid_run_it_goes_on_bit_identically(case, tmp_path):
@@ -108,8 +108,8 @@ def test_a_keras_model_saves_it_and_fits_on(case, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded.optimizer) is type(model.optimizer)
-    for one in (model, loaded):
-        one.fit(**data)
+    for trained in (model, loaded):
+        trained.fit(**data)
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 

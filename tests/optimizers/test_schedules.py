@@ -35,7 +35,9 @@ def test_without_a_warm_up_it_is_keras_own_to_the_last_bit(ours, theirs):
     np.testing.assert_array_equal(_rates(_bound(ours)), _rates(theirs))
 
 
-@pytest.mark.parametrize("make", [LinearDecay, CosineDecay, lambda rate, **how: ExponentialDecay(rate, 0.5, **how)])
+@pytest.mark.parametrize(
+    "make", [LinearDecay, CosineDecay, lambda rate, **options: ExponentialDecay(rate, 0.5, **options)]
+)
 def test_a_warm_up_rises_evenly_and_then_the_schedule_begins(make):
     rates = _rates(_bound(make(0.7, warmup=0.1)))
     np.testing.assert_allclose(rates[:6], 0.7 * np.arange(1, 7) / 7, rtol=1e-6)

@@ -63,7 +63,9 @@ def test_the_text_of_readme_has_the_stored_numbers(runs_of_optimizers):
     known = {f"{constant:.2f}"}
     for name in ("Lowest, median", "Source", "Last epoch"):
         known |= {number for cell in table[name] for number in cell.split(" ± ")}
-    text = "\n".join(it for it in readme_section("3 · Optimizers from scratch").splitlines() if not it.startswith("|"))
+    text = "\n".join(
+        line for line in readme_section("3 · Optimizers from scratch").splitlines() if not line.startswith("|")
+    )
     numbers = re.findall(r"(?<![\d.])\d{2}\.\d\d(?!\d)", text)
     assert len(numbers) >= 8
     assert set(numbers) <= known

@@ -23,7 +23,7 @@ MNIST, BOSTON_HOUSING = "06b0d1f124c4", "fb857230bbf9"  # checksums of the data 
 def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds, checksum):
     frame = stored(experiment)
     assert frame["seed"].nunique() >= seeds
-    for made in frame.attrs["provenance"]:
-        assert made["dirty"] is False
-        assert re.fullmatch("[0-9a-f]{40}", made["commit"])
-        assert made["data_checksum"].startswith(checksum)
+    for provenance in frame.attrs["provenance"]:
+        assert provenance["dirty"] is False
+        assert re.fullmatch("[0-9a-f]{40}", provenance["commit"])
+        assert provenance["data_checksum"].startswith(checksum)

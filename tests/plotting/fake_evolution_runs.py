@@ -11,8 +11,8 @@ from common import results
 
 EXPERIMENT = "04_evolution_strategies"
 TRAIN, BATCH, CLASSES, VALIDATION = 55_000, 128, 10, 5_000
-SUBJECT = {"dataset": "mnist", "network": "lenet5", "precision": "float32", "train_examples": TRAIN}
-SUBJECT |= {"batch_size": BATCH, "coordinates": 61_706}
+CONSTANT_COLUMNS = {"dataset": "mnist", "network": "lenet5", "precision": "float32", "train_examples": TRAIN}
+CONSTANT_COLUMNS |= {"batch_size": BATCH, "coordinates": 61_706}
 SAMPLE_COUNTS, SIGMAS = (2, 20, 200), (0.5, 1.0, 4.0)
 
 _SOURCE = {"group": "source", "epochs": 15, "learning_rate": 9e-5, "schedule": "constant"}
@@ -73,10 +73,10 @@ def fake_run(name, seed, *, diverge=None):
     if name == "full: likelihood":
         records = [{"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}, *records]
         for record in (records[0], *([] if diverge else records[-1:])):
-            record |= fake_alignment(record["epoch"], seed)
+            record.update(fake_alignment(record["epoch"], seed))
     method, rest = estimator.split("(")[0], {key: value for key, value in setting.items() if key != "epochs"}
     label = {"experiment": EXPERIMENT, "method": method, "seed": seed, "run": name, "order": list(PLAN).index(name)}
-    return run_frame(records, diverge, estimator=estimator, **label, **rest, **SUBJECT)
+    return run_frame(records, diverge, estimator=estimator, **label, **rest, **CONSTANT_COLUMNS)
 
 
 def fake_confusion(never):

@@ -7,7 +7,7 @@ import numpy as np
 from common import results
 
 EXPERIMENT = "05_low_rank_hessian"
-SUBJECT = {"dataset": "mnist", "network": "leaky_convnet", "precision": "float32", "batch_size": 128}
+CONSTANT_COLUMNS = {"dataset": "mnist", "network": "leaky_convnet", "precision": "float32", "batch_size": 128}
 RECIPE = {"SaddleFreeNewton.rank": 20, "SaddleFreeNewton.hessian_batch": 64, "SaddleFreeNewton.refresh_every": 50}
 RECIPE |= {"SaddleFreeNewton.first_interval": 3, "learning_rate": 0.05}
 METHODS = ("saddle-free Newton", "Newton, conjugate gradients", "Adam")
@@ -52,7 +52,7 @@ def fake_run(name, seed, *, diverge=None):
         records[-1] |= {"train_loss": math.nan, "validation_loss": math.nan, "validation_metric": 0.098}
     else:
         records[-1] |= {"test_loss": error, "test_metric": 1 - 0.9 * error}
-    label = SUBJECT | settings | {"group": group, "run": name, "order": order, "metric": "accuracy"}
+    label = CONSTANT_COLUMNS | settings | {"group": group, "run": name, "order": order, "metric": "accuracy"}
     label |= {"train_examples": 55_000 if group == "full" else 27_500}
     return _frame(records, seed, label, diverge)
 
@@ -75,7 +75,9 @@ def fake_trials():
     for name, tried in TRIALS.items():
         for rate, accuracy in tried.items():
             record = {"epoch": 1, "step": 430, "validation_metric": 0.1 if accuracy is None else accuracy}
-            label = SUBJECT | RECIPE | {"group": "trial", "run": f"trial: {name}, {rate:g}", "order": len(frames)}
+            label = (
+                CONSTANT_COLUMNS | RECIPE | {"group": "trial", "run": f"trial: {name}, {rate:g}", "order": len(frames)}
+            )
             label |= {"trial_of": name, "learning_rate": rate, "train_examples": 55_000, "metric": "accuracy"}
             frames.append(_frame([record], 100, label, accuracy is None))
     return results.combine(frames)

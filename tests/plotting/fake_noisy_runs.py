@@ -11,7 +11,7 @@ from common import results
 
 EXPERIMENT = "02_noisy_gradients"
 TRAIN, COORDINATES = 55_000, 34_826
-SUBJECT = {"dataset": "mnist", "network": "mnist_convnet", "precision": "float32", "train_examples": TRAIN}
+CONSTANT_COLUMNS = {"dataset": "mnist", "network": "mnist_convnet", "precision": "float32", "train_examples": TRAIN}
 
 REFERENCE = {"noise": "constant", "sigma": 1.0, "eta": 0.0, "ratio": 0.0, "learning_rate": 0.01, "schedule": "constant"}
 REFERENCE |= {"momentum": 0.0, "averaging": 0.0, "sketch": "none", "dimensions": 0, "redraw_every": 0}
@@ -85,7 +85,7 @@ def fake_run(name, seed, *, diverge=None):
         estimator=estimator,
         **{key: setting[key] for key in ("group", "batch_size", "learning_rate", "schedule")},
         **arguments,
-        **SUBJECT,
+        **CONSTANT_COLUMNS,
     )
 
 
@@ -102,7 +102,7 @@ def _made_of(setting):
     if setting["devices"]:
         air = {"devices": setting["devices"], "label_skewed": setting["label_skewed"]}
         air["channel_noise"] = 10 ** (-setting["decibels"] / 20)
-        return "OverTheAir(Backpropagation())", arguments | {f"OverTheAir.{key}": it for key, it in air.items()}
+        return "OverTheAir(Backpropagation())", arguments | {f"OverTheAir.{key}": value for key, value in air.items()}
     if setting["noise"] == "constant":
         arguments["ConstantNoise.sigma"] = setting["sigma"]
     estimator = f"NoisyGradient(Backpropagation(), {setting['noise'].capitalize()}Noise())"

@@ -8,7 +8,7 @@ import numpy as np
 from common import results
 
 EXPERIMENT = "06_synthetic_gradients"
-SUBJECT = {"dataset": "mnist", "precision": "float32", "train_examples": 55_000, "metric": "accuracy"}
+CONSTANT_COLUMNS = {"dataset": "mnist", "precision": "float32", "train_examples": 55_000, "metric": "accuracy"}
 METHODS = {"no backprop": 0.15, "backprop": 0.018, "DNI": 0.03, "cDNI": 0.017}
 LAYERS = {"fully connected": (3, 4, 6), "convolutional": (3, 4)}
 SOURCE = ("backprop", "weights regressed", "DNI", "cDNI")
@@ -49,7 +49,7 @@ def _frame(records, name, seed, order, method, *, diverge=(), **settings):
         predictors = {f"SyntheticGradients.{key}": value for key, value in predictors.items()}
         settings = predictors | settings
     settings = {"run": name, "order": order, "method": CLASSES.get(method, "SyntheticGradients")} | settings
-    return results.run_frame(records, experiment=EXPERIMENT, seed=seed, **SUBJECT, **ending, **settings)
+    return results.run_frame(records, experiment=EXPERIMENT, seed=seed, **CONSTANT_COLUMNS, **ending, **settings)
 
 
 def _pictures(seed, method):

@@ -2,8 +2,8 @@
 
 
 def texts(figure):
-    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
-    return " ".join(text.get_text() for text in found).replace("\n", " ")
+    artists = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " ".join(text.get_text() for text in artists).replace("\n", " ")
 
 
 def assert_within_its_page(figure):
@@ -17,4 +17,4 @@ def assert_within_its_page(figure):
 def lines(axes):
     """The lines of a panel by their name in the legend, error bars' among them."""
     handles, labels = axes.get_legend_handles_labels()
-    return {label: getattr(it, "lines", [it])[0] for it, label in zip(handles, labels, strict=True)}
+    return {label: getattr(handle, "lines", [handle])[0] for handle, label in zip(handles, labels, strict=True)}

@@ -1,7 +1,7 @@
+import math
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import matplotlib.image
@@ -22,9 +22,9 @@ NAMES = [*baseline_sgd.FIGURES]
 
 
 def redraw(results_folder, figures_folder, expected, name):
-    one = {name: baseline_sgd.FIGURES[name]}
+    figures = {name: baseline_sgd.FIGURES[name]}
     return redrawing.redraw(
-        EXPERIMENT, results_folder, figures_folder, expected, figures=one, tabulate=baseline_sgd.TABLES
+        EXPERIMENT, results_folder, figures_folder, expected, figures=figures, tabulate=baseline_sgd.TABLES
     )
 
 
@@ -33,10 +33,7 @@ def test_import_is_light_and_without_tensorflow():
         "import sys, common.plotting, common.results\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules])"
     )
-    started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - started
-    print(f"import common.plotting, common.results: {seconds:.2f} s")
     assert done.stdout.strip() == "[]"
 
 
@@ -68,8 +65,8 @@ def test_files_have_print_size_embedded_truetype_and_provenance(frame, tmp_path)
     assert width == pytest.approx(72 * style.SINGLE_COLUMN)
     assert b"/FontFile2" in content  # TrueType
     assert b"CreationDate" not in content
-    for told in (b"0123456789abcdef0123456789abcdef01234567", b"seeds: 0, 1", EXPERIMENT.encode()):
-        assert told in content
+    for field in (b"0123456789abcdef0123456789abcdef01234567", b"seeds: 0, 1", EXPERIMENT.encode()):
+        assert field in content
     assert matplotlib.image.imread(png).shape[1] == int(style.SINGLE_COLUMN * style.PNG_RESOLUTION)
     assert "Mean ± 1 standard deviation over 2 seeds." in caption.read_text()
 
@@ -108,8 +105,8 @@ def test_diverged_run_is_shown_and_counted():
 
 def test_table_has_the_source_beside_the_settings_it_tells_of(frame):
     table = baseline_sgd.table(frame)
-    told = table[table["Source (%)"] != "-"]
-    assert told[["Trainer", "Dropout", "Batch size", "Source (%)"]].to_numpy().tolist() == [
+    with_source = table[table["Source (%)"] != "-"]
+    assert with_source[["Trainer", "Dropout", "Batch size", "Source (%)"]].to_numpy().tolist() == [
         ["Keras fit", "on", 128, "97.42"],
         ["own loop", "off", 64, "98.01"],
         ["own loop", "off", 500, "94.32"],
@@ -147,13 +144,13 @@ def noise_curve(figure):
 
 def test_undefined_noise_scales_are_counted_and_break_the_line_only_where_no_seed_has_one(frame):
     figure = baseline_sgd.noise_scale(undefined(frame, {(0, 3), (0, 9), (1, 9)}))
-    told = "3 of 30 points are undefined: noise hides the gradient. There the mean is over the other seeds"
-    assert told in texts(figure).replace("\n", " ")
-    assert told in figure.caption
+    note = "3 of 30 points are undefined: noise hides the gradient. There the mean is over the other seeds"
+    assert note in texts(figure).replace("\n", " ")
+    assert note in figure.caption
     drawn = noise_curve(figure).get_ydata()
     kept = frame.query("seed == 1 and epoch == 3")["noise_scale"].dropna().item()
     assert drawn[2] == pytest.approx(kept)
-    assert [i for i, value in enumerate(drawn, 1) if value != value] == [9]
+    assert [i for i, value in enumerate(drawn, 1) if math.isnan(value)] == [9]
 
 
 def test_seed_whose_noise_scale_is_never_defined_is_counted(frame):

@@ -98,17 +98,21 @@ def test_confusion_has_a_panel_a_seed_and_marks_what_is_never_predicted(frame):
 
 
 def test_classes_never_predicted_against_epochs(frame):
-    found = lines(evolution_strategies.never_predicted(frame).axes[0])
-    assert list(found)[-1] == "likelihood"
-    assert found["smoothed accuracy"].get_ydata()[[0, -1]] == pytest.approx([2, 1])
-    assert found["likelihood"].get_ydata()[-1] == 0
+    curves = lines(evolution_strategies.never_predicted(frame).axes[0])
+    assert list(curves)[-1] == "likelihood"
+    assert curves["smoothed accuracy"].get_ydata()[[0, -1]] == pytest.approx([2, 1])
+    assert curves["likelihood"].get_ydata()[-1] == 0
 
 
 @pytest.mark.parametrize(("make", "scale"), [("alignment", 10), ("alignment_at_the_start", 30)])
 def test_alignment_by_samples(frame, make, scale):
     figure = getattr(evolution_strategies, make)(frame)
     bias, variance, cosine = figure.axes
-    names = [f"{it}, {kind}" for it in ("likelihood", "smoothed accuracy") for kind in ("independent", "antithetic")]
+    names = [
+        f"{objective}, {kind}"
+        for objective in ("likelihood", "smoothed accuracy")
+        for kind in ("independent", "antithetic")
+    ]
     assert list(lines(variance)) == names
     measured = lines(variance)["likelihood, antithetic"]
     assert measured.get_xdata() == pytest.approx(SAMPLE_COUNTS)

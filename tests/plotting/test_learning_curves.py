@@ -124,4 +124,4 @@ def test_select_leaves_out_rows_without_the_parameter():
 
 def test_series_by_orders_and_labels():
     mixed = results.combine([run(0, [0.4], sigma=2.0), run(0, [0.4], sigma=1.0)])
-    assert [one.label for one in learning_curves.series_by(mixed, "sigma", "σ = {:g}")] == ["σ = 1", "σ = 2"]
+    assert [series.label for series in learning_curves.series_by(mixed, "sigma", "σ = {:g}")] == ["σ = 1", "σ = 2"]

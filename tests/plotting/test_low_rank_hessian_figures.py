@@ -99,8 +99,8 @@ def test_causes_that_diverged_say_so(seeds):
 def test_sweeps_vary_one_thing_each(frame):
     panels = low_rank_hessian.sweeps(frame).axes
     names = ["saddle-free Newton", "saddle-free Newton", "constant intervals"]
-    found = [lines(axes)[name].get_xdata().tolist() for axes, name in zip(panels, names, strict=True)]
-    assert found == [[5, 20], [16, 64], [50, 200]]
+    swept = [lines(axes)[name].get_xdata().tolist() for axes, name in zip(panels, names, strict=True)]
+    assert swept == [[5, 20], [16, 64], [50, 200]]
     growing = lines(panels[2])["growing intervals"].get_ydata()[0]
     assert growing == pytest.approx(100 * (1 - last(frame, "the recipe", "validation_metric")).mean())
 
@@ -178,8 +178,8 @@ def test_rates_were_chosen_where_there_were_trials(frame):
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_mean_curve(frame):
-    found = low_rank_hessian.first_time(frame, 0.989)
-    assert found["saddle-free Newton"] == pytest.approx(2 * 40.0)
+    seconds = low_rank_hessian.first_time(frame, 0.989)
+    assert seconds["saddle-free Newton"] == pytest.approx(2 * 40.0)
     assert low_rank_hessian.first_time(frame, 0.9999).empty
 
 

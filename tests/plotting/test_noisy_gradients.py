@@ -54,9 +54,9 @@ def test_every_figure_is_drawn_within_its_page_and_says_its_seeds(frame, name):
     figure = noisy_gradients.FIGURES[name](frame)
     assert_within_its_page(figure)
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
-    for told in (texts(figure), figure.caption):
-        assert "Mean ± 1 standard deviation over 2 seeds." in told
-        assert "INCOMPLETE: 1 of 1 result files missing" in told
+    for words in (texts(figure), figure.caption):
+        assert "Mean ± 1 standard deviation over 2 seeds." in words
+        assert "INCOMPLETE: 1 of 1 result files missing" in words
     assert "MNIST (mnist_convnet)" in figure.caption
 
 
@@ -84,16 +84,16 @@ def test_curves_show_the_reference_noise_and_the_recovery(frame):
 
 def test_sigma_sweep_with_prediction_source_and_the_run_without_noise(frame):
     figure = noisy_gradients.sigmas(frame)
-    found = lines(figure.axes[0])
-    assert set(found) == {"batch 32, 1 epoch", "batch 500, 15 epochs", "no noise", "source", "predicted: noise wins"}
-    sweep = found["batch 32, 1 epoch"]
+    curves = lines(figure.axes[0])
+    assert set(curves) == {"batch 32, 1 epoch", "batch 500, 15 epochs", "no noise", "source", "predicted: noise wins"}
+    sweep = curves["batch 32, 1 epoch"]
     assert sweep.get_xdata() == pytest.approx([0.01, 0.03, 0.1, 0.3, 1, 2, 5, 10])
     test = 100 * (1 - means(frame, "test_metric"))
     assert sweep.get_ydata()[[0, 4, 7]] == pytest.approx(test[["σ = 0.01", "nothing done", "σ = 10"]].to_numpy())
-    assert found["no noise"].get_ydata() == pytest.approx([test["σ = 0"]] * 2)
-    assert found["predicted: noise wins"].get_xdata() == pytest.approx([PREDICTED_SIGMA] * 2)
-    assert found["source"].get_xydata() == pytest.approx(np.array([[1, 19.28]]))
-    assert found["batch 500, 15 epochs"].get_xydata() == pytest.approx(np.array([[1, test["full: σ = 1"]]]))
+    assert curves["no noise"].get_ydata() == pytest.approx([test["σ = 0"]] * 2)
+    assert curves["predicted: noise wins"].get_xdata() == pytest.approx([PREDICTED_SIGMA] * 2)
+    assert curves["source"].get_xydata() == pytest.approx(np.array([[1, 19.28]]))
+    assert curves["batch 500, 15 epochs"].get_xydata() == pytest.approx(np.array([[1, test["full: σ = 1"]]]))
     assert "σ² = 2/(ηB)" in figure.caption
 
 
@@ -139,7 +139,7 @@ def test_remedies_are_ranked_with_the_best_on_top(frame):
     assert list(errors[names]) == sorted(errors[names], reverse=True)  # the lowest row has the first tick
     assert {"nothing done", "average 0.99", "annealed, η = 1", "server alone: 200 examples, no noise"} <= set(names)
     assert not [name for name in names if name.startswith(("σ", "batch", "full")) or "air" in name]
-    same, other = (it.lines[0] for it in axes.containers)
+    same, other = (container.lines[0] for container in axes.containers)
     assert other.get_markerfacecolor() == "white"
     assert len(other.get_xdata()) == 5  # three annealed, one relative, the server alone
     assert len(same.get_xdata()) + 5 == len(names)
@@ -159,25 +159,25 @@ def test_batch_sizes_and_learning_rates(frame):
 
 
 def test_subspaces_by_kind_beside_the_run_without_one(frame):
-    found = lines(noisy_gradients.subspaces(frame).axes[0])
+    curves = lines(noisy_gradients.subspaces(frame).axes[0])
     errors = 100 * (1 - means(frame, "validation_metric"))
     kinds = ["random, kept, rate 0.01", "random, redrawn, rate 0.01", "public gradients, rate 0.005"]
-    assert [name for name in found if name in kinds] == kinds
-    assert found[kinds[0]].get_xdata() == pytest.approx([100, 1000, 10_000])
-    assert found[kinds[1]].get_xydata() == pytest.approx(
+    assert [name for name in curves if name in kinds] == kinds
+    assert curves[kinds[0]].get_xdata() == pytest.approx([100, 1000, 10_000])
+    assert curves[kinds[1]].get_xydata() == pytest.approx(
         np.array([[1000, errors["subspace d = 1000, redrawn, rate → 0"]]])
     )
-    assert found[kinds[2]].get_xdata() == pytest.approx([5, 20])
-    assert found["no subspace, rate 0.01"].get_ydata() == pytest.approx([errors["rate 0.01 → 0"]] * 2)
+    assert curves[kinds[2]].get_xdata() == pytest.approx([5, 20])
+    assert curves["no subspace, rate 0.01"].get_ydata() == pytest.approx([errors["rate 0.01 → 0"]] * 2)
 
 
 def test_over_the_air_by_devices_and_shares(frame):
-    found = lines(noisy_gradients.over_the_air(frame).axes[0])
-    assert set(found) == {"no noise", "1 device", "4 devices", "16 devices", "16 devices, skewed shares"}
+    curves = lines(noisy_gradients.over_the_air(frame).axes[0])
+    assert set(curves) == {"no noise", "1 device", "4 devices", "16 devices", "16 devices, skewed shares"}
     errors = 100 * (1 - means(frame, "validation_metric"))
     skewed = errors[["16 over the air, -20 dB, skewed", "16 over the air, 0 dB, skewed"]]
-    assert found["16 devices, skewed shares"].get_xydata() == pytest.approx(np.array([[-20, 0], skewed]).T)
-    assert found["16 devices, skewed shares"].get_color() == found["16 devices"].get_color()
+    assert curves["16 devices, skewed shares"].get_xydata() == pytest.approx(np.array([[-20, 0], skewed]).T)
+    assert curves["16 devices, skewed shares"].get_color() == curves["16 devices"].get_color()
 
 
 def test_table_has_every_setting_in_the_order_of_the_plan(frame):
@@ -202,7 +202,9 @@ def test_diverged_runs_are_counted_and_in_no_mean(seeds):
 
 
 def test_remedy_of_which_every_run_diverged_stands_last_and_says_so(frame):
-    lost = results.combine([without(frame, "momentum"), *(fake_run("momentum 0.9", it, diverge=1) for it in (0, 1))])
+    lost = results.combine(
+        [without(frame, "momentum"), *(fake_run("momentum 0.9", seed, diverge=1) for seed in (0, 1))]
+    )
     figure = noisy_gradients.remedies(lost)
     assert figure.axes[0].get_yticklabels()[0].get_text() == "momentum 0.9"
     assert "2 of 2 diverged" in texts(figure)
@@ -210,7 +212,7 @@ def test_remedy_of_which_every_run_diverged_stands_last_and_says_so(frame):
 
 
 def test_sigma_at_which_every_run_diverged_is_on_the_axis(frame):
-    lost = results.combine([without(frame, "σ = 10"), *(fake_run("σ = 10", it, diverge=1) for it in (0, 1))])
+    lost = results.combine([without(frame, "σ = 10"), *(fake_run("σ = 10", seed, diverge=1) for seed in (0, 1))])
     axes = noisy_gradients.sigmas(lost).axes[0]
     assert axes.get_xlim()[1] > 10
     assert "2 of 2 diverged" in [text.get_text() for text in axes.texts]
@@ -240,7 +242,7 @@ def test_what_the_results_lack_is_left_out_and_named(seeds, tmp_path, capsys, wo
     assert f"left out {figure}: the results hold {sentence}" in capsys.readouterr().out
 
 
-def test_one_batch_size_and_rate_or_one_remedy_is_no_comparison(seeds):
+def test_one_batch_size_and_rate_or_one_remedy_is_no_comparison():
     only = results.combine([fake_run("nothing done", 0)])
     with pytest.raises(NothingToDraw, match="one batch size and one learning rate only"):
         noisy_gradients.batch_sizes(only)

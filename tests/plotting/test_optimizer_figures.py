@@ -103,11 +103,11 @@ def test_every_figure_shows_itself_within_its_page(frame, name):
 
 def test_the_three_test_errors_are_told_apart(frame):
     runs = optimizers.run_values(frame)
-    one = runs[(runs.method == "clipping") & (runs.features == "raw") & (runs.seed == 0)].iloc[0]
+    run = runs[(runs.method == "clipping") & (runs.features == "raw") & (runs.seed == 0)].iloc[0]
     rows = frame[(frame.group == "clipping") & (frame.dataset == "boston_housing, raw") & (frame.seed == 0)]
-    assert one["lowest"] == rows["curve_test_loss"].min()
-    assert one["chosen"] == rows.loc[rows["validation_loss"].idxmin(), "curve_test_loss"]
-    assert one["last"] == rows["curve_test_loss"].iloc[-1]
+    assert run["lowest"] == rows["curve_test_loss"].min()
+    assert run["chosen"] == rows.loc[rows["validation_loss"].idxmin(), "curve_test_loss"]
+    assert run["last"] == rows["curve_test_loss"].iloc[-1]
 
 
 def test_where_nothing_was_held_out_nothing_is_chosen(frame):

@@ -53,9 +53,9 @@ def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
 
 
 def test_the_source_s_losses_have_a_line_per_method(frame):
-    found = lines(synthetic_gradients.source_loss(frame).axes[0])
-    assert list(found) == list(SOURCE)
-    assert found["cDNI"].get_xdata()[-1] == 5 * 215
+    curves = lines(synthetic_gradients.source_loss(frame).axes[0])
+    assert list(curves) == list(SOURCE)
+    assert curves["cDNI"].get_xdata()[-1] == 5 * 215
     caption = synthetic_gradients.source_loss(frame).caption
     assert "predictors' rates: DNI 0.01, cDNI 0.01, weights regressed 0.0001." in caption
 

@@ -31,10 +31,10 @@ def test_setting_whose_runs_all_diverged_says_so():
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "told"), [(97.416, 0.123, "97.42 ± 0.12"), (97.416, math.nan, "97.42"), (math.nan, math.nan, "-")]
+    ("mean", "std", "cell"), [(97.416, 0.123, "97.42 ± 0.12"), (97.416, math.nan, "97.42"), (math.nan, math.nan, "-")]
 )
-def test_one_seed_has_no_spread(mean, std, told):
-    assert tables.mean_and_spread(mean, std, 2) == told
+def test_one_seed_has_no_spread(mean, std, cell):
+    assert tables.mean_and_spread(mean, std, 2) == cell
 
 
 def test_latex_is_escaped_and_has_booktabs_rules():

@@ -4,13 +4,13 @@ from common import results
 
 
 def records(count=3, *, test_metric=0.9, **extra):
-    made = [
+    epochs = [
         {"epoch": i, "step": 10 * i, "seconds": 0.5 * i, "cost": 10.0 * i, "train_loss": 1 / i, "train_metric": 0.7,
          "validation_loss": 1.1 / i, "validation_metric": 0.6, **extra}
         for i in range(1, count + 1)
     ]  # fmt: skip
-    made[-1] |= {"test_loss": 0.3, "test_metric": test_metric}
-    return made
+    epochs[-1] |= {"test_loss": 0.3, "test_metric": test_metric}
+    return epochs
 
 
 def run(seed=0, *, method="backpropagation", status="finished", diverged_step=None, epochs=None, **parameters):

@@ -22,9 +22,9 @@ def equal(left, right):
 
 def with_last(count=3, **values):
     """Records whose last epoch has arrays, and the others nothing of that name."""
-    made = records(count)
-    made[-1] |= values
-    return made
+    epochs = records(count)
+    epochs[-1] |= values
+    return epochs
 
 
 @pytest.mark.parametrize("array", SHAPES.values(), ids=SHAPES)

@@ -75,11 +75,11 @@ def test_round_trip_keeps_types_nan_and_divergence(tmp_path):
 
 
 def test_provenance_is_json_in_the_schema_metadata(tmp_path):
-    made = results.provenance(parameters={"epochs": 3}, data_checksum="ab", device="CPU")
-    results.write(run(), tmp_path / "all.parquet", made)
+    provenance = results.provenance(parameters={"epochs": 3}, data_checksum="ab", device="CPU")
+    results.write(run(), tmp_path / "all.parquet", provenance)
     stored = json.loads(pq.read_schema(tmp_path / "all.parquet").metadata[b"provenance"])
     assert datetime.fromisoformat(stored["ended"]) >= datetime.fromisoformat(stored["started"])
-    assert {key: value for key, value in stored.items() if key != "ended"} == made
+    assert {key: value for key, value in stored.items() if key != "ended"} == provenance
     assert results.read(tmp_path).attrs["provenance"] == [stored]
 
 
@@ -87,11 +87,11 @@ def test_provenance_tells_the_code_and_nothing_of_the_machine():
     root = PROVENANCE_FILE.parents[2]
     parameters = {"result_file": root / "results/quick/all.parquet", "weights": "/somewhere/else/w.keras", "epochs": 3}
     begin = datetime.now(UTC)
-    made = results.provenance(parameters=parameters, data_checksum="ab", device="CPU")
-    assert made["parameters"] == {"result_file": "results/quick/all.parquet", "weights": "w.keras", "epochs": 3}
-    assert {"python", "tensorflow", "keras", "numpy"} <= made["versions"].keys()
-    assert datetime.fromisoformat(made["started"]) >= begin.replace(microsecond=0)
-    text = json.dumps(made)
+    provenance = results.provenance(parameters=parameters, data_checksum="ab", device="CPU")
+    assert provenance["parameters"] == {"result_file": "results/quick/all.parquet", "weights": "w.keras", "epochs": 3}
+    assert {"python", "tensorflow", "keras", "numpy"} <= provenance["versions"].keys()
+    assert datetime.fromisoformat(provenance["started"]) >= begin.replace(microsecond=0)
+    text = json.dumps(provenance)
     assert os.uname().nodename not in text
     assert str(root) not in text
     assert not re.search(r'"/', text)

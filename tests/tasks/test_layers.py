@@ -29,7 +29,7 @@ def _compiled(jit_compile):
     return lambda function: tf.function(function, autograph=False, jit_compile=jit_compile)
 
 
-HOW = {"eager": lambda function: function, "graph": _compiled(False), "XLA": _compiled(True)}
+EXECUTIONS = {"eager": lambda function: function, "graph": _compiled(False), "XLA": _compiled(True)}
 
 
 def _images(shape, seed=0):
@@ -44,9 +44,9 @@ def _normal(shape, seed=1):
 def _pair(case, precision="float32"):
     """The standard layers and ours, with the same weights, and images for them."""
     channels, kernel, height, width = CASES[case]
-    how = {"activation": "relu", "bias_initializer": keras.initializers.RandomNormal(seed=1), "dtype": precision}
-    conv = keras.layers.Conv2D(5, kernel, kernel_initializer=keras.initializers.GlorotUniform(seed=0), **how)
-    own = layers.PooledConv2D(5, kernel, kernel_initializer=keras.initializers.GlorotUniform(seed=0), **how)
+    options = {"activation": "relu", "bias_initializer": keras.initializers.RandomNormal(seed=1), "dtype": precision}
+    conv = keras.layers.Conv2D(5, kernel, kernel_initializer=keras.initializers.GlorotUniform(seed=0), **options)
+    own = layers.PooledConv2D(5, kernel, kernel_initializer=keras.initializers.GlorotUniform(seed=0), **options)
     shape = keras.Input((height, width, channels))
     standard = keras.Sequential([shape, conv, keras.layers.MaxPooling2D(2, dtype=precision)])
     return standard, keras.Sequential([shape, own]), _images((4, height, width, channels))
@@ -62,16 +62,18 @@ def _gradients(network, x):
     return [outputs, *tape.gradient(outputs, sources, output_gradients=along)]
 
 
-def _assert_close(found, expected, tolerance=1e-6):
-    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+def _assert_close(actual, expected, tolerance=1e-6):
+    for value, other in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
         scale = max(1.0, float(tf.reduce_max(tf.abs(tf.cast(other, tf.float32)))))
-        np.testing.assert_allclose(tf.cast(one, tf.float32), tf.cast(other, tf.float32), atol=tolerance * scale, rtol=0)
+        np.testing.assert_allclose(
+            tf.cast(value, tf.float32), tf.cast(other, tf.float32), atol=tolerance * scale, rtol=0
+        )
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", [(3, 4, 6, 5), (3, 5, 7, 2), (2, 9, 8, 1), (1, 2, 2, 3), (2, 2, 3, 1)])
-def test_pooling_is_tensorflow_s_to_the_last_bit(shape, dtype, how):
+def test_pooling_is_tensorflow_s_to_the_last_bit(shape, dtype, execution):
     images = tf.cast(_images(shape), dtype)
 
     def of(pool):
@@ -82,10 +84,10 @@ def test_pooling_is_tensorflow_s_to_the_last_bit(shape, dtype, how):
             along = tf.cast(_normal([shape[0], shape[1] // 2, shape[2] // 2, shape[3]]), dtype)
             return pooled, tape.gradient(pooled, images, output_gradients=along)
 
-        return HOW[how](gradient)()
+        return EXECUTIONS[execution](gradient)()
 
-    for found, expected in zip(of(layers.max_pool), of(lambda x: tf.nn.max_pool2d(x, 2, 2, "VALID")), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(of(layers.max_pool), of(lambda x: tf.nn.max_pool2d(x, 2, 2, "VALID")), strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_of_equals_the_first_in_the_window_gets_the_gradient():
@@ -93,28 +95,28 @@ def test_of_equals_the_first_in_the_window_gets_the_gradient():
     with tf.GradientTape() as tape:
         tape.watch(images)
         pooled = layers.max_pool(images)
-    found = tape.gradient(pooled, images)
-    np.testing.assert_array_equal(found[0, ..., 0], [[0, 1, 1, 0], [0, 0, 0, 0]])
+    gradient = tape.gradient(pooled, images)
+    np.testing.assert_array_equal(gradient[0, ..., 0], [[0, 1, 1, 0], [0, 0, 0, 0]])
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_pooled_convolution_is_the_standard_layers(case, how):
+def test_a_pooled_convolution_is_the_standard_layers(case, execution):
     standard, own, x = _pair(case)
     assert own.output_shape == standard.output_shape
-    _assert_close(HOW[how](lambda: _gradients(own, x))(), _gradients(standard, x))
+    _assert_close(EXECUTIONS[execution](lambda: _gradients(own, x))(), _gradients(standard, x))
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_ties_are_broken_as_by_the_standard_layers(case, how):
+def test_ties_are_broken_as_by_the_standard_layers(case, execution):
     """Of small whole numbers every sum is exact in any order, and most windows hold equals with different patches."""
     standard, own, x = _pair(case)
     for network in (standard, own):
         network.set_weights([np.sign(np.round(_normal(weight.shape))) for weight in network.weights])
     x = tf.round(x)
-    for found, expected in zip(HOW[how](lambda: _whole(own, x))(), _whole(standard, x), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(EXECUTIONS[execution](lambda: _whole(own, x))(), _whole(standard, x), strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 def _whole(network, x):
@@ -168,13 +170,15 @@ def _gradient(network, x, at):
     return tape.gradient(loss, at)
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("mode", ["forward", "forward over reverse", "reverse over forward", "reverse over reverse"])
 @pytest.mark.parametrize("case", ["one channel, odd", "few channels, odd", "many channels, odd"])
-def test_derivatives_of_both_orders_and_modes(case, mode, how):
+def test_derivatives_of_both_orders_and_modes(case, mode, execution):
     standard, own, x = _pair(case)
     expected = _compiled(False)(lambda: _derivatives(standard, x, mode))()
-    _assert_close(HOW[how](lambda: _derivatives(own, x, mode))(), expected, 1e-5)  # products of many roundings
+    _assert_close(
+        EXECUTIONS[execution](lambda: _derivatives(own, x, mode))(), expected, 1e-5
+    )  # products of many roundings
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -182,7 +186,7 @@ def test_gradients_of_each_example_in_one_batch(case):
     standard, own, x = _pair(case)
 
     def each(network, mapped):
-        return mapped(lambda one: tuple(_gradients(network, one[None])), x)
+        return mapped(lambda example: tuple(_gradients(network, example[None])), x)
 
     expected = each(standard, lambda function, x: tf.map_fn(function, x, fn_output_signature=(tf.float32,) * 4))
     _assert_close(each(own, tf.vectorized_map), expected)
@@ -195,12 +199,12 @@ def test_in_a_loop_and_for_batches_of_any_size(case):
 
     @tf.function(input_signature=[tf.TensorSpec([None, height, width, channels])], autograph=False)
     def repeated(x):
-        found = [tf.zeros(weight.shape) for weight in own.trainable_variables]
+        totals = [tf.zeros(weight.shape) for weight in own.trainable_variables]
 
         def add(i, *sums):
             return i + 1, *(a + b for a, b in zip(sums, _gradients(own, x)[1:-1], strict=True))
 
-        return tf.while_loop(lambda i, *_: i < 3, add, (0, *found))[1:]
+        return tf.while_loop(lambda i, *_: i < 3, add, (0, *totals))[1:]
 
     for size in (4, 1):
         expected = [3 * part for part in _gradients(standard, x[:size])[1:-1]]
@@ -240,10 +244,13 @@ def test_pixels_that_no_window_sees_are_left_out(size, seen):
 
 @pytest.mark.parametrize("name", CONVNETS)
 def test_a_network_starts_with_the_standard_layers_weights(name):
-    standard, own = (networks.build(name, (28, 28, 1), 10, seed=3, standard_layers=how) for how in (True, False))
-    for one, other in zip(own.weights, standard.weights, strict=True):
-        assert one.path == other.path
-        np.testing.assert_array_equal(one, other)
+    standard, own = (
+        networks.build(name, (28, 28, 1), 10, seed=3, standard_layers=standard_layers)
+        for standard_layers in (True, False)
+    )
+    for weight, other in zip(own.weights, standard.weights, strict=True):
+        assert weight.path == other.path
+        np.testing.assert_array_equal(weight, other)
 
 
 @pytest.mark.parametrize("name", CONVNETS)
@@ -273,10 +280,13 @@ def _trained(network, data):
 @pytest.mark.parametrize("name", CONVNETS)
 def test_an_epoch_s_weights_and_the_evaluation_differ_by_rounding(name):
     data = _digits(100)
-    standard, own = (networks.build(name, (28, 28, 1), 10, seed=0, standard_layers=how) for how in (True, False))
+    standard, own = (
+        networks.build(name, (28, 28, 1), 10, seed=0, standard_layers=standard_layers)
+        for standard_layers in (True, False)
+    )
     _assert_close(_trained(own, data), _trained(standard, data))
-    found, expected = (training.evaluate(tasks.classification(network), data) for network in (own, standard))
-    assert found == pytest.approx(expected, rel=1e-6)
+    actual, expected = (training.evaluate(tasks.classification(network), data) for network in (own, standard))
+    assert actual == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_epoch_with_pooling_of_our_own_has_the_same_weights_to_the_last_bit():
@@ -287,9 +297,9 @@ def test_an_epoch_with_pooling_of_our_own_has_the_same_weights_to_the_last_bit()
         body += [keras.layers.Flatten(), keras.layers.Dense(10, kernel_initializer=kernels[2])]
         return keras.Sequential([keras.Input((28, 28, 1)), *body])
 
-    found, expected = (_trained(network(pool), _digits(100)) for pool in (layers.MaxPool2D, keras.layers.MaxPooling2D))
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    actual, expected = (_trained(network(pool), _digits(100)) for pool in (layers.MaxPool2D, keras.layers.MaxPooling2D))
+    for value, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(value, other)
 
 
 @pytest.mark.parametrize("name", CONVNETS)

@@ -32,12 +32,12 @@ def test_curvatures_are_those_of_differences(data):
     loss = LineLoss.of(*data)
     step = 1e-3
     along = [np.array([1.0, 0.0]), np.array([0.0, 1.0])]
-    found = [
+    differences = [
         [(loss(*(step * (a + b))) - loss(*(step * a)) - loss(*(step * b)) + loss(0, 0)) / step**2 for b in along]
         for a in along
     ]
-    np.testing.assert_allclose(loss.hessian, found, rtol=1e-4)
-    assert loss.largest_curvature == pytest.approx(max(np.linalg.eigvalsh(found)), rel=1e-4)
+    np.testing.assert_allclose(loss.hessian, differences, rtol=1e-4)
+    assert loss.largest_curvature == pytest.approx(max(np.linalg.eigvalsh(differences)), rel=1e-4)
     assert loss.condition > 100  # far from the origin, slope and intercept can hardly be told apart
 
 

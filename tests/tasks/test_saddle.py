@@ -38,6 +38,7 @@ def _walk(estimator, steps=60):
     return training.train(surface.task(point, 0), estimator, keras.optimizers.SGD(0.5), point, **options).epochs
 
 
+@pytest.mark.slow
 def test_gradient_descent_lingers_and_saddle_free_newton_leaves():
     start, lingering = _walk(Backpropagation())
     assert (start["epoch"], start["step"]) == (0, 0)

@@ -25,8 +25,8 @@ def _task(**options):
 
 
 def _fit(dataset, task, epochs=3, **options):
-    how = {"epochs": epochs, "batch_size": 32, "seed": 0} | options
-    return keras_fit.fit(task, Backpropagation(), keras.optimizers.SGD(0.05), dataset, **how)
+    options = {"epochs": epochs, "batch_size": 32, "seed": 0} | options
+    return keras_fit.fit(task, Backpropagation(), keras.optimizers.SGD(0.05), dataset, **options)
 
 
 def test_records_what_keras_says(dataset):
@@ -49,7 +49,7 @@ def test_a_finished_run_is_returned_as_it_is(dataset, tmp_path):
 
 
 def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
-    def interrupt(self, batch, logs=None):
+    def interrupt(self, batch, logs=None):  # noqa: ARG001 - Keras' signature
         if len(self._history.epochs) == 2:
             raise KeyboardInterrupt
 
@@ -67,14 +67,14 @@ def test_goes_on_after_the_last_full_epoch(dataset, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_another_run_is_refused(dataset, tmp_path):
     _fit(dataset, _task(), epochs=1, checkpoint_dir=tmp_path)
-    how = {"epochs": 1, "batch_size": 32, "seed": 0, "checkpoint_dir": tmp_path}
+    options = {"epochs": 1, "batch_size": 32, "seed": 0, "checkpoint_dir": tmp_path}
     with pytest.raises(ValueError, match=r"optimizer = 'SGD\(0.05\)', this one has 'SGD\(5.0\)'"):
-        keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(5.0), dataset, **how)
+        keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(5.0), dataset, **options)
 
 
 def test_a_huge_learning_rate_is_a_result(dataset):
-    how = {"epochs": 2, "batch_size": 32, "seed": 0}
-    history = keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(1e30), dataset, **how)
+    options = {"epochs": 2, "batch_size": 32, "seed": 0}
+    history = keras_fit.fit(_task(), Backpropagation(), keras.optimizers.SGD(1e30), dataset, **options)
     assert history.status == "diverged"
     assert history.diverged_step == history.epochs[-1]["step"] <= 3
     assert "test_loss" not in history.epochs[-1]

@@ -56,9 +56,7 @@ def _assert_same_weights(first, second):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-@pytest.mark.parametrize(
-    "optimizer", [lambda: keras.optimizers.SGD(0.05, momentum=0.9), lambda: keras.optimizers.Adam()]
-)
+@pytest.mark.parametrize("optimizer", [lambda: keras.optimizers.SGD(0.05, momentum=0.9), keras.optimizers.Adam])
 def test_equals_keras_fit_on_the_same_order(dataset, optimizer):
     """The oracle: 50 steps of Keras' own fit, fed the very batches that the loop draws, remainder included."""
     ours, theirs = _task(network="lenet5"), _task(network="lenet5")  # no dropout, which fit would turn on
@@ -348,7 +346,7 @@ def _small_task():
 
 def _averaged_by_hand(dataset, epochs):
     """After each epoch the moving average that a numpy loop makes of the weights after each step; the first is one."""
-    task, estimator, average, found = _small_task(), Backpropagation(), None, []
+    task, estimator, average, averages = _small_task(), Backpropagation(), None, []
     estimator.build(task)
     step = tf.function(training.one_step(task, estimator, keras.optimizers.SGD(0.05, momentum=0.9)))
     for epoch in range(1, epochs + 1):
@@ -358,8 +356,8 @@ def _averaged_by_hand(dataset, epochs):
             weights = [weight.numpy().astype(np.float64) for weight in task.weights]
             average = average or weights
             average = [0.8 * old + 0.2 * new for old, new in zip(average, weights, strict=True)]
-        found.append(average)
-    return task, found
+        averages.append(average)
+    return task, averages
 
 
 def test_averaged_weights_are_what_is_evaluated_and_not_what_is_trained(dataset):

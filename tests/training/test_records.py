@@ -21,9 +21,9 @@ DATASET = Dataset("noise", "classification", _split(40, 0), _split(8, 1), _split
 
 
 def _train(optimizer=None, **options):
-    how = {"epochs": 3, "batch_size": 16, "seed": 3} | options
+    options = {"epochs": 3, "batch_size": 16, "seed": 3} | options
     task = Network("mlp", (5,)).task(DATASET, 0)
-    return training.train(task, Backpropagation(), optimizer or SGD(0.05), DATASET, **how)
+    return training.train(task, Backpropagation(), optimizer or SGD(0.05), DATASET, **options)
 
 
 class _Sketch(Configured):
@@ -82,7 +82,7 @@ def test_arrays_survive_a_checkpoint(tmp_path):
 
 
 def test_a_name_that_the_record_has_is_refused():
-    def twice(moment):
+    def twice(_moment):
         return {"train_loss": 0.0}
 
     with pytest.raises(ValueError, match=r"^diagnostic twice measures 'train_loss', which the record has already$"):

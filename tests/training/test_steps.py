@@ -24,8 +24,8 @@ def dataset():
 
 def _run(dataset, estimator=None, rate=0.1, **changes):
     task = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))
-    how = {"epochs": 3, "batch_size": 4, "steps_per_epoch": 2, "seed": 3} | changes
-    return task, train_steps(task, estimator or Backpropagation(), keras.optimizers.SGD(rate), dataset, **how)
+    options = {"epochs": 3, "batch_size": 4, "steps_per_epoch": 2, "seed": 3} | changes
+    return task, train_steps(task, estimator or Backpropagation(), keras.optimizers.SGD(rate), dataset, **options)
 
 
 def test_an_epoch_of_steps_is_an_epoch_of_the_loop(dataset):
@@ -90,11 +90,11 @@ def test_a_killed_run_ends_as_if_it_had_not_been(dataset, tmp_path):
             if epoch == 2:
                 raise KeyboardInterrupt
 
-    how = {"epochs": 4, "steps_per_epoch": 5}
-    whole, expected = _run(dataset, **how)
+    options = {"epochs": 4, "steps_per_epoch": 5}
+    whole, expected = _run(dataset, **options)
     with pytest.raises(KeyboardInterrupt):
-        _run(dataset, **how, checkpoint_dir=tmp_path, callbacks=[Stop()])
-    resumed, history = _run(dataset, **how, checkpoint_dir=tmp_path)
+        _run(dataset, **options, checkpoint_dir=tmp_path, callbacks=[Stop()])
+    resumed, history = _run(dataset, **options, checkpoint_dir=tmp_path)
     for a, b in zip(resumed.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(a, b)
     assert [record["train_loss"] for record in history.epochs] == [record["train_loss"] for record in expected.epochs]
@@ -103,7 +103,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(dataset, tmp_path):
 def test_diagnostics_and_a_relative_schedule(dataset):
     task = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(5,)))
     optimizer = SGD(LinearDecay(0.1))
-    how = {"epochs": 3, "batch_size": 4, "steps_per_epoch": 2, "seed": 3}
+    options = {"epochs": 3, "batch_size": 4, "steps_per_epoch": 2, "seed": 3}
     rate = {"diagnostics": [lambda moment: {"rate": moment.optimizer.learning_rate}]}
-    history = train_steps(task, Backpropagation(), optimizer, dataset, **how, **rate)
+    history = train_steps(task, Backpropagation(), optimizer, dataset, **options, **rate)
     assert [record["rate"] for record in history.epochs] == pytest.approx([0.1 * 4 / 6, 0.1 * 2 / 6, 0.0])

@@ -16,8 +16,8 @@ def test_a_diverged_epoch_is_not_fast():
 
 
 def test_a_clock_follows_the_timed_epochs_and_goes_on_as_the_later_ones():
-    found = seconds_at([0, 5, 10, 15, 30, 50], [4.0, 2.0, 3.0], 10)
-    assert found == pytest.approx([0, 2, 4, 5, 9, 9 + 2 * 2.5])
+    seconds = seconds_at([0, 5, 10, 15, 30, 50], [4.0, 2.0, 3.0], 10)
+    assert seconds == pytest.approx([0, 2, 4, 5, 9, 9 + 2 * 2.5])
 
 
 def test_a_single_timed_epoch_is_all_that_is_known():

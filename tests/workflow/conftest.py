@@ -75,7 +75,7 @@ class Project:
             text=True,
             start_new_session=True,
             # A shell that starts pytest in the background has it ignore Ctrl-C, and children would inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
         )
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:

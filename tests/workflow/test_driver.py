@@ -211,13 +211,28 @@ def test_a_result_of_other_parameters_is_outdated(project, monkeypatch, preset, 
     assert has_other_parameters(job) == outdated
 
 
+# Runs until a file tells it to end, at most 200 seconds.
+UNTIL_TOLD = """
+import time
+from pathlib import Path
+Path("started.txt").write_text("yes")
+for _ in range(2000):
+    if Path("end.txt").exists(): break
+    time.sleep(0.1)
+"""
+
+
 def test_two_runs_at_once_take_turns(project):
-    project.notebook("01_one", "import time; time.sleep(3)")
+    project.notebook("01_one", UNTIL_TOLD)
     project.experiments(quick={"01_one": {"parameters": {}}})
-    both = [project.start("--preset", "quick") for _ in range(2)]
-    outputs = [process.communicate(timeout=400)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
-    assert sum("Another run is under way" in output for output in outputs) == 1
+    first = project.start("--preset", "quick")
+    wait_for(lambda: project.lines("started.txt"))
+    second = project.start("--preset", "quick")
+    assert any("Another run is under way" in line for line in second.stdout)
+    (project.folder / "end.txt").touch()
+    outputs = [process.communicate(timeout=400)[0] for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0], outputs
+    assert "Another run is under way" not in outputs[0]
     assert project.runs() == ["01_one [0, 1]"]
 
 

@@ -15,7 +15,8 @@ def clock(monkeypatch):
     return now
 
 
-def test_states_of_a_bar_become_lines_with_a_label(clock):
+@pytest.mark.usefixtures("clock")
+def test_states_of_a_bar_become_lines_with_a_label():
     stream = io.StringIO()
     with ProgressLines("one", stream=stream) as lines:
         lines.write("\r 0%\r 5")

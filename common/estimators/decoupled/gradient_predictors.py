@@ -139,5 +139,7 @@ def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, see
 
 
 def _linear(convolutional: bool, outputs: int, start: keras.Initializer | str, use_bias: bool) -> layers.Layer:
-    how = {"kernel_initializer": start, "use_bias": use_bias, "dtype": "float32"}
-    return layers.Conv2D(outputs, FILTER, padding="same", **how) if convolutional else layers.Dense(outputs, **how)
+    options = {"kernel_initializer": start, "use_bias": use_bias, "dtype": "float32"}
+    return (
+        layers.Conv2D(outputs, FILTER, padding="same", **options) if convolutional else layers.Dense(outputs, **options)
+    )

@@ -87,10 +87,10 @@ class ForwardPass:
         """
         sources = [*self._module.weights, *([self._entering] if below else [])]
         # A weight that the output does not depend on has the gradient zero.
-        found = self._tape.gradient(
+        gradients = self._tape.gradient(
             self.leaving, sources, output_gradients=gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return (found[:-1], found[-1]) if below else (found, None)
+        return (gradients[:-1], gradients[-1]) if below else (gradients, None)
 
 
 def forward(
@@ -154,9 +154,10 @@ def _block_cuts(layers: Sequence[keras.Layer]) -> list[int]:
     for index, layer in enumerate(layers):
         if not hasattr(layer, "kernel"):
             continue
-        while index and isinstance(layers[index - 1], _WITH_THE_NEXT):
-            index -= 1
-        cuts.append(index)
+        start = index
+        while start and isinstance(layers[start - 1], _WITH_THE_NEXT):
+            start -= 1
+        cuts.append(start)
     return cuts[1:]
 
 

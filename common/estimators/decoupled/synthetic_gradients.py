@@ -168,8 +168,8 @@ class SyntheticGradients(GradientEstimator):
         count = len(self._modules)
         if self.update_probability == 1:
             return [True] * count
-        draws = tf.random.stateless_uniform([count], tf.random.fold_in(seed, Stream.SCHEDULE))
-        return tf.unstack(draws < self.update_probability)
+        uniform = tf.random.stateless_uniform([count], tf.random.fold_in(seed, Stream.SCHEDULE))
+        return tf.unstack(uniform < self.update_probability)
 
     @staticmethod
     def _scheduled(gradients: list[tf.Tensor], updates) -> list[tf.Tensor]:

@@ -30,7 +30,7 @@ from common.optimizers.clone import copy_of
 from common.randomness import Stream
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 START = 0.01  # the source's: of the models' weights, times the root of a block's number of weights
 
@@ -85,7 +85,7 @@ class WeightRegression(GradientEstimator):
         predicted = []
         for module, model, module_pass in zip(self._modules, self._models, passes, strict=True):
             mean = tf.reduce_mean(_examples(module_pass), 0, keepdims=True)
-            predicted += unflat(model(mean)[0], module.weights)
+            predicted += unflatten(model(mean)[0], module.weights)
         return passes, GradientEstimate(loss, passes[-1].leaving, exact), predicted
 
     def _learn(self, passes: list[ForwardPass], exact: list[tf.Tensor]) -> tf.Tensor:
@@ -95,7 +95,7 @@ class WeightRegression(GradientEstimator):
         for module, model, module_pass, optimizer in blocks:
             part = slice(start, start + len(module.weights))
             h = _examples(module_pass)
-            error = model(h) - flat(exact[part])
+            error = model(h) - flatten(exact[part])
             optimizer.apply([tf.matmul(h, error, transpose_a=True)], model.trainable_variables)
             start = part.stop
         return tf.constant(True)

@@ -94,7 +94,9 @@ class LayerwiseEvolution(WeightEvolution):
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Evaluate all members and sum, in one pass; see `GradientEstimator.estimate` for shapes."""
         outputs, examples = self._drawn(x, y, seed)
-        sums = self._over_chunks(examples, lambda one, number: self._chunk_sums(one, self._chunk_seed(seed, number)))
+        sums = self._over_chunks(
+            examples, lambda chunk, number: self._chunk_sums(chunk, self._chunk_seed(seed, number))
+        )
         return GradientEstimate(self.task.loss(y, outputs), outputs, self._summed(sums))
 
     def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
@@ -104,10 +106,10 @@ class LayerwiseEvolution(WeightEvolution):
         """
         outputs, examples = self._drawn(x, y, seed)
 
-        def found(one: _Examples, number: tf.Tensor) -> list[tf.Tensor]:
-            return [fitnesses for fitnesses, _ in self._members(one, self._chunk_seed(seed, number))]
+        def chunk_fitnesses(chunk: _Examples, number: tf.Tensor) -> list[tf.Tensor]:
+            return [fitnesses for fitnesses, _ in self._members(chunk, self._chunk_seed(seed, number))]
 
-        return Evaluation(self._over_chunks(examples, found), self.task.loss(y, outputs), outputs)
+        return Evaluation(self._over_chunks(examples, chunk_fitnesses), self.task.loss(y, outputs), outputs)
 
     def update_from(
         self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, fitnesses: Sequence[tf.Tensor]
@@ -122,11 +124,11 @@ class LayerwiseEvolution(WeightEvolution):
         """
         _, examples = self._drawn(x, y, seed)
 
-        def found(one: _Examples, number: tf.Tensor) -> list[tf.Tensor]:
+        def chunk_updates(chunk: _Examples, number: tf.Tensor) -> list[tf.Tensor]:
             known = [part[number] for part in fitnesses]
-            return self._chunk_sums(one, self._chunk_seed(seed, number), known)
+            return self._chunk_sums(chunk, self._chunk_seed(seed, number), known)
 
-        return self._summed(self._over_chunks(examples, found))
+        return self._summed(self._over_chunks(examples, chunk_updates))
 
     def _drawn(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, _Examples]:
         """Run the network as it is, and choose what members see."""
@@ -154,9 +156,9 @@ class LayerwiseEvolution(WeightEvolution):
 
     def _members(self, examples: _Examples, seed: tf.Tensor):
         """Yield, layer by layer, one chunk's fitnesses, (2, chunk, pairs), and what its examples saw."""
-        for layer, (visible, before, finish) in enumerate(self._layers(examples.x, seed)):
+        for layer, (visible, outputs, finish) in enumerate(self._layers(examples.x, seed)):
             pairs = self.pairs[layer]
-            before, response = before[:, None], visible.response(self.sigma)
+            before, response = outputs[:, None], visible.response(self.sigma)
             both = tf.reshape(tf.stack([before + response, before - response]), [-1, *before.shape[2:]])
             y = tf.tile(tf.repeat(examples.y, pairs, 0), [2] + [1] * (examples.y.shape.rank - 1))
             yield tf.reshape(self._per_example_fitness(y, finish(both)), [2, self.chunk, pairs]), visible
@@ -165,30 +167,29 @@ class LayerwiseEvolution(WeightEvolution):
         """Yield, for each layer, what is seen of its perturbations, its outputs, and the rest of the network."""
         for layer, (inputs, before, finish) in enumerate(self._network.along(x)):
             shape = self._network.shapes[layer]
-            if shape.biased:
-                inputs = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2)
+            with_bias = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2) if shape.biased else inputs
             own_seed = tf.random.fold_in(seed, layer)
-            yield VisiblePerturbations(inputs, self.pairs[layer], shape.out, own_seed), before, finish
+            yield VisiblePerturbations(with_bias, self.pairs[layer], shape.out, own_seed), before, finish
 
     def _chunk_sums(self, examples: _Examples, seed: tf.Tensor, fitnesses=None) -> list[tf.Tensor]:
         """For each layer, what one chunk adds to the kernel's gradient, and, in a last row, to the bias'."""
         if fitnesses is None:
-            found = self._members(examples, seed)
+            members = self._members(examples, seed)
         else:
             visible = (seen for seen, _, _ in self._layers(examples.x, seed))
-            found = zip(fitnesses, visible, strict=True)
+            members = zip(fitnesses, visible, strict=True)
         sums = []
-        for (plus_minus, seen), pairs in zip(found, self.pairs, strict=True):
+        for (plus_minus, seen), pairs in zip(members, self.pairs, strict=True):
             scale = examples.weights[:, None] / (2.0 * self.sigma * pairs)
             sums.append(seen.weighted_sum(scale * (plus_minus[1] - plus_minus[0])))
         return sums
 
     def _summed(self, sums: list[tf.Tensor]) -> list[tf.Tensor]:
-        totals = [tf.reduce_sum(one, 0) for one in sums]
+        totals = [tf.reduce_sum(layer, 0) for layer in sums]
         shapes = self._network.shapes
         parts = [
-            [one[: shape.fan_in], one[shape.fan_in]] if shape.biased else [one]
-            for one, shape in zip(totals, shapes, strict=True)
+            [total[: shape.fan_in], total[shape.fan_in]] if shape.biased else [total]
+            for total, shape in zip(totals, shapes, strict=True)
         ]
         return self._gradients(parts)
 

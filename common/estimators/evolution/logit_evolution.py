@@ -47,9 +47,11 @@ class LogitEvolution(LogitGradient):
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
         """Estimate P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
         sigma = self.level.standard_deviation(seed[1], [logits])
-        draws = self.samples // 2 if self.antithetic else self.samples
+        perturbations = self.samples // 2 if self.antithetic else self.samples
         # Classes first: the largest logit is then found a whole row of samples at a time.
-        noise = standard_normal([logits.shape[1], logits.shape[0], draws], tf.random.fold_in(seed, Stream.LOGITS))
+        noise = standard_normal(
+            [logits.shape[1], logits.shape[0], perturbations], tf.random.fold_in(seed, Stream.LOGITS)
+        )
         centre, step = tf.transpose(label_first(logits, y))[:, :, None], sigma * noise
         wins = _first_wins(centre + step)
         weights, right = wins, tf.reduce_sum(wins, -1)

@@ -99,8 +99,8 @@ class ParameterEvolution(WeightEvolution):
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Evaluate, then rebuild the perturbations; see `GradientEstimator.estimate` for shapes."""
-        found = self.evaluate(x, y, seed)
-        return GradientEstimate(found.loss, found.outputs, self.update_from(seed, found.fitnesses))
+        evaluation = self.evaluate(x, y, seed)
+        return GradientEstimate(evaluation.loss, evaluation.outputs, self.update_from(seed, evaluation.fitnesses))
 
     def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
         """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes.
@@ -122,11 +122,11 @@ class ParameterEvolution(WeightEvolution):
 
         codes = self._codes(seed, chunk)
         numbers, types = tf.range(self.pairs // chunk), Evaluation(*[tf.float32] * 3)
-        found = tf.map_fn(evaluated, numbers, parallel_iterations=1, fn_output_signature=types)
-        fitnesses = tf.reshape(tf.transpose(found.fitnesses, [1, 0, 2]), [2, self.pairs])
-        shape = [x.shape[0], found.outputs.shape[-1]]
-        outputs = tf.reshape(found.outputs, shape) if self.own_data else tf.reduce_mean(found.outputs, 0)
-        return Evaluation(fitnesses, tf.reduce_mean(found.loss), outputs)
+        evaluations = tf.map_fn(evaluated, numbers, parallel_iterations=1, fn_output_signature=types)
+        fitnesses = tf.reshape(tf.transpose(evaluations.fitnesses, [1, 0, 2]), [2, self.pairs])
+        shape = [x.shape[0], evaluations.outputs.shape[-1]]
+        outputs = tf.reshape(evaluations.outputs, shape) if self.own_data else tf.reduce_mean(evaluations.outputs, 0)
+        return Evaluation(fitnesses, tf.reduce_mean(evaluations.loss), outputs)
 
     def update_from(self, seed: tf.Tensor, fitnesses: tf.Tensor) -> list[tf.Tensor]:
         """Return the gradients that `estimate` returned, from the members' names and fitnesses alone, bit-identical.
@@ -142,8 +142,8 @@ class ParameterEvolution(WeightEvolution):
         codes, weights = self._codes(seed, chunk), tf.reshape(weights, [-1, chunk])
 
         def add(total: list[list[tf.Tensor]] | None, number: tf.Tensor | int) -> list[list[tf.Tensor]]:
-            found = [one.weighted_sum(weights[number]) for one in self._looked_up(_chunk(codes, number))]
-            return found if total is None else tf.nest.map_structure(tf.add, total, found)
+            sums = [directions.weighted_sum(weights[number]) for directions in self._looked_up(_chunk(codes, number))]
+            return sums if total is None else tf.nest.map_structure(tf.add, total, sums)
 
         total, chunks = add(None, 0), self.pairs // chunk
         if chunks > 1:  # XLA refuses a loop over nothing
@@ -156,8 +156,8 @@ class ParameterEvolution(WeightEvolution):
         pairs = directions[0].pairs
         if not self.own_data:
             y = tf.tile(y, [pairs] + [1] * (y.shape.rank - 1))
-        losses = [self.task.per_example_loss(y, one) for one in both]
-        fitnesses = [tf.reshape(self._per_example_fitness(y, one), [pairs, -1]) for one in both]
+        losses = [self.task.per_example_loss(y, side) for side in both]
+        fitnesses = [tf.reshape(self._per_example_fitness(y, side), [pairs, -1]) for side in both]
         outputs = (both[0] + both[1]) / 2.0
         if not self.own_data:
             outputs = tf.reduce_mean(tf.reshape(outputs, [pairs, -1, outputs.shape[-1]]), 0)
@@ -177,7 +177,7 @@ class ParameterEvolution(WeightEvolution):
 
     def _pairs_a_chunk(self, batch: int) -> int:
         examples = batch // self.pairs if self.own_data else batch
-        floats = examples * self._network.floats_an_example(shared=not self.own_data)
+        floats = examples * self._network.floats_per_example(shared=not self.own_data)
         return self.chunk or self._divisor(CHUNK_BYTES // (4 * floats))
 
     def _divisor(self, at_most: int) -> int:
@@ -209,12 +209,12 @@ def _standardised(fitnesses: tf.Tensor) -> tf.Tensor:
 
 def _centred_ranks(fitnesses: tf.Tensor) -> tf.Tensor:
     """Ranks over all members, scaled to -1/2 ... 1/2; equals share the mean of the ranks that they take up."""
-    flat = tf.reshape(fitnesses, [-1])
-    ordered = tf.sort(flat)
-    below = tf.searchsorted(ordered, flat, side="left")
-    not_above = tf.searchsorted(ordered, flat, side="right")
+    values = tf.reshape(fitnesses, [-1])
+    ordered = tf.sort(values)
+    below = tf.searchsorted(ordered, values, side="left")
+    not_above = tf.searchsorted(ordered, values, side="right")
     ranks = tf.cast(below + not_above - 1, tf.float32) / 2.0
-    return tf.reshape(ranks / (flat.shape[0] - 1) - 0.5, fitnesses.shape)
+    return tf.reshape(ranks / (values.shape[0] - 1) - 0.5, fitnesses.shape)
 
 
 SHAPINGS = {"ranks": _centred_ranks, "standardised": _standardised, "none": _unshaped}

@@ -53,7 +53,7 @@ class PerturbedNetwork:
         """How often each of `shapes` is applied to one example: a convolution's output pixels, 1 for a dense layer."""
         return [layer.positions for layer in self._perturbed]
 
-    def floats_an_example(self, shared: bool) -> int:
+    def floats_per_example(self, shared: bool) -> int:
         """How many numbers one pair holds at once for one example, in the layer that needs most of them."""
         first, *others = self._perturbed
         # What enters the first layer is the same for both signs, and for all pairs if `shared`.

@@ -32,7 +32,7 @@ class ConstantDamping(Damping):
     def __post_init__(self):
         require(0 < self.gamma < math.inf, "damping", "> 0 and finite", self.gamma)
 
-    def of(self, values: tf.Tensor) -> float:
+    def of(self, values: tf.Tensor) -> float:  # noqa: ARG002 - the signature of Damping
         """Return γ."""
         return self.gamma
 
@@ -44,6 +44,11 @@ class TiedDamping(Damping):
     Attributes:
         floor: > 0, in the units of a curvature. Without one the damping follows λ_r to zero, and the run diverges.
         ratio: ≥ 0.
+
+    Example:
+        >>> damping = TiedDamping(floor=0.1, ratio=0.5)
+        >>> float(damping.of(tf.constant([4.0, -2.0, 0.0])))  # half of |-2|; the zero is no eigenvalue
+        1.0
     """
 
     floor: float

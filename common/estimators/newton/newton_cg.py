@@ -27,7 +27,7 @@ from common.estimators.estimator import (
 )
 from common.estimators.newton.line_search import ArmijoLineSearch, require_line_search
 from common.tasks.task import Task
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 
 class NewtonCG(GradientEstimator):
@@ -80,8 +80,8 @@ class NewtonCG(GradientEstimator):
         estimate = self.inner.estimate(x, y, seed)
         few = x[: self.hessian_batch], y[: self.hessian_batch]
         product = HessianOperator(self.task, *few, seed, damping=self.damping).product()
-        solution = conjugate_gradients(product, flat(estimate.gradients), self.iterations)
-        direction = unflat(solution, estimate.gradients)
+        solution = conjugate_gradients(product, flatten(estimate.gradients), self.iterations)
+        direction = unflatten(solution, estimate.gradients)
         if self.line_search:
             batch = x, y, seed
             direction = self.line_search.shortened(direction, self.task, batch, estimate.loss, estimate.gradients)
@@ -120,8 +120,8 @@ def conjugate_gradients(
         remaining = residual - length * curved
         following = remaining + tf.tensordot(remaining, remaining, 1) / tf.maximum(square, 1e-30) * along
         uphill = solution + length * along
-        found = tf.where((number == 0) & ~positive, gradient, uphill)
-        return number + 1, positive, found, remaining, following
+        updated = tf.where((number == 0) & ~positive, gradient, uphill)
+        return number + 1, positive, updated, remaining, following
 
     start = (tf.constant(0), tf.constant(True), tf.zeros_like(gradient), gradient, gradient)
     _, _, solution, _, _ = tf.while_loop(

@@ -34,10 +34,10 @@ from common.checks import require, require_one_of
 from common.curvature.eigensolvers import (
     OVERSAMPLING,
     Eigenpairs,
-    columns_for,
-    distinguishable,
     rayleigh_quotients,
+    significantly_nonzero,
     subspace_iteration,
+    subspace_size,
 )
 from common.curvature.gauss_newton import gauss_newton_eigenpairs
 from common.curvature.operators import PRODUCT_COST, HessianOperator
@@ -52,7 +52,7 @@ from common.estimators.newton.damping import Damping, TiedDamping, as_damping
 from common.estimators.newton.line_search import ArmijoLineSearch, require_line_search
 from common.randomness import Stream, standard_normal
 from common.tasks.task import Task
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 CURVATURES = ("hessian", "gauss_newton")
 DAMPING = TiedDamping(floor=0.4)
@@ -142,7 +142,7 @@ class SaddleFreeNewton(GradientEstimator):
         super().build(task, run)
         self._whole_batch = run.batch_size
         size = task.parameter_count
-        columns = columns_for(self.rank, self.oversampling, size)
+        columns = subspace_size(self.rank, self.oversampling, size)
         if self.curvature == "gauss_newton":
             columns = 0
         self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
@@ -157,7 +157,7 @@ class SaddleFreeNewton(GradientEstimator):
         gradients = estimate.gradients
         if self.l2:
             gradients = [part + self.l2 * weight for part, weight in zip(gradients, self.task.weights, strict=True)]
-        direction = unflat(self.divided(flat(gradients)), gradients)
+        direction = unflatten(self.divided(flatten(gradients)), gradients)
         if self.line_search:
             direction = self.line_search.shortened(direction, self.task, (x, y, seed), estimate.loss, gradients)
         return estimate._replace(gradients=direction)
@@ -192,7 +192,7 @@ class SaddleFreeNewton(GradientEstimator):
         kept = Eigenpairs(old * self.eigenvalues, self.eigenvectors)
         few = x[: self.hessian_batch], y[: self.hessian_batch]
         if self.curvature == "gauss_newton":
-            found = gauss_newton_eigenpairs(self.task, *few, self.rank, seed, weight=1.0 - old, plus=kept)
+            eigenpairs = gauss_newton_eigenpairs(self.task, *few, self.rank, seed, weight=1.0 - old, plus=kept)
         else:
             operator = HessianOperator(self.task, *few, seed)
             warm = tf.constant(self.warm_start) & (self.refreshes > 0)
@@ -202,9 +202,9 @@ class SaddleFreeNewton(GradientEstimator):
             def average(columns: tf.Tensor) -> tf.Tensor:
                 return (1.0 - old) * operator.block(columns) + kept.product(columns)
 
-            found, following = subspace_iteration(average, start, passes, self.rank)
-            self.basis.assign(following)
-        self._keep(self._told_from_noise(found, x, y, seed))
+            eigenpairs, next_columns = subspace_iteration(average, start, passes, self.rank)
+            self.basis.assign(next_columns)
+        self._keep(self._denoised(eigenpairs, x, y, seed))
         self.age.assign(0)
         self.refreshes.assign_add(1)
         return tf.constant(True)
@@ -213,20 +213,22 @@ class SaddleFreeNewton(GradientEstimator):
         drawn_at = seed if self.fresh_vectors else tf.zeros_like(seed)
         return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, Stream.CURVATURE))
 
-    def _told_from_noise(self, found: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
+    def _denoised(self, eigenpairs: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
         """Set to zero what sub-batches do not agree on: of other examples, whose noise the eigenpairs do not follow."""
         if not self.sub_batches:
-            return found
+            return eigenpairs
         size = self.hessian_batch // self.sub_batches
         starts = [self.hessian_batch + number * size for number in range(self.sub_batches)]
         parts = [slice(start, start + size) for start in starts]
-        quotients = rayleigh_quotients([HessianOperator(self.task, x[it], y[it], seed) for it in parts], found.vectors)
-        keep = tf.cast(distinguishable(quotients), tf.float32)
-        return Eigenpairs(tf.where(tf.math.is_finite(found.values), keep * found.values, found.values), found.vectors)
+        operators = [HessianOperator(self.task, x[part], y[part], seed) for part in parts]
+        quotients = rayleigh_quotients(operators, eigenpairs.vectors)
+        keep = tf.cast(significantly_nonzero(quotients), tf.float32)
+        values, vectors = eigenpairs
+        return Eigenpairs(tf.where(tf.math.is_finite(values), keep * values, values), vectors)
 
-    def _keep(self, found: Eigenpairs) -> None:
-        self.eigenvalues.assign(found.values)
-        self.eigenvectors.assign(found.vectors)
+    def _keep(self, eigenpairs: Eigenpairs) -> None:
+        self.eigenvalues.assign(eigenpairs.values)
+        self.eigenvectors.assign(eigenpairs.vectors)
 
     def cost(self, batch_size: int) -> float:
         """That of the wrapped estimator, and every product of a refresh; halvings of a line search are not known.
@@ -263,7 +265,7 @@ class SaddleFreeNewton(GradientEstimator):
             outputs = self.task.network.output_shape[-1]
             products = 1 / 3 + BACKWARD_COST * outputs  # a forward pass, and backward passes; no products
         else:
-            columns = columns_for(self.rank, self.oversampling, self.task.parameter_count)
+            columns = subspace_size(self.rank, self.oversampling, self.task.parameter_count)
             products = passes * (1 + PRODUCT_COST * columns)
         products += bool(self.sub_batches) * (1 + PRODUCT_COST * self.rank)
         return products * self.hessian_batch

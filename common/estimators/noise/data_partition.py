@@ -13,7 +13,7 @@ from common.estimators.estimator import GradientEstimate, GradientEstimator
 
 
 def share_estimates(
-    estimator: GradientEstimator, x: tf.Tensor, y: tf.Tensor, shares: int, seed: tf.Tensor
+    estimator: GradientEstimator, x: tf.Tensor, y: tf.Tensor, count: int, seed: tf.Tensor
 ) -> GradientEstimate:
     """Estimate each share's gradient apart, with `tf.vectorized_map`.
 
@@ -23,15 +23,15 @@ def share_estimates(
 
     Args:
         estimator: built, without state, and of operations that `tf.vectorized_map` knows.
-        x: (shares × examples, *input_shape) float32; share k is the k-th run of equally many examples.
+        x: (count × examples, *input_shape) float32; share k is the k-th run of equally many examples.
         y: labels or targets in the same order.
-        shares: how many, a divisor of the batch.
+        count: how many shares, a divisor of the batch.
         seed: (2,) int64, (run seed, global step).
 
     Returns:
-        Each entry with a first axis of length `shares`: loss (shares,), outputs (shares, examples, outputs), gradients.
+        Each entry with a first axis of length `count`: loss (count,), outputs (count, examples, outputs), gradients.
     """
-    parts = [tf.reshape(part, [shares, -1, *part.shape[1:]]) for part in (x, y)]
+    parts = [tf.reshape(part, [count, -1, *part.shape[1:]]) for part in (x, y)]
     with _without_conversion_warnings(), keras.StatelessScope():
         return tf.vectorized_map(lambda share: estimator.estimate(*share, seed), tuple(parts))
 

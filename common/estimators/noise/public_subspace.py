@@ -33,7 +33,7 @@ from common.estimators.estimator import (
 from common.estimators.noise.data_partition import share_estimates
 from common.randomness import Stream, permutation
 from common.tasks.task import Task
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 
 class PublicSubspace(GradientEstimator):
@@ -92,10 +92,10 @@ class PublicSubspace(GradientEstimator):
         estimate = self.inner.estimate(x, y, seed)
         due = seed[1] % self.refresh_every == 0
         tf.cond(due, lambda: self._refresh(seed), lambda: tf.constant(False))
-        direction = flat(estimate.gradients)
+        direction = flatten(estimate.gradients)
         inside = tf.linalg.matvec(self.basis, tf.linalg.matvec(self.basis, direction, transpose_a=True))
         amplified = direction + (self.amplification - 1.0) * inside
-        return estimate._replace(gradients=unflat(amplified, estimate.gradients))
+        return estimate._replace(gradients=unflatten(amplified, estimate.gradients))
 
     def _refresh(self, seed: tf.Tensor) -> tf.Tensor:
         own_seed = tf.random.fold_in(seed, Stream.PUBLIC)

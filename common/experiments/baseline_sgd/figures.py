@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common import results
-from common.plotting import captions as subject
-from common.plotting import style, tables
+from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
     Series,
@@ -30,11 +29,11 @@ _TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed."""
-    frame = subject.prepared(frame)
+    frame = captions.prepared(frame)
     series = [*_by_batch_size(frame, "fixed rate"), *_by_batch_size(frame, "scaled rate")]
     if not series:
         raise NothingToDraw("the results hold no run of the loop without dropout")
-    part = subject.part(frame)
+    part = captions.part(frame)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 3, sharey=True)
     for axes, x in zip(panels, ("epoch", "step", "seconds"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
@@ -44,31 +43,31 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     with matplotlib.rc_context(style.RC):
         handles = _legend(frame, series)
         drawn.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    caption = f"{error_name(frame, part)} on {subject.name(frame)} by batch size, without dropout."
+    caption = f"{error_name(frame, part)} on {captions.name(frame)} by batch size, without dropout."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
 
 
 def dropout(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error at one batch size of Keras' fit, which has dropout on, and of the loop with and without."""
-    frame = subject.prepared(frame)
+    frame = captions.prepared(frame)
     series = _by_dropout(frame)
     if len(series) < 2:
         raise NothingToDraw("the results hold fewer than two of Keras fit, loop with dropout, loop without")
-    part = subject.part(frame)
+    part = captions.part(frame)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     draw_curves(axes, series, "epoch", f"{part}_error")
     set_error_axis(axes, frame, part)
     style.legend(axes)
     batch = series[0].frame["batch_size"].iloc[0]
-    caption = f"{error_name(frame, part)} on {subject.name(frame)} at batch size {batch}, with and without dropout."
+    caption = f"{error_name(frame, part)} on {captions.name(frame)} at batch size {batch}, with and without dropout."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
 
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final test error against the batch size, at the fixed and at the scaled learning rate."""
-    frame = subject.prepared(frame)
+    frame = captions.prepared(frame)
     series = _final_series(frame)
     if not series or frame["test_error"].isna().all():
         raise NothingToDraw("the results hold no test metric of the loop without dropout")
@@ -81,14 +80,14 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     set_error_axis(axes, frame, "test")
     style.legend(axes)
     epochs = frame["epoch"].max()
-    caption = f"Test error on {subject.name(frame)} after {epochs} epochs by batch size; no dropout unless said."
+    caption = f"Test error on {captions.name(frame)} after {epochs} epochs by batch size; no dropout unless said."
     style.annotate(drawn, spread_note(series, ["batch_size"]), caption, frame)
     return drawn
 
 
 def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the gradient noise scale over training (arXiv 1812.06162), with the batch sizes as dotted lines."""
-    frame = subject.prepared(frame)
+    frame = captions.prepared(frame)
     measured = _measured(frame)
     if measured.empty:
         raise NothingToDraw("the results hold no measured noise_scale")
@@ -101,8 +100,8 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     style.log_ticks(axes.yaxis)
     axes.set_ylabel("Gradient noise scale (examples)")
     caption = (
-        f"Gradient noise scale on {subject.name(frame)} while training at batch {trained_at}, simple estimate from two "
-        "batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
+        f"Gradient noise scale on {captions.name(frame)} while training at batch {trained_at}, simple estimate from "
+        "two batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
         "noise away, one far above it wastes examples."
     )
     note = " ".join(filter(None, (spread_note(series), _undefined_note(measured))))
@@ -112,7 +111,7 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate test accuracy and loss per setting over the seeds, on MNIST with the source's figure beside."""
-    frame = subject.prepared(frame)
+    frame = captions.prepared(frame)
     keys = {"group": "Group", "batch_size": "Batch size", "learning_rate": "Learning rate"}
     values = {
         "test_metric": tables.ACCURACIES["test_metric"],
@@ -154,12 +153,12 @@ def _by_batch_size(frame: pd.DataFrame, group: str) -> list[Series]:
 
 
 def _legend(frame: pd.DataFrame, series: list[Series]) -> list[Line2D]:
-    batches = sorted({int(one.label) for one in series})
-    handles = [Line2D([], [], label=f"batch {it}", **_batch_look(frame, it)) for it in batches]
+    batches = sorted({int(curve.label) for curve in series})
+    handles = [Line2D([], [], label=f"batch {batch}", **_batch_look(frame, batch)) for batch in batches]
     rates = select(frame, group="fixed rate")["learning_rate"].unique()
-    told = f"learning rate {rates[0]:g}" if len(rates) == 1 else "learning rate fixed"
-    handles.append(Line2D([], [], color=style.BLACK, label=told))
-    if any(one.style["linestyle"] != "-" for one in series):
+    label = f"learning rate {rates[0]:g}" if len(rates) == 1 else "learning rate fixed"
+    handles.append(Line2D([], [], color=style.BLACK, label=label))
+    if any(curve.style["linestyle"] != "-" for curve in series):
         handles.append(Line2D([], [], color=style.BLACK, linestyle=style.DASHED, label="scaled with the batch"))
     return handles
 
@@ -215,10 +214,10 @@ def _undefined_note(measured: pd.DataFrame) -> str:
     if not missing.any():
         return ""
     verb = "is" if missing.sum() == 1 else "are"
-    told = f"{missing.sum()} of {len(averaged)} points {verb} undefined: noise hides the gradient"
+    sentence = f"{missing.sum()} of {len(averaged)} points {verb} undefined: noise hides the gradient"
     if averaged["seed"].nunique() == 1:
-        return f"{told}."
-    return f"{told}. There the mean is over the other seeds, and biased low."
+        return f"{sentence}."
+    return f"{sentence}. There the mean is over the other seeds, and biased low."
 
 
 def _draw_batch_lines(axes: Axes, batches: list[int]) -> None:

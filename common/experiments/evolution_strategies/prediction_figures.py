@@ -27,9 +27,9 @@ def confusion(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, len(rows), sharey=True)
     for axes, (_, row) in zip(panels, rows.iterrows(), strict=True):
         counts = row["confusion"]
-        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        normalized = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         with matplotlib.rc_context(style.RC):
-            image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            image = axes.imshow(normalized, cmap="Blues", vmin=0, vmax=1)
             axes.set_xticks(range(len(counts)))
             axes.set_yticks(range(len(counts)))
             axes.set_title(f"seed {row['seed']}: {100 * row['validation_metric']:.1f} % right")

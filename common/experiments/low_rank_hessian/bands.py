@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import results
-from common.experiments.low_rank_hessian.run_selection import SADDLE, networks
+from common.experiments.low_rank_hessian.run_selection import MU, SADDLE, networks
 from common.plotting.curves import select
 from common.tasks.saddle import Saddle
 
@@ -37,9 +37,9 @@ def _accuracy(p: LowRankHessian, frame: pd.DataFrame) -> str:
 
 
 def _saddle(p: LowRankHessian, frame: pd.DataFrame) -> str:
-    if p.saddle_mu != 0.02 or not 100 <= p.saddle_steps <= 400:
+    if not 100 <= p.saddle_steps <= 400:
         return ""
-    height, loss = Saddle(p.saddle_mu).height, _last(select(frame, group="saddle"), "test_loss")
+    height, loss = Saddle(MU).height, _last(select(frame, group="saddle"), "test_loss")
     lingering, leaving = loss[f"{SADDLE}gradient descent"], loss[f"{SADDLE}saddle-free Newton"]
     assert leaving < 0.1 * height < 0.5 * lingering, f"losses {lingering:.2g}, {leaving:.2g}; saddle {height:.2g}"
     return "gradient descent lingers at the saddle, saddle-free Newton left it: as expected"

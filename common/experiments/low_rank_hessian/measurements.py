@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from common import results
 from common.data.load import Dataset
 from common.diagnostics.eigenvector_overlaps import eigenvector_overlaps
 from common.experiments.run import Run, completed
@@ -40,6 +42,22 @@ def overlaps(
             at_steps=sorted(at_steps), examples=examples, rank=run.estimator.rank, seed=seed,
         )  # fmt: skip
     return measured
+
+
+def with_measurements(frame: pd.DataFrame, trials: pd.DataFrame, measured: Mapping[str, Any]) -> pd.DataFrame:
+    """Put together what figures and tables read: the runs, the trials of learning rates, and what was measured beside.
+
+    Args:
+        frame: what `train_all` returns.
+        trials: what `tuning.choose` returns, empty without trials.
+        measured: "timed", seconds by run as in `with_timed_seconds`, and whatever else `results.write` is to keep.
+
+    Returns:
+        One frame, with the measurements in its `attrs`, as `results.read` returns it.
+    """
+    frame = with_timed_seconds(results.combine([frame, trials]) if len(trials) else frame, measured["timed"])
+    frame.attrs = {"measurements": [measured]}
+    return frame
 
 
 def with_timed_seconds(frame: pd.DataFrame, seconds: Mapping[str, Sequence[float]]) -> pd.DataFrame:

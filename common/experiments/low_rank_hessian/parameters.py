@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from common.data.load import SPECIFICATIONS
+from common.experiments.estimator_calls import arguments
 from common.experiments.fields import (
+    Accuracies,
     Count,
     Counts,
     CountsOrEmpty,
-    Fraction,
     Images,
     Network,
     Parameters,
     Positive,
     Positives,
     Seed,
-    Shares,
     Whole,
     require_at_most,
     require_each_once,
@@ -26,6 +27,12 @@ from common.experiments.fields import (
     require_parameter,
     training_examples,
 )
+
+# Parameters that are constructor calls: the class, its arguments by position, and what a call may leave out.
+CALLS = {
+    "newton_cg": ("NewtonCG", ("inner", "iterations", "damping", "hessian_batch"), 64),
+    "source": ("SaddleFreeNewton", ("inner", "rank", "damping", "hessian_batch"), 32),
+}
 
 
 class LowRankHessian(Parameters):
@@ -43,7 +50,7 @@ class LowRankHessian(Parameters):
     sweep_epochs: Count
     sweep_examples: Count
     timed_epochs: Annotated[Whole, Field(ge=0)]
-    target_accuracies: Shares
+    target_accuracies: Accuracies
     trial_seed: Seed
     trial_factors: Positives
     learning_rate: Positive
@@ -54,22 +61,15 @@ class LowRankHessian(Parameters):
     momentum_learning_rate: Positive
     adam_learning_rate: Positive
     rmsprop_learning_rate: Positive
-    momentum: Fraction
     rate_decay: Annotated[Positive, Field(le=1)]
     rank: Count
     damping_floor: Positive
-    averaging: Fraction
     hessian_batch: Count
     gauss_newton_batch: Count
     refresh_every: Count
-    first_interval: Count
-    cg_iterations: Count
-    cg_damping: Positive
-    cg_hessian_batch: Count
-    source_damping: Positive
-    source_rank: Count
+    newton_cg: str
+    source: str
     source_learning_rate: Positive
-    source_hessian_batch: Count
     ranks: Counts
     hessian_batches: Counts
     refreshes: Counts
@@ -77,7 +77,6 @@ class LowRankHessian(Parameters):
     spectrum_steps: Count
     overlap_examples: Count
     overlap_steps: Counts
-    saddle_mu: Positive
     saddle_steps: Count
 
     @model_validator(mode="after")
@@ -86,8 +85,10 @@ class LowRankHessian(Parameters):
         limited = ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples")
         require_at_most(self, limited, training, fits)
         fits = f"at most batch_size, {self.batch_size}"
-        limited = ("hessian_batch", "gauss_newton_batch", "cg_hessian_batch", "source_hessian_batch")
-        require_at_most(self, limited, self.batch_size, fits)
+        require_at_most(self, ("hessian_batch", "gauss_newton_batch"), self.batch_size, fits)
+        for name, known in CALLS.items():
+            batch = _hessian_batch(name, getattr(self, name), known)
+            require_parameter(batch <= self.batch_size, name, getattr(self, name), f"one with a hessian_batch {fits}")
         require_parameter(max(self.hessian_batches) <= self.batch_size, "hessian_batches", self.hessian_batches, fits)
         fits = f"at least batch_size, {self.batch_size}"
         require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
@@ -101,3 +102,20 @@ class LowRankHessian(Parameters):
             self, ("target_accuracies", "trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps")
         )
         return self
+
+
+def _hessian_batch(parameter: str, call: str, known: tuple[str, tuple[str, ...], int]) -> int:
+    """Return the hessian_batch of a constructor call; refuse other texts and classes before TensorFlow starts.
+
+    Names inside the call, and the values of other arguments, are checked when the call is made.
+    """
+    owner, positions, default = known
+    try:
+        node = ast.parse(call.strip(), mode="eval").body
+        good = isinstance(node, ast.Call) and ast.unparse(node.func) == owner
+        batch = arguments(call.strip(), positions, {"hessian_batch": default})["hessian_batch"] if good else None
+    except (SyntaxError, ValueError):
+        batch = None
+    wanted = f"a call such as {owner}(Backpropagation(), hessian_batch={default}), hessian_batch a whole number"
+    require_parameter(type(batch) is int, parameter, call, wanted)
+    return batch

@@ -8,6 +8,7 @@ from common.plotting import captions
 from common.plotting.curves import NothingToDraw, select
 
 SADDLE = "saddle: "  # how the names of the walks on the artificial saddle begin
+MU = 0.02  # curvature -μ along the way out of the artificial saddle; across it, the curvature is 1
 
 
 def networks(frame: pd.DataFrame) -> pd.DataFrame:

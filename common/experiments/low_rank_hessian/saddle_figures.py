@@ -21,8 +21,7 @@ def saddle(frame: pd.DataFrame) -> style.PaperFigure:
     surface = Saddle(mu)
     drawn, (left, right) = style.figure(style.DOUBLE_COLUMN, 2.8, 2)
     _draw_surface(left, surface)
-    for index, (_, run) in enumerate(runs.groupby("order")):
-        run = run.sort_values("step")
+    for index, (_, run) in enumerate(runs.sort_values("step").groupby("order")):
         look = style.group_style(index) | {"markersize": 2.5}
         u, v, name = run["u"].astype(float), run["v"].astype(float), run["run"].iloc[0].removeprefix(SADDLE)
         right.plot(run["step"], np.maximum(surface(u, v), 1e-9), markevery=_marked(run), label=name, **look)

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from common import results
 from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces
 from common.experiments.noisy_gradients.run_selection import PLAIN, budget, prepared, sigma_sweep
-from common.plotting import captions as subject
-from common.plotting import style, tables
+from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
     Series,
@@ -36,14 +35,14 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     series = series_by_run(select(frame, group="full"), "full: ")
     if not series:
         raise NothingToDraw("the results hold no run of the full budget")
-    part = subject.part(frame)
+    part = captions.part(frame)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     draw_curves(axes, series, "epoch", f"{part}_error")
     set_error_axis(axes, frame, part)
     style.legend(axes)
     batch = series[0].frame["batch_size"].iloc[0]
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)}, plain SGD, batch {batch}, with noise in the gradients."
+        f"{error_name(frame, part)} on {captions.name(frame)}, plain SGD, batch {batch}, with noise in the gradients."
     )
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
@@ -71,7 +70,7 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
     set_error_axis(axes, frame, "test")
     style.log_ticks(axes.xaxis)
     style.legend(axes)
-    caption = f"Test error on {subject.name(frame)} against the noise, plain SGD at a constant learning rate."
+    caption = f"Test error on {captions.name(frame)} against the noise, plain SGD at a constant learning rate."
     style.annotate(drawn, spread_note(series, ["sigma"]), " ".join(filter(None, (caption, prediction))), frame)
     return drawn
 
@@ -84,7 +83,7 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     sweep = sigma_sweep(frame)
     by_sigma = [Series("at the end of the run", sweep[sweep["sigma"] > 0], style.group_style(0))]
     # Zero is where a run diverged, and has no place on an axis of powers of ten.
-    drawable = [(one.frame["signal_to_noise"] > 0).any() for one in (*plain, *by_sigma)]
+    drawable = [(curve.frame["signal_to_noise"] > 0).any() for curve in (*plain, *by_sigma)]
     if not plain or not all(drawable):
         raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
     both = series_by_run(full, "full: ")
@@ -105,7 +104,7 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     for axes in panels:
         style.legend(axes)
     caption = (
-        f"The direction ĝ and the exact gradient g of the same minibatch on {subject.name(frame)}. Left: "
+        f"The direction ĝ and the exact gradient g of the same minibatch on {captions.name(frame)}. Left: "
         f"signal-to-noise ratio ‖g‖²/‖ĝ - g‖² after each epoch of the full run ({budget(plain[0].frame)}). Middle: the "
         f"same at the end of the sweep's runs ({budget(by_sigma[0].frame)}) against σ. Right: cosine of the angle "
         "between the two in the full runs; with subspaces amplified, between the amplified direction and g."
@@ -124,8 +123,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate validation and test accuracy of every run over the seeds."""
     frame = prepared(frame)
     keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
-    made = tables.setting_table(frame, keys, tables.ACCURACIES)
-    return made.assign(Rate=made["Rate"].map("{:.3g}".format))
+    rows = tables.setting_table(frame, keys, tables.ACCURACIES)
+    return rows.assign(Rate=rows["Rate"].map("{:.3g}".format))
 
 
 FIGURES = {
@@ -182,7 +181,7 @@ def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
 def _set_ratio_axis(axes: Axes) -> None:
     """Make the y axis one of whole decades, labeled as powers of ten: the ratios are too small for plain numbers."""
     axes.set_yscale("log")
-    low, high = (math.log10(it) for it in axes.get_ylim())
+    low, high = (math.log10(limit) for limit in axes.get_ylim())
     axes.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
     style.power_ticks(axes.yaxis)
     axes.set_ylabel("Signal-to-noise ratio")

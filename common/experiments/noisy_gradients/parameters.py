@@ -72,13 +72,15 @@ class NoisyGradients(Parameters):
         require_parameter(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
         require_hidden_for_mlp(self)
         divide = f"divisors of sweep_batch_size {self.sweep_batch_size}"
-        require_parameter(all(self.sweep_batch_size % it == 0 for it in self.devices), "devices", self.devices, divide)
+        require_parameter(
+            all(self.sweep_batch_size % count == 0 for count in self.devices), "devices", self.devices, divide
+        )
         divide = f"divisors of public_examples {self.public_examples}"
-        for name, public in {
+        for name, dimensions in {
             "recovery_dimensions": [self.recovery_dimensions],
             "public_dimensions": self.public_dimensions,
         }.items():
-            good = all(self.public_examples % it == 0 for it in public)
+            good = all(self.public_examples % dimension == 0 for dimension in dimensions)
             require_parameter(good, name, getattr(self, name), divide)
         require_each_once(
             self, ("sigmas", "batch_sizes", "learning_rates", "etas", "dimensions", "devices", "decibels")

@@ -13,8 +13,7 @@ from common.experiments.noisy_gradients.run_selection import (
     reference,
     sigma_sweep,
 )
-from common.plotting import captions as subject
-from common.plotting import style
+from common.plotting import captions, style
 from common.plotting.curves import (
     NothingToDraw,
     Series,
@@ -41,7 +40,7 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
     rows = _remedies(frame)
     if rows["run"].nunique() < 2:
         raise NothingToDraw("the results hold no remedies at the reference noise")
-    part = subject.part(frame)
+    part = captions.part(frame)
     ranked = results.summarize(rows.assign(same=_same_noise(frame, rows)), ["run", "same"], f"{part}_error")
     ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
@@ -52,9 +51,9 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
     style.log_ticks(axes.xaxis)
     axes.set_xlabel(f"{error_name(frame, part)} (%)")
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)} at σ = {reference(frame)['sigma']:g} on every transmitted "
-        f"coordinate, by what is done about it ({budget(rows)}), the best on top; dotted: nothing. Open markers: noise "
-        "of a level of its own, or none."
+        f"{error_name(frame, part)} on {captions.name(frame)} at σ = {reference(frame)['sigma']:g} on every "
+        f"transmitted coordinate, by what is done about it ({budget(rows)}), the best on top; dotted: nothing. "
+        "Open markers: noise of a level of its own, or none."
     )
     style.annotate(drawn, spread_note([Series("", rows)], ["run"]), caption, frame)
     return drawn
@@ -67,7 +66,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
     inside = runs[runs["sketch"] != "none"]
     if inside.empty:
         raise NothingToDraw("the results hold no run in a subspace")
-    part, sigma = subject.part(frame), inside["sigma"].iloc[0]
+    part, sigma = captions.part(frame), inside["sigma"].iloc[0]
     series = _by_sketch(inside)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
     draw_final(axes, series, "dimensions", f"{part}_error")
@@ -80,7 +79,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_xlabel("Dimensions d of the subspace")
     style.legend(axes)
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)} against the dimension of a subspace, noise of σ = "
+        f"{error_name(frame, part)} on {captions.name(frame)} against the dimension of a subspace, noise of σ = "
         f"{sigma:g} on each transmitted number, rate falling linearly to zero ({budget(inside)}). Random: d numbers "
         "are transmitted. Public gradients: all coordinates are, and steps are longer within the span of d gradients "
         "of public examples."
@@ -92,7 +91,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final validation error at one σ against batch size and against learning rate, constant or decayed."""
     frame = prepared(frame)
-    compared, part = reference(frame), subject.part(frame)
+    compared, part = reference(frame), captions.part(frame)
     same = {name: value for name, value in PLAIN.items() if name != "schedule"}
     runs = select(frame, group="sweep", sigma=compared["sigma"], **same)
     sizes = select(runs, schedule="constant", learning_rate=compared["learning_rate"])
@@ -109,7 +108,7 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, series, name in zip(panels, (by_size, by_rate), ("batch_size", "learning_rate"), strict=True):
         draw_final(axes, series, name, f"{part}_error")
         axes.set_xscale("log")
-        style.log_ticks(axes.xaxis, sorted(pd.concat([one.frame for one in series])[name].unique()))
+        style.log_ticks(axes.xaxis, sorted(pd.concat([curve.frame for curve in series])[name].unique()))
         style.legend(axes)
     epochs = int(runs["epoch"].max())
     panels[0].set_xlabel(f"Batch size, at equal epochs ({epochs})")
@@ -118,7 +117,7 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     if panels[0].get_yscale() == "log":
         style.log_ticks(panels[0].yaxis, _ERROR_TICKS)
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)} at σ = {compared['sigma']:g}. Left: learning rate "
+        f"{error_name(frame, part)} on {captions.name(frame)} at σ = {compared['sigma']:g}. Left: learning rate "
         f"{compared['learning_rate']:g}, so that a smaller batch has more updates, each with noise. Right: batch "
         f"{compared['batch_size']}, the rate constant or falling linearly to zero."
     )
@@ -133,7 +132,7 @@ def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
     runs = frame[(frame["devices"] > 0) & (frame["group"] == "sweep")]
     if runs.empty:
         raise NothingToDraw("the results hold no over-the-air runs")
-    part, series = subject.part(frame), _by_devices(runs)
+    part, series = captions.part(frame), _by_devices(runs)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.7)
     draw_final(axes, series, "decibels", f"{part}_error")
     clean = sigma_sweep(frame)
@@ -143,7 +142,7 @@ def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
     set_error_axis(axes, frame, part)
     style.legend(axes, above=2)
     caption = (
-        f"{error_name(frame, part)} on {subject.name(frame)} with gradients added up over the air ({budget(runs)}); "
+        f"{error_name(frame, part)} on {captions.name(frame)} with gradients added up over the air ({budget(runs)}); "
         "every device meets the same power constraint, so that more devices are heard better."
     )
     style.annotate(drawn, spread_note(series, ["decibels"]), caption, frame)
@@ -174,9 +173,9 @@ def _draw_ranks(axes: Axes, ranked: pd.DataFrame) -> None:
         axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
         axes.set_ylim(-0.6, len(ranked) - 0.4)
     for place, row in ranked[ranked["diverged"] > 0].iterrows():
-        told = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"
+        label = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"
         look = {"va": "center", "fontsize": 6, "color": style.VERMILION}
-        axes.annotate(told, (0.02, place), xycoords=axes.get_yaxis_transform(), **look)
+        axes.annotate(label, (0.02, place), xycoords=axes.get_yaxis_transform(), **look)
 
 
 def _by_sketch(inside: pd.DataFrame) -> list[Series]:

@@ -7,7 +7,7 @@ batches. Every run of the sweep differs in one thing from its run at the referen
 import numpy as np
 import pandas as pd
 
-from common.plotting import captions as subject
+from common.plotting import captions
 from common.plotting.curves import NothingToDraw, column, select
 
 NOTHING_DONE = "nothing done"  # the notebook's name of the sweep's run at the reference noise
@@ -30,17 +30,17 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     or public), sigma, momentum, averaging, devices, label_skewed, decibels, dimensions and redraw_every; where a run
     has none of it, zero.
     """
-    frame = subject.prepared(frame)
+    frame = captions.prepared(frame)
     derived = {}
     for name, (short, default) in _ARGUMENTS.items():
-        values = pd.Series([default if pd.isna(it) else it for it in column(frame, name)], index=frame.index)
+        values = pd.Series([default if pd.isna(value) else value for value in column(frame, name)], index=frame.index)
         derived[short] = values.astype(type(default))
-    decay = pd.to_numeric(column(frame, "SGD.ema_momentum")).fillna(0.99)  # what Keras takes unless told otherwise
+    decay = pd.to_numeric(column(frame, "SGD.ema_momentum")).fillna(0.99)  # what Keras takes unless another is given
     derived["averaging"] = np.where(column(frame, "SGD.use_ema").fillna(False).astype(bool), decay.astype(float), 0.0)
-    made_by = frame["estimator"].str
-    levels = [made_by.contains(name) for name in ("OverTheAir", "AnnealedNoise", "RelativeNoise")]
+    estimators = frame["estimator"].str
+    levels = [estimators.contains(name) for name in ("OverTheAir", "AnnealedNoise", "RelativeNoise")]
     derived["noise"] = np.select(levels, ["channel", "annealed", "relative"], "constant")
-    owners = [made_by.contains(name) for name in ("PublicSubspace", "SignSketch")]
+    owners = [estimators.contains(name) for name in ("PublicSubspace", "SignSketch")]
     derived["sketch"] = np.select(owners, ["public", "random"], "none")
     for short, names in {
         "dimensions": ("PublicSubspace.dimensions", "SignSketch.dimensions"),

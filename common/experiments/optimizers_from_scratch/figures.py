@@ -141,18 +141,18 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     headers = {"features": "Features", "method": "Method", "hidden": "Hidden units"}
     errors = {"lowest": "Lowest on the test curve", "chosen": "Epoch chosen on validation data", "last": "Last epoch"}
     shown = {name: tables.Value(header) for name, header in (errors | {"dead_units": "Dead units"}).items()}
-    made = tables.setting_table(values, headers, shown)
+    rows = tables.setting_table(values, headers, shown)
     groups = values.groupby("order")
     first = groups.first()
-    made["Hidden units"] = ["-".join(map(str, json.loads(hidden))) for hidden in first["hidden"]]
-    made.insert(3, "Learning rate", [f"{row.learning_rate:g}{' (cosine)' * row.cosine}" for row in first.itertuples()])
+    rows["Hidden units"] = ["-".join(map(str, json.loads(hidden))) for hidden in first["hidden"]]
+    rows.insert(3, "Learning rate", [f"{row.learning_rate:g}{' (cosine)' * row.cosine}" for row in first.itertuples()])
     for name, place in {"lowest": 4, "chosen": 6}.items():
         medians = groups[name].median()
         header = f"{name.capitalize()}, median"
-        made.insert(place, header, ["-" if math.isnan(median) else f"{median:.2f}" for median in medians])
+        rows.insert(place, header, ["-" if math.isnan(median) else f"{median:.2f}" for median in medians])
     if is_source(frame):
-        made.insert(len(made.columns) - 2, "Source", [_source_of(row) for row in first.itertuples()])
-    return made
+        rows.insert(len(rows.columns) - 2, "Source", [_source_of(row) for row in first.itertuples()])
+    return rows
 
 
 FIGURES = {
@@ -198,19 +198,19 @@ def _draw_seeds(axes: Axes, x: pd.Series, y: pd.Series, look: dict) -> None:
 
 def _seeds_note(values: pd.DataFrame) -> str:
     failed = int((values["status"] == "diverged").sum())
-    told = f"Pale: single seeds; full: median of {values['seed'].nunique()}."
-    return f"{told} {failed} diverged run{'s are' if failed > 1 else ' is'} not shown." if failed else told
+    note = f"Pale: single seeds; full: median of {values['seed'].nunique()}."
+    return f"{note} {failed} diverged run{'s are' if failed > 1 else ' is'} not shown." if failed else note
 
 
 def _raw_series(frame: pd.DataFrame) -> list[Series]:
     """The methods of the source; of plain gradient descent the largest rate and the one that validation data choose."""
     runs = select(frame, part="methods", features="raw")
     descent = select(runs, method="gradient descent")
-    found = [
+    lines = [
         (f"gradient descent, rate {_power(rate)}", select(descent, learning_rate=rate)) for rate in _two_rates(frame)
     ]
-    found += [(name, select(runs, method=name)) for name in SOURCE]
-    return [Series(label, run, style.group_style(i)) for i, (label, run) in enumerate(found) if len(run)]
+    lines += [(name, select(runs, method=name)) for name in SOURCE]
+    return [Series(label, run, style.group_style(i)) for i, (label, run) in enumerate(lines) if len(run)]
 
 
 def _two_rates(frame: pd.DataFrame) -> list[float]:
@@ -226,8 +226,8 @@ def _power(rate: float) -> str:
 
 def _visible(frame: pd.DataFrame, series: list[Series]) -> tuple[float, float]:
     """From below the best median to a few times the constant prediction: runs start a thousand times higher."""
-    medians = [one.frame.groupby("epoch")[["train_loss", "curve_test_loss"]].median() for one in series]
-    low = min(float(np.nanmin(one.to_numpy(float))) for one in medians)
+    medians = [curve.frame.groupby("epoch")[["train_loss", "curve_test_loss"]].median() for curve in series]
+    low = min(float(np.nanmin(median.to_numpy(float))) for median in medians)
     constant = optimizer_runs.measured(frame, "constant_test_loss")
     return 0.7 * low, 5 * (constant or float(np.nanmedian(medians[0].to_numpy(float))))
 

@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common.experiments.optimizers_from_scratch import run_selection as optimizer_runs
-from common.plotting import captions as subject
-from common.plotting import style
+from common.plotting import captions, style
 from common.plotting.curves import NothingToDraw, select
 from common.tasks.line_loss import LineLoss
 
@@ -35,9 +34,10 @@ def trails(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[0], above=len(_TRAILS))
     steps = int(runs["step"].max())
     caption = (
-        f"The paths of the two weights of a line on one feature of {subject.dataset(frame)}, from zero, on the surface "
-        f"of its training error: {steps} full-batch steps, a marker every {_marked(steps)}; star: least squares. "
-        "Gradient descent and momentum have the rate 1 / largest curvature, the others a hundredth of the way there."
+        f"The paths of the two weights of a line on one feature of {captions.dataset(frame)}, from zero, on the "
+        f"surface of its training error: {steps} full-batch steps, a marker every {_marked(steps)}; star: least "
+        "squares. Gradient descent and momentum have the rate 1 / largest curvature, the others a hundredth of the way "
+        "there."
     )
     number = len(runs.drop_duplicates(["features", "method"]))
     note = f"{number} runs, no randomness. Contours: 1.05, 2, 4, 8, ... times the lowest error."

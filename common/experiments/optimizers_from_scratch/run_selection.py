@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from common import results
-from common.plotting import captions as subject
+from common.plotting import captions
 from common.plotting.curves import NothingToDraw, require_single, select
 
 # The source's lowest test error on Boston housing, raw features, 4 hidden units, one run each.
@@ -51,7 +51,7 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
     group, data = frame["group"].astype(str), frame["dataset"].astype(str).str.partition(", ")
     line = group.str.startswith(_LINE)
     hidden = frame["Network.hidden"].astype(object) if "Network.hidden" in frame else pd.Series("[]", frame.index)
-    made = frame.assign(
+    runs = frame.assign(
         part=line.map({True: "line", False: "methods"}),
         method=group.str.removeprefix(_LINE),
         features=data[2].str.removesuffix(", one feature"),
@@ -59,8 +59,8 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
         hidden=hidden.mask(line, "[]"),
         cosine=(frame["schedule"] == "CosineDecay").astype(bool),
     )
-    made.attrs = frame.attrs
-    return made
+    runs.attrs = frame.attrs
+    return runs
 
 
 def run_values(frame: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def require_one_task(frame: pd.DataFrame) -> None:
 
 def name(frame: pd.DataFrame) -> str:
     """Name data set and shared network for a caption, e.g. "Boston housing (4 hidden units)"."""
-    return f"{subject.dataset(labelled(frame))} ({units(frame)} hidden units)"
+    return f"{captions.dataset(labelled(frame))} ({units(frame)} hidden units)"
 
 
 def units(frame: pd.DataFrame) -> int:
@@ -127,4 +127,6 @@ def is_source(frame: pd.DataFrame) -> bool:
 
 def measured(frame: pd.DataFrame, name: str) -> Any:
     """Return a measurement of the notebook, None without it: it belongs to the data and is the same in all files."""
-    return next((found[name] for found in frame.attrs.get("measurements", []) if name in found), None)
+    return next(
+        (measurements[name] for measurements in frame.attrs.get("measurements", []) if name in measurements), None
+    )
