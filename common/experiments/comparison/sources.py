@@ -1,0 +1,206 @@
+"""The sources of a training direction that 08_comparison compares: what each is made of, what is tuned, what it needs.
+
+Read as text before TensorFlow starts; `common.experiments.comparison.plan` makes runs of it.
+
+Ranges were written down before any run and are sampled evenly in the logarithm. Every source has the same number of
+trials, whatever it has to tune. Unless a row is about the optimizer, the direction goes to Adam, whose rate falls to
+zero by a cosine.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from common.checks import nearest
+
+RATES = (1e-4, 1e-2)  # of Adam and its like, for every source alike
+ADAM = "Adam(CosineDecay({rate}))"
+
+# What a source needs beside the loss of its batch.
+BACKWARD, LABELS, ABOVE, DIFFERENTIABLE, PUBLIC = (
+    "backward pass",
+    "labels at every layer",
+    "layers above",
+    "differentiable loss",
+    "public data",
+)
+NEEDS = (BACKWARD, LABELS, ABOVE, DIFFERENTIABLE, PUBLIC)
+_EXACT = frozenset({BACKWARD, ABOVE, DIFFERENTIABLE})
+
+FAMILIES = (
+    "exact gradient",
+    "noise",
+    "compressed",
+    "curvature",
+    "feedback",
+    "decoupled",
+    "forward",
+    "evolution",
+    "yours",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One row of the ledger.
+
+    Attributes:
+        name: what figures and tables call it.
+        family: one of `FAMILIES`.
+        estimator: its constructor call, with a field such as {sigma} for each setting that is tuned.
+        optimizer: likewise, with the field {rate}.
+        ranges: lowest and highest value of each field, sampled evenly in the logarithm.
+        batch_size: examples a step, where the source is defined for another number than the notebook's.
+        needs: which of `NEEDS` it has.
+    """
+
+    name: str
+    family: str
+    estimator: str
+    optimizer: str = ADAM
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({"rate": RATES}))
+    batch_size: int | None = None
+    needs: frozenset[str] = _EXACT
+
+    def __post_init__(self):
+        fields = set(re.findall(r"{(\w+)}", self.estimator + self.optimizer))
+        if fields != set(self.ranges):
+            raise ValueError(f"{self.name}: the fields are {sorted(fields)}, but ranges are of {sorted(self.ranges)}")
+
+
+def _with(**ranges: tuple[float, float]) -> Mapping[str, tuple[float, float]]:
+    return MappingProxyType({"rate": RATES} | ranges)
+
+
+def _rates(low: float, high: float) -> Mapping[str, tuple[float, float]]:
+    return MappingProxyType({"rate": (low, high)})
+
+
+def _listed(*sources: Source) -> Mapping[str, Source]:
+    return MappingProxyType({source.name: source for source in sources})
+
+
+_NOISY = "NoisyGradient(Backpropagation(), ConstantNoise(0.1))"
+_LOCAL = frozenset({LABELS, DIFFERENTIABLE})
+
+SOURCES = _listed(
+    Source("backpropagation", "exact gradient", "Backpropagation()"),
+    Source("SGD", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}))", _rates(1e-2, 1.0)),
+    Source("momentum", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}), momentum=0.9)", _rates(1e-3, 0.3)),
+    Source("Muon", "exact gradient", "Backpropagation()", "Muon(CosineDecay({rate}))", _rates(1e-3, 1e-1)),
+    Source("Shampoo", "exact gradient", "Backpropagation()", "Shampoo(CosineDecay({rate}))"),
+    Source("SOAP", "exact gradient", "Backpropagation()", "SOAP(CosineDecay({rate}))"),
+    Source("noise, σ = 0.1", "noise", _NOISY),
+    Source(
+        "over the air, 16 devices",
+        "noise",
+        "OverTheAir(Backpropagation(), 16, channel_noise={channel_noise})",
+        ranges=_with(channel_noise=(1.0, 10.0)),
+    ),
+    Source(
+        "noise, public subspace",
+        "noise",
+        f"PublicSubspace({_NOISY}, examples=500, dimensions=5, amplification={{amplification}})",
+        ranges=_with(amplification=(1.0, 30.0)),
+        needs=_EXACT | {PUBLIC},
+    ),
+    Source(
+        "DP, ε = 3",
+        "noise",
+        "DPGradient({clip_norm}, {noise_multiplier})",
+        ranges=_with(clip_norm=(0.1, 3.0), noise_multiplier=(0.5, 2.0)),
+    ),
+    Source("signs", "compressed", "SignGradient(Backpropagation())"),
+    Source("QSGD, 4 bits", "compressed", "QuantizedGradient(Backpropagation(), 7)"),
+    Source("top 1 %", "compressed", "TopKGradient(Backpropagation(), 0.01)"),
+    Source("rank 2", "compressed", "LowRankGradient(Backpropagation(), 2)"),
+    Source(
+        "saddle-free Newton",
+        "curvature",
+        "SaddleFreeNewton(Backpropagation(), 10, TiedDamping({floor}), 32, 50, averaging=0.9, first_interval=3)",
+        ranges=_with(floor=(0.1, 3.0)),
+    ),
+    Source(
+        "Gauss-Newton pairs",
+        "curvature",
+        "SaddleFreeNewton(Backpropagation(), 10, TiedDamping({floor}), 8, 50, 'gauss_newton', averaging=0.9, "
+        "first_interval=3)",
+        ranges=_with(floor=(0.1, 3.0)),
+    ),
+    Source("feedback alignment", "feedback", "FeedbackAlignment()"),
+    Source("sign-symmetric", "feedback", "FeedbackAlignment('sign_symmetric')"),
+    Source(
+        "direct feedback alignment",
+        "feedback",
+        "DirectFeedbackAlignment()",
+        needs=frozenset({LABELS, DIFFERENTIABLE}),
+    ),
+    Source("local losses", "decoupled", "LocalLosses(Backpropagation())", needs=_LOCAL | {BACKWARD}),
+    Source("local losses, forward", "decoupled", "LocalLosses(ActivityForwardGradient())", needs=_LOCAL),
+    Source("cDNI", "decoupled", "SyntheticGradients()", needs=_LOCAL),
+    Source("DNI", "decoupled", "SyntheticGradients(labels=False, hidden_layers=1, width=512)", needs=_LOCAL - {LABELS}),
+    Source("last layer only", "decoupled", "LastModuleOnly()", needs=frozenset({DIFFERENTIABLE})),
+    Source("forward gradient", "forward", "ForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
+    Source("activity forward gradient", "forward", "ActivityForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
+    Source(
+        "right or wrong, 200 samples",
+        "evolution",
+        "LogitEvolution(Likelihood(), {sigma}, samples=200, antithetic=True)",
+        ranges=_with(sigma=(0.25, 4.0)),
+        needs=frozenset({BACKWARD, ABOVE}),
+    ),
+    Source(
+        "right or wrong, 20 samples",
+        "evolution",
+        "LogitEvolution(Likelihood(), {sigma}, samples=20, antithetic=True)",
+        ranges=_with(sigma=(0.25, 4.0)),
+        needs=frozenset({BACKWARD, ABOVE}),
+    ),
+    Source(
+        "evolution, a layer at a time",
+        "evolution",
+        "LayerwiseEvolution([64, 64, 64, 64], {sigma})",
+        ranges=_with(sigma=(0.003, 0.1)),
+        batch_size=1024,
+        needs=frozenset({ABOVE}),
+    ),
+    Source(
+        "evolution, all weights at once",
+        "evolution",
+        "ParameterEvolution(256, {sigma})",
+        ranges=_with(sigma=(0.003, 0.1)),
+        batch_size=1024,
+        needs=frozenset({ABOVE}),
+    ),
+    Source(
+        "SPSA",
+        "evolution",
+        "SPSA({sigma})",
+        ranges=_with(sigma=(1e-4, 1e-1)),
+        needs=frozenset({ABOVE}),
+    ),
+)
+
+
+def source(name: str) -> Source:
+    """Return a source of the table, or one for the constructor call of an estimator, whose rate alone is tuned.
+
+    Raises:
+        ValueError: neither, with the nearest name.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    try:
+        is_call = isinstance(ast.parse(name.strip(), mode="eval").body, ast.Call)
+    except (SyntaxError, ValueError):
+        is_call = False
+    if not is_call:
+        raise ValueError(
+            f"parameter 'sources' names no source: {name!r}{nearest(name, SOURCES)} (or the constructor call of an "
+            "estimator, such as 'NoisyGradient(Backpropagation(), ConstantNoise(0.1))')"
+        )
+    return Source(name, "yours", name.replace("{", "{{").replace("}", "}}"))
