@@ -46,6 +46,8 @@ class SOAP(Adam):
         max_size: ≥ 1, longest side that is rotated. The paper has 10,000, for much larger networks.
         one_sided: rotate only the shorter side of each matrix, or neither if it is longer than `max_size`: the paper's
             variant for less memory and time, at half the cost or less.
+        factors_every: ≥ 1, steps from one update of L and R to the next; 1 is the paper's. Above 1, the gradients
+            between are left out, and the means reach as many times further back.
         **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
 
     Raises:
@@ -67,12 +69,14 @@ class SOAP(Adam):
         refresh_every: int = 10,
         max_size: int = 512,
         one_sided: bool = False,
+        factors_every: int = 1,
         **options: Any,
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
         self.refresh_every = whole("refresh_every", refresh_every)
         self.max_size = whole("max_size", max_size)
         self.one_sided = bool(one_sided)
+        self.factors_every = whole("factors_every", factors_every)
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create the two running means for each variable, and factors and bases for matrices."""
@@ -89,8 +93,12 @@ class SOAP(Adam):
         g = as_matrix(arguments.dense(gradient, variable.dtype))
         steps = tf.convert_to_tensor(self.iterations)
         tf.cond(steps > 0, lambda: self._move(g, variable, index, learning_rate), lambda: self._first_basis(g, index))
-        refresh = (steps > 0) & (steps % self.refresh_every == 0)
-        return tf.cond(refresh, lambda: self._turn(variable.shape, index), lambda: tf.constant(False))
+        for interval, act in (
+            (self.factors_every, lambda: self._accumulate(g, index)),
+            (self.refresh_every, lambda: self._turn(variable.shape, index)),
+        ):
+            tf.cond((steps > 0) & (steps % interval == 0), act, lambda: tf.constant(False))
+        return None
 
     def effective_step_sizes(self) -> list[tf.Tensor]:
         """Return those of Adam's variables alone: what M' is multiplied by belongs to no single weight."""
@@ -103,6 +111,7 @@ class SOAP(Adam):
             "refresh_every": self.refresh_every,
             "max_size": self.max_size,
             "one_sided": self.one_sided,
+            "factors_every": self.factors_every,
         }
 
     def _first_basis(self, g: tf.Tensor, index: int) -> tf.Tensor:
@@ -125,7 +134,10 @@ class SOAP(Adam):
         for side in sides:
             step = side.multiply(side.multiplier, step)
         self.assign_sub(variable, tf.reshape(step, variable.shape))
-        for side in sides:
+        return tf.constant(True)
+
+    def _accumulate(self, g: tf.Tensor, index: int) -> tf.Tensor:
+        for side in self._sides[index]:
             self.assign_add(side.factor, (1 - self.beta_2) * (side.second_moment(g) - side.factor))
         return tf.constant(True)
 
