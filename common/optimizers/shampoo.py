@@ -42,7 +42,8 @@ class Shampoo(Adam):
         beta_2: β₂ in [0, 1), of L, R and v.
         epsilon: ε > 0, see `Adam`.
         graft: "adam" or "sgd", whose step gives the length.
-        refresh_every: f ≥ 1, steps from one pair of inverse roots to the next.
+        refresh_every: f ≥ 1, steps from one pair of inverse roots to the next. 20 is chosen by cost: with layers of 256
+            and batches of 128, a refresh takes several times as long as a step of Adam.
         max_size: ≥ 1, longest side that has a factor.
         ridge: δ > 0, relative to the largest eigenvalue; below 1e-7 float32 rounds it away.
         **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
