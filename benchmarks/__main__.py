@@ -119,6 +119,10 @@ def _optimizers(arguments: argparse.Namespace) -> None:
         comparisons.append((*names, optimizers.AT_MOST))
     rounds = arguments.rounds
     _report(f"{optimizers.STEPS} updates of all weights", race(candidates, rounds), comparisons, rounds)
+    names = [name for name in optimizers.SECOND_MOMENTS if name != optimizers.ADAM]
+    comparisons = [(name, optimizers.ADAM, optimizers.SECOND_MOMENTS_AT_MOST) for name in names]
+    title = f"{optimizers.TRAINING_STEPS} training steps, mlp((256, 256, 256)), batches of {optimizers.TRAINING_BATCH}"
+    _report(title, race(optimizers.training_steps(), rounds), comparisons, rounds)
     timings = race(optimizers.loops(), rounds)
     _report(f"{optimizers.EPOCHS} full-batch epochs, mlp((4,))", timings, optimizers.LOOPS, rounds)
 

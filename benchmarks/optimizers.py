@@ -17,6 +17,8 @@ from common.optimizers.gradient_descent import GradientDescent
 from common.optimizers.momentum import Momentum
 from common.optimizers.muon import Muon
 from common.optimizers.rmsprop import RMSprop
+from common.optimizers.shampoo import Shampoo
+from common.optimizers.soap import SOAP
 from common.tasks import networks
 from common.tasks import task as tasks
 
@@ -40,6 +42,31 @@ AT_MOST = 1.1
 LOOP, COMPILED, EAGER = "our loop on the device", "Python loop, compiled step", "Python loop, eager step"
 # (candidate, reference, at most): the source's full-batch runs of 10,000 epochs.
 LOOPS = [(LOOP, EAGER, 1 / 20), (LOOP, COMPILED, None)]
+
+# Whole training steps, gradient included; every interval divides 60.
+TRAINING_STEPS, TRAINING_BATCH = 60, 128
+ADAM = "Adam"
+SECOND_MOMENTS = {
+    ADAM: Adam,
+    "SOAP": SOAP,
+    "SOAP, one side": lambda: SOAP(one_sided=True),
+    "SOAP, one side, factors and bases every 20": lambda: SOAP(one_sided=True, factors_every=20, refresh_every=20),
+    "Shampoo": Shampoo,
+}
+SECOND_MOMENTS_AT_MOST = 1.5
+
+
+def training_steps() -> dict[str, Callable[[], object]]:
+    """Name to a function that trains mlp((256, 256, 256)) for `TRAINING_STEPS` steps, on images of MNIST's size."""
+    rng, examples = np.random.default_rng(0), TRAINING_STEPS * TRAINING_BATCH
+    split = Split(rng.random((examples, 784), dtype=np.float32), rng.integers(0, 10, examples).astype(np.int32))
+
+    def epoch(optimizer: keras.optimizers.Optimizer) -> Callable[[], object]:
+        network = networks.build("mlp", (784,), 10, seed=0, hidden=(256, 256, 256))
+        task = tasks.classification(network)
+        return training.one_epoch(task, Backpropagation(), optimizer, split, batch_size=TRAINING_BATCH, seed=0)
+
+    return {name: epoch(make()) for name, make in SECOND_MOMENTS.items()}
 
 
 def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object]:

@@ -21,9 +21,12 @@ from common.optimizers.muon import Muon
 from common.optimizers.notation import parse
 from common.optimizers.rmsprop import RMSprop
 from common.optimizers.schedules import CosineDecay, ExponentialDecay, LinearDecay
+from common.optimizers.shampoo import Shampoo
+from common.optimizers.soap import SOAP
 
 __all__ = [
     "SGD",
+    "SOAP",
     "Adam",
     "AdamW",
     "CosineDecay",
@@ -34,6 +37,7 @@ __all__ = [
     "Momentum",
     "Muon",
     "RMSprop",
+    "Shampoo",
     "copy_of",
     "parse",
 ]

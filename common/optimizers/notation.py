@@ -25,10 +25,12 @@ from common.optimizers.momentum import Momentum
 from common.optimizers.muon import Muon
 from common.optimizers.rmsprop import RMSprop
 from common.optimizers.schedules import CosineDecay, ExponentialDecay, LinearDecay
+from common.optimizers.shampoo import Shampoo
+from common.optimizers.soap import SOAP
 from common.settings import parse as parse_call
 from common.settings import text
 
-_OURS = (Adam, AdamW, GradientDescent, Lazy, Momentum, Muon, RMSprop)
+_OURS = (Adam, AdamW, GradientDescent, Lazy, Momentum, Muon, RMSprop, Shampoo, SOAP)
 _SCHEDULES = (CosineDecay, ExponentialDecay, LinearDecay)
 # They hold other optimizers, or are no optimizer themselves.
 _LEFT_OUT = {"Optimizer", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap", "LearningRateSchedule"}

@@ -11,6 +11,8 @@ from common.optimizers.gradient_descent import GradientDescent
 from common.optimizers.momentum import Momentum
 from common.optimizers.muon import Muon
 from common.optimizers.rmsprop import RMSprop
+from common.optimizers.shampoo import Shampoo
+from common.optimizers.soap import SOAP
 
 
 @dataclass(frozen=True)
@@ -49,4 +51,8 @@ OPTIMIZERS = {
     "adam_epsilon": Case(_with(Adam, epsilon=0.1), _with(_ADAM, epsilon=0.1), 0.05, 0.01),
     "adamw": Case(_with(AdamW, weight_decay=0.01), _with(_ADAMW, weight_decay=0.01, epsilon=1e-8), 0.05, 0.01),
     "muon": Case(Muon, None, 0.1, 0.02),
+    "shampoo": Case(_with(Shampoo, refresh_every=3), None, 0.05, 0.01),
+    "shampoo_sgd": Case(_with(Shampoo, graft="sgd", refresh_every=3), None, 0.05, 0.001),
+    "soap": Case(_with(SOAP, refresh_every=3), None, 0.05, 0.01),
+    "soap_one_sided": Case(_with(SOAP, one_sided=True, refresh_every=3), None, 0.05, 0.01),
 }
