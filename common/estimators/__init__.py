@@ -12,6 +12,10 @@
 | evolution | `LayerwiseEvolution` | fitness of networks with perturbed weights, one layer at a time |
 | newton | `SaddleFreeNewton` | another one's, divided by absolute curvature in a low-rank subspace |
 | newton | `NewtonCG` | another one's, divided by the Hessian with conjugate gradients |
+| compressed | `SignGradient` | the signs of another one's, at their mean magnitude |
+| compressed | `QuantizedGradient` | another one's, rounded at random to a few levels (QSGD) |
+| compressed | `TopKGradient` | the largest coordinates of another one's |
+| compressed | `LowRankGradient` | another one's at low rank, by power iteration (PowerSGD) |
 | decoupled | `SyntheticGradients` | predicted gradients at the boundaries of modules (DNI, cDNI) |
 | decoupled | `LastModuleOnly` | exact gradient of the last module, zero below |
 | decoupled | `WeightRegression` | weight gradients regressed from activations |
@@ -22,6 +26,10 @@
 
 from common.checks import require
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.compressed.low_rank_gradient import LowRankGradient
+from common.estimators.compressed.quantized_gradient import QuantizedGradient
+from common.estimators.compressed.sign_gradient import SignGradient
+from common.estimators.compressed.top_k_gradient import TopKGradient
 from common.estimators.decoupled.last_module import LastModuleOnly
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.decoupled.weight_regression import WeightRegression
@@ -84,6 +92,7 @@ __all__ = [
     "Likelihood",
     "LogitEvolution",
     "LogitObjective",
+    "LowRankGradient",
     "MovedTarget",
     "NewtonCG",
     "NoiseLevel",
@@ -91,13 +100,16 @@ __all__ = [
     "OverTheAir",
     "ParameterEvolution",
     "PublicSubspace",
+    "QuantizedGradient",
     "RelativeNoise",
     "RunContext",
     "SaddleFreeNewton",
+    "SignGradient",
     "SignSketch",
     "SmoothedAccuracy",
     "SyntheticGradients",
     "TiedDamping",
+    "TopKGradient",
     "WeightRegression",
     "parse",
 ]

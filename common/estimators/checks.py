@@ -260,6 +260,7 @@ def _check_shapes(estimator: GradientEstimator, task: Task, estimate: GradientEs
 def _costs(estimator: GradientEstimator) -> dict[str, float]:
     sizes = (BATCH, REST, BATCH)  # asked for once more: what was asked before may not matter either
     costs = {f"cost({size})": estimator.cost(size) for size in sizes}
+    costs |= {f"bytes_sent({size})": estimator.bytes_sent(size) for size in sizes}
     return costs | {f"setup_cost({BATCH}, 100)": estimator.setup_cost(BATCH, 100)}
 
 

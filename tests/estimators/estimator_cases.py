@@ -17,18 +17,22 @@ from common.estimators import (
     LayerwiseEvolution,
     Likelihood,
     LogitEvolution,
+    LowRankGradient,
     MovedTarget,
     NewtonCG,
     NoisyGradient,
     OverTheAir,
     ParameterEvolution,
     PublicSubspace,
+    QuantizedGradient,
     RelativeNoise,
     SaddleFreeNewton,
+    SignGradient,
     SignSketch,
     SmoothedAccuracy,
     SyntheticGradients,
     TiedDamping,
+    TopKGradient,
     WeightRegression,
 )
 from common.optimizers import Adam, CosineDecay
@@ -95,4 +99,14 @@ ESTIMATORS = {
     "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "weight regression, now and then": lambda: WeightRegression(synth_step=3),
     "direct feedback alignment": DirectFeedbackAlignment,
+    "signs": lambda: SignGradient(Backpropagation()),
+    "signs, without feedback": lambda: SignGradient(_noisy(ConstantNoise(0.001)), error_feedback=False),
+    "quantized": lambda: QuantizedGradient(Backpropagation()),
+    "quantized, with feedback": lambda: QuantizedGradient(Backpropagation(), 15, bucket=64, error_feedback=True),
+    "largest coordinates": lambda: TopKGradient(Backpropagation(), 0.1),
+    "largest coordinates, quantized": lambda: QuantizedGradient(
+        TopKGradient(Backpropagation(), 0.2, error_feedback=False)
+    ),
+    "low rank": lambda: LowRankGradient(Backpropagation()),
+    "low rank, without feedback": lambda: LowRankGradient(Backpropagation(), 1, error_feedback=False),
 }
