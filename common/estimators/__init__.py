@@ -6,6 +6,7 @@
 | noise | `NoisyGradient` | another one's, with noise: constant, annealed, relative, in a random subspace |
 | noise | `OverTheAir` | devices' gradients, added up by a noisy channel |
 | noise | `PublicSubspace` | another one's, amplified in the span of public examples' gradients |
+| noise | `DPGradient` | clipped gradients of single examples, with noise: differential privacy (DP-SGD) |
 | evolution | `LogitEvolution` | right or wrong answers under noise on the logits |
 | evolution | `ExactLogitGradient` | the limit of `LogitEvolution` for infinitely many samples |
 | evolution | `ParameterEvolution` | fitness of networks with perturbed weights, all layers at once |
@@ -44,6 +45,7 @@ from common.estimators.newton.damping import ConstantDamping, Damping, TiedDampi
 from common.estimators.newton.line_search import ArmijoLineSearch
 from common.estimators.newton.newton_cg import NewtonCG
 from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.estimators.noise.dp_gradient import DPGradient
 from common.estimators.noise.noisy_gradient import (
     AnnealedNoise,
     ConstantNoise,
@@ -82,6 +84,7 @@ __all__ = [
     "Backpropagation",
     "ConstantDamping",
     "ConstantNoise",
+    "DPGradient",
     "Damping",
     "DirectFeedbackAlignment",
     "ExactLogitGradient",

@@ -272,8 +272,15 @@ def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, A
             found |= _python_state(value, f"{prefix}{name}.")
         elif not name.startswith("_self_") and name != "task":  # what TensorFlow keeps about its tracking
             plain = isinstance(value, int | float | str | list | tuple | dict | set | np.ndarray | None)
-            found[f"{prefix}{name}"] = repr(value) if plain else value
+            found[f"{prefix}{name}"] = _text(value) if plain else value
     return found
+
+
+def _text(value: Any) -> str:
+    """Write a plain value; of variables in lists, which they are: their values may change, a checkpoint holds them."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return f"the variable {id(value)}" if isinstance(value, tf.Variable) else repr(value)
 
 
 def _same(first: Any, second: Any) -> bool:
