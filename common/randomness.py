@@ -19,7 +19,7 @@ class Stream:
 
     Folded into the key of a step, (run seed, step). The network's dropout layers fold in their numbers, from 0:
 
-        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE
+        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, QUANTIZATION, PRIVACY, SAMPLING
 
     Counters in the place of the step: number n has the key (run seed, constant - n), see `key`. All but the examples'
     order and the sketch belong to diagnostics, whose numbers count epochs (0 is before training):
@@ -29,7 +29,7 @@ class Stream:
 
     Indices of initial weights, of which the network's layers have those from 0 (see `networks.hash_seed`):
 
-        PREDICTORS, MODELS, FEEDBACK
+        PREDICTORS, MODELS, FEEDBACK, FACTORS
     """
 
     NOISE = 1_000_003  # of `NoisyGradient`; one more for each noise within it
@@ -39,6 +39,9 @@ class Stream:
     CURVATURE = 4_000_004  # random vectors of `SaddleFreeNewton`
     PERTURBATIONS = 5_000_003  # of the weights, by `ParameterEvolution` and `LayerwiseEvolution`
     SCHEDULE = 7_000_003  # which modules `SyntheticGradients` updates
+    QUANTIZATION = 21_000_003  # rounding of `QuantizedGradient`; one more for each one within it
+    PRIVACY = 22_000_003  # noise of `DPGradient`
+    SAMPLING = 23_000_003  # which examples `DPGradient` draws
 
     EPOCH_ORDER = 0  # numbers from 1: the epochs
     SKETCH = -1  # numbers from 0: how often `SignSketch` was redrawn; it folds 0 or 1 in, the order of examples nothing
@@ -53,6 +56,7 @@ class Stream:
     PREDICTORS = 10_000  # of `SyntheticGradients`, by boundary
     MODELS = 20_000  # of `WeightRegression`, by block
     FEEDBACK = 30_000  # matrices of `DirectFeedbackAlignment`, by boundary
+    FACTORS = 60_000  # of `LowRankGradient`, by matrix
 
 
 def key(seed: int | tf.Tensor, stream: int, number: int | tf.Tensor = 0) -> tf.Tensor:

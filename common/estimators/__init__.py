@@ -6,12 +6,17 @@
 | noise | `NoisyGradient` | another one's, with noise: constant, annealed, relative, in a random subspace |
 | noise | `OverTheAir` | devices' gradients, added up by a noisy channel |
 | noise | `PublicSubspace` | another one's, amplified in the span of public examples' gradients |
+| noise | `DPGradient` | clipped gradients of single examples, with noise: differential privacy (DP-SGD) |
 | evolution | `LogitEvolution` | right or wrong answers under noise on the logits |
 | evolution | `ExactLogitGradient` | the limit of `LogitEvolution` for infinitely many samples |
 | evolution | `ParameterEvolution` | fitness of networks with perturbed weights, all layers at once |
 | evolution | `LayerwiseEvolution` | fitness of networks with perturbed weights, one layer at a time |
 | newton | `SaddleFreeNewton` | another one's, divided by absolute curvature in a low-rank subspace |
 | newton | `NewtonCG` | another one's, divided by the Hessian with conjugate gradients |
+| compressed | `SignGradient` | the signs of another one's, at their mean magnitude |
+| compressed | `QuantizedGradient` | another one's, rounded at random to a few levels (QSGD) |
+| compressed | `TopKGradient` | the largest coordinates of another one's |
+| compressed | `LowRankGradient` | another one's at low rank, by power iteration (PowerSGD) |
 | decoupled | `SyntheticGradients` | predicted gradients at the boundaries of modules (DNI, cDNI) |
 | decoupled | `LastModuleOnly` | exact gradient of the last module, zero below |
 | decoupled | `WeightRegression` | weight gradients regressed from activations |
@@ -22,6 +27,10 @@
 
 from common.checks import require
 from common.estimators.backpropagation import Backpropagation
+from common.estimators.compressed.low_rank_gradient import LowRankGradient
+from common.estimators.compressed.quantized_gradient import QuantizedGradient
+from common.estimators.compressed.sign_gradient import SignGradient
+from common.estimators.compressed.top_k_gradient import TopKGradient
 from common.estimators.decoupled.last_module import LastModuleOnly
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.decoupled.weight_regression import WeightRegression
@@ -36,6 +45,7 @@ from common.estimators.newton.damping import ConstantDamping, Damping, TiedDampi
 from common.estimators.newton.line_search import ArmijoLineSearch
 from common.estimators.newton.newton_cg import NewtonCG
 from common.estimators.newton.saddle_free_newton import SaddleFreeNewton
+from common.estimators.noise.dp_gradient import DPGradient
 from common.estimators.noise.noisy_gradient import (
     AnnealedNoise,
     ConstantNoise,
@@ -82,6 +92,7 @@ __all__ = [
     "Backpropagation",
     "ConstantDamping",
     "ConstantNoise",
+    "DPGradient",
     "Damping",
     "DirectFeedbackAlignment",
     "ExactLogitGradient",
@@ -92,6 +103,7 @@ __all__ = [
     "Likelihood",
     "LogitEvolution",
     "LogitObjective",
+    "LowRankGradient",
     "MovedTarget",
     "NewtonCG",
     "NoiseLevel",
@@ -99,13 +111,16 @@ __all__ = [
     "OverTheAir",
     "ParameterEvolution",
     "PublicSubspace",
+    "QuantizedGradient",
     "RelativeNoise",
     "RunContext",
     "SaddleFreeNewton",
+    "SignGradient",
     "SignSketch",
     "SmoothedAccuracy",
     "SyntheticGradients",
     "TiedDamping",
+    "TopKGradient",
     "WeightRegression",
     "parse",
 ]

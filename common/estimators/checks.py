@@ -276,15 +276,17 @@ def _check_shapes(estimator: GradientEstimator, task: Task, estimate: GradientEs
 
 
 def _costs(estimator: GradientEstimator) -> dict[str, float]:
-    first = estimator.cost(REST)
-    costs = {f"cost({size})": estimator.cost(size) for size in (BATCH, REST)}
-    again = costs[f"cost({REST})"]
-    _require(
-        again == first or math.isnan(first),  # what is not a number is refused by its own sentence
-        estimator,
-        f"cost({REST}) is {first!r}, and {again!r} after cost({BATCH}): a cost may depend on settings, task and batch "
-        "size alone",
-    )
+    costs = {}
+    for ask in (estimator.cost, estimator.bytes_sent):
+        first = ask(REST)
+        costs |= {f"{ask.__name__}({size})": ask(size) for size in (BATCH, REST)}
+        again = costs[f"{ask.__name__}({REST})"]
+        _require(
+            again == first or math.isnan(first),  # what is not a number is refused by its own sentence
+            estimator,
+            f"{ask.__name__}({REST}) is {first!r}, and {again!r} after {ask.__name__}({BATCH}): it may depend on "
+            "settings, task and batch size alone",
+        )
     return costs | {f"setup_cost({BATCH}, 100)": estimator.setup_cost(BATCH, 100)}
 
 
@@ -296,8 +298,15 @@ def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, A
             state |= _python_state(value, f"{prefix}{name}.")
         elif not name.startswith("_self_") and name != "task":  # what TensorFlow keeps about its tracking
             plain = isinstance(value, int | float | str | list | tuple | dict | set | np.ndarray | None)
-            state[f"{prefix}{name}"] = repr(value) if plain else value
+            state[f"{prefix}{name}"] = _text(value) if plain else value
     return state
+
+
+def _text(value: Any) -> str:
+    """Write a plain value; of variables in lists, which they are: their values may change, a checkpoint holds them."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return f"the variable {id(value)}" if isinstance(value, tf.Variable) else repr(value)
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -114,6 +115,32 @@ class GradientEstimator(Configured, tf.Module):
             steps: updates so far, ≥ 1.
         """
         return float(sum(estimator.setup_cost(batch_size, steps) for estimator in self._wrapped()))
+
+    def bytes_sent(self, batch_size: int) -> float:
+        """Return the bytes of the message in which one worker sends one estimate to whoever updates the weights.
+
+        A dense float32 gradient, 4 bytes for each trainable scalar, or what a wrapped estimator sends. Whoever
+        compresses the message, or sends numbers other than gradients, overrides it. It is the mean over the steps of a
+        long run where steps differ, and depends on no estimate, as `cost`.
+
+        Args:
+            batch_size: examples of the step, ≥ 1.
+        """
+        wrapped = self._wrapped()
+        dense = 4.0 * self.task.parameter_count
+        return float(sum(estimator.bytes_sent(batch_size) for estimator in wrapped)) if wrapped else dense
+
+    def epsilon(self, batch_size: int, steps: int) -> float:
+        """Return ε of the (ε, δ)-differential privacy that the training examples have after so many updates.
+
+        Infinite, which is no promise. Whoever makes one overrides it and says what δ is and what it assumes; a wrapper
+        that sees the training examples only through such an estimator may pass its ε on.
+
+        Args:
+            batch_size: examples of a step, ≥ 1.
+            steps: updates so far, ≥ 1.
+        """
+        return math.inf
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A setting stays what was given: TensorFlow would wrap a list, and track an optimizer that is only copied. An

@@ -24,6 +24,7 @@ X_LABELS = {
     "step": "Update steps",
     "seconds": "Training time (s)",
     "cost": "Cost (gradients of one example)",
+    "bytes_sent": "Sent (bytes)",
 }
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 

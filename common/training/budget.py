@@ -1,7 +1,9 @@
-"""How many updates a run has, and what they cost: counted from the sizes of its batches."""
+"""How many updates a run has, and what they spend: counted from the sizes of its batches."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.checks import require
@@ -73,15 +75,18 @@ class Budget:
             split=self.dataset.train,
         )
 
-    def cost(self, estimator: GradientEstimator, step: int) -> float:
-        """Return what a run has paid after so many updates, in gradients of one example; each batch by its own size."""
-        return cost_of_steps(estimator, self.batch_size, step, self.rest, self.steps_per_epoch)
+    def spent(self, estimator: GradientEstimator, step: int) -> dict[str, float]:
+        """Return what a run has spent after so many updates, each batch counted by its own size; see `spent_by`."""
+        return spent_by(estimator, self.batch_size, step, self.rest, self.steps_per_epoch)
 
 
-def cost_of_steps(
+NOTHING_SPENT = {"cost": 0.0, "bytes_sent": 0.0}
+
+
+def spent_by(
     estimator: GradientEstimator, batch_size: int, step: int, rest: int = 0, steps_per_epoch: int = 1
-) -> float:
-    """Return what the first `step` updates cost, in gradients of one example, with what is paid once.
+) -> dict[str, float]:
+    """Return what the first `step` updates spend, in every currency.
 
     Args:
         estimator: a built one.
@@ -89,9 +94,20 @@ def cost_of_steps(
         step: updates made, ≥ 0.
         rest: examples of the smaller batch that ends each epoch; 0 if there is none.
         steps_per_epoch: updates in one epoch, the smaller one included.
+
+    Returns:
+        `cost`, in gradients of one example, with what is paid once; `bytes_sent`, in bytes; and `epsilon`, where the
+        estimator promises that much privacy (see `GradientEstimator.epsilon`; a smaller batch counts as a full one).
     """
     if step == 0:
-        return 0.0
+        return dict(NOTHING_SPENT)
     smaller = step // steps_per_epoch if rest else 0
-    cost = (step - smaller) * estimator.cost(batch_size) + estimator.setup_cost(batch_size, step)
-    return float(cost + smaller * estimator.cost(rest) if smaller else cost)
+
+    def over_steps(each: Callable[[int], float], once: float) -> float:
+        full = (step - smaller) * each(batch_size) + once
+        return float(full + smaller * each(rest) if smaller else full)
+
+    cost = over_steps(estimator.cost, estimator.setup_cost(batch_size, step))
+    spent = {"cost": cost, "bytes_sent": over_steps(estimator.bytes_sent, 0.0)}
+    epsilon = estimator.epsilon(batch_size, step)
+    return spent | ({"epsilon": float(epsilon)} if math.isfinite(epsilon) else {})

@@ -34,8 +34,9 @@ def check_kinds(**arguments: Any) -> None:
 
 
 def check_cost(estimator: GradientEstimator, batch_sizes: Sequence[int], steps: int) -> None:
-    """Raise a ValueError for a cost that is not a finite number ≥ 0, of an update or of the setup."""
+    """Raise a ValueError for a cost that is not a finite number ≥ 0: of an update, of its message, of the setup."""
     costs = {f"cost({size})": estimator.cost(size) for size in batch_sizes}
+    costs |= {f"bytes_sent({size})": estimator.bytes_sent(size) for size in batch_sizes}
     costs[f"setup_cost({batch_sizes[0]}, {steps})"] = estimator.setup_cost(batch_sizes[0], steps)
     for call, cost in costs.items():
         number = isinstance(cost, Real) and not isinstance(cost, bool)

@@ -13,6 +13,7 @@ import numpy as np
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
+from common.training.budget import NOTHING_SPENT
 
 Record = dict[str, float | np.ndarray]
 
@@ -48,10 +49,11 @@ class History:
 
     Attributes:
         epochs: one record for every epoch that is recorded: epoch (from 1), step (updates so far), seconds (of training
-            so far, evaluation and tracing excluded), cost (so far, in gradients of one example), train_loss,
-            train_metric (means over that one epoch, as it went), validation_loss, validation_metric, and what the
-            diagnostics measured, numbers or arrays; the last record of a finished run also has test_loss and
-            test_metric. Missing splits give NaN. What diagnostics measured at the start stands in a record of epoch 0.
+            so far, evaluation and tracing excluded), cost (so far, in gradients of one example), bytes_sent (so far),
+            epsilon (so far, where the estimator promises privacy), train_loss, train_metric (means over that one epoch,
+            as it went), validation_loss, validation_metric, and what the diagnostics measured, numbers or arrays; the
+            last record of a finished run also has test_loss and test_metric. Missing splits give NaN. What diagnostics
+            measured at the start stands in a record of epoch 0.
         status: "finished", "diverged" (a loss or gradient was not finite) or "stopped" (by a callback).
         diverged_step: the update, counted from 1, that was refused because it was not finite; None otherwise.
         tracing_seconds: time to trace the epoch in this process; 0 where the trace of another seed served.
@@ -86,7 +88,7 @@ def measured(diagnostics: Iterable[Diagnostic], moment: Moment, record: Record) 
 def measured_at_start(diagnostics: Iterable[Diagnostic], moment: Moment) -> list[Record]:
     """Return the record of epoch 0, with what diagnostics measure before training; none where none asks for it."""
     early = [diagnostic for diagnostic in diagnostics if getattr(diagnostic, "at_start", False)]
-    record = {"epoch": 0, "step": 0, "seconds": 0.0, "cost": 0.0}
+    record = {"epoch": 0, "step": 0, "seconds": 0.0, **NOTHING_SPENT}
     return [record | measured(early, moment, record)] if early else []
 
 

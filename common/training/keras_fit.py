@@ -150,7 +150,7 @@ class _Recorder(keras.callbacks.Callback):
         history, before = self._history, self._history.epochs[-1]["seconds"] if self._history.epochs else 0.0
         step = history.diverged_step or (epoch + 1) * self._budget.steps_per_epoch
         record = {"epoch": epoch + 1, "step": step, "seconds": before + seconds}
-        record |= {"cost": self._budget.cost(self._moment.estimator, step)}
+        record |= self._budget.spent(self._moment.estimator, step)
         record |= {"train_loss": logs["loss"], "train_metric": logs["metric"]}
         record |= {
             "validation_loss": logs.get("val_loss", np.nan),

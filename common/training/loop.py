@@ -253,7 +253,7 @@ class Trainer:
             "epoch": epoch,
             "step": step,
             "seconds": before["seconds"] + seconds,
-            "cost": self._budget.cost(self.estimator, step),
+            **self._budget.spent(self.estimator, step),
             "train_loss": totals.loss / totals.examples,
             "train_metric": totals.metric / totals.examples,
         }

@@ -96,7 +96,7 @@ class Recording:
         """Complete the record of an epoch and keep it, then the checkpoint, unless the run is at its end.
 
         Args:
-            record: epoch, step, seconds, cost and what training measured.
+            record: epoch, step, seconds, what was spent and what training measured.
             evaluate: whether to add the validation split's loss and metric.
         """
         task, history = self.moment.task, self.history

@@ -17,7 +17,7 @@ from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator, RunContext
 from common.optimizers.schedules import bind
 from common.tasks.task import Task
-from common.training.budget import Budget, cost_of_steps
+from common.training.budget import Budget, spent_by
 from common.training.checkpoint import run_identity
 from common.training.checks import check_cost, check_kinds
 from common.training.epoch import Evaluation, epoch_order, is_finite
@@ -61,10 +61,10 @@ def train_steps(
         checkpoint_dir: see `train`.
 
     Returns:
-        A history with a record for each "epoch": step, seconds, cost and train_loss, the mean over its steps, each
-        before its update. The last record has validation_loss, validation_metric, and of a run that finished test_loss
-        and test_metric. A run is "diverged" with the first step whose loss is not finite, or whose update leaves
-        weights that are not: these weights stay.
+        A history with a record for each "epoch": step, seconds, what was spent and train_loss, the mean over its
+        steps, each before its update. The last record has validation_loss, validation_metric, and of a run that
+        finished test_loss and test_metric. A run is "diverged" with the first step whose loss is not finite, or whose
+        update leaves weights that are not: these weights stay.
 
     Raises:
         ValueError: a value of the wrong kind or out of range; a cost that is no number.
@@ -102,7 +102,7 @@ def _train(recording: Recording, step: Step, batch_size: int, steps_per_epoch: i
     while recording.runs:
         recording.begin_epoch()
         record = _train_steps(recording, step, batches, steps_per_epoch)
-        record["cost"] = cost_of_steps(recording.moment.estimator, batch_size, record["step"])
+        record |= spent_by(recording.moment.estimator, batch_size, record["step"])
         last = recording.history.status == "diverged" or record["epoch"] == recording.moment.epochs
         recording.end_epoch(record, evaluate=last)
     recording.finish()

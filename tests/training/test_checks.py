@@ -32,9 +32,9 @@ def _train(**changes):
 class _Wrong(Backpropagation):
     """Backpropagation whose gradients or cost a function has changed."""
 
-    def __init__(self, gradients=lambda exact: exact, *, each=None, once=0.0):
+    def __init__(self, gradients=lambda exact: exact, *, each=None, once=0.0, sent=None):
         super().__init__()
-        self.gradients, self.each, self.once = gradients, each, once
+        self.gradients, self.each, self.once, self.sent = gradients, each, once, sent
 
     def estimate(self, x, y, seed):
         estimate = super().estimate(x, y, seed)
@@ -45,6 +45,9 @@ class _Wrong(Backpropagation):
 
     def setup_cost(self, batch_size, steps):
         return self.once
+
+    def bytes_sent(self, batch_size):
+        return super().bytes_sent(batch_size) if self.sent is None else self.sent
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,8 @@ def test_a_cost_that_is_no_number_is_refused(cost):
         _train(estimator=_Wrong(each=cost))
     with pytest.raises(ValueError, match=r"^_Wrong.setup_cost\(16, 3\) must be a finite number ≥ 0, got "):
         _train(estimator=_Wrong(once=cost))
+    with pytest.raises(ValueError, match=r"^_Wrong.bytes_sent\(16\) must be a finite number ≥ 0, got "):
+        _train(estimator=_Wrong(sent=cost))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,13 @@ def test_arguments_of_the_wrong_kind_are_named(changes, words):
 
 
 class _CostsMore(Backpropagation):
-    """Twice a gradient, and 100 more once."""
+    """Twice a gradient, and 100 more once; a byte for each example, and privacy that lessens with the steps."""
+
+    def bytes_sent(self, batch_size):
+        return float(batch_size)
+
+    def epsilon(self, batch_size, steps):
+        return 0.5 * steps
 
     def cost(self, batch_size):
         return 2.0 * batch_size
@@ -104,12 +115,24 @@ class _CostsMore(Backpropagation):
 
 
 @pytest.mark.parametrize(
-    ("drop_remainder", "step", "cost"),
-    [(False, 0, 0), (False, 2, 100 + 4 * 16), (False, 3, 100 + 2 * 40), (False, 7, 100 + 2 * 96), (True, 3, 100 + 96)],
+    ("drop_remainder", "step", "examples"),
+    [(False, 2, 2 * 16), (False, 3, 40), (False, 7, 96), (True, 3, 3 * 16)],
 )
-def test_a_cost_counts_each_batch_by_its_own_size(drop_remainder, step, cost):
-    assert Budget(DATASET, 5, 16, drop_remainder).cost(_CostsMore(), step) == cost
+def test_what_is_spent_counts_each_batch_by_its_own_size(drop_remainder, step, examples):
+    spent = Budget(DATASET, 5, 16, drop_remainder).spent(_CostsMore(), step)
+    assert spent == {"cost": 100 + 2 * examples, "bytes_sent": examples, "epsilon": 0.5 * step}
 
 
-def test_a_record_says_what_was_paid():
-    assert _train(estimator=_CostsMore()).epochs[-1]["cost"] == 100 + 2 * 40
+def test_nothing_is_spent_before_the_first_step():
+    assert Budget(DATASET, 5, 16).spent(_CostsMore(), 0) == {"cost": 0.0, "bytes_sent": 0.0}
+
+
+def test_a_record_says_what_was_spent():
+    last = _train(estimator=_CostsMore()).epochs[-1]
+    assert (last["cost"], last["bytes_sent"], last["epsilon"]) == (100 + 2 * 40, 40, 1.5)
+
+
+def test_a_dense_gradient_is_four_bytes_a_weight_and_no_privacy():
+    last = _train().epochs[-1]
+    assert last["bytes_sent"] == 3 * 4 * (6 * 5 + 5 + 5 * 3 + 3)
+    assert "epsilon" not in last

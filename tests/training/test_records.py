@@ -46,7 +46,7 @@ def test_a_diagnostic_may_look_before_training():
     assert [record["epoch"] for record in history.epochs] == [0, 1, 2, 3]
     start, *later = history.epochs
     assert (start["step"], start["seconds"], start["cost"]) == (0, 0.0, 0.0)
-    assert start.keys() == {"epoch", "step", "seconds", "cost", "sketch", "calls", "values", "of"}
+    assert start.keys() == {"epoch", "step", "seconds", "cost", "bytes_sent", "sketch", "calls", "values", "of"}
     assert [record["later"] for record in later] == [1, 2, 3]
     np.testing.assert_array_equal(start["sketch"], Network("mlp", (5,)).task(DATASET, 0).weights[0].numpy()[:2, :2])
     assert [record["step"] for record in later] == [3, 6, 9]

@@ -194,3 +194,11 @@ class NoisyGradient(GradientEstimator):
     def cost(self, batch_size: int) -> float:
         """That of the wrapped estimator: noise needs no gradient."""
         return self.inner.cost(batch_size)
+
+    def bytes_sent(self, batch_size: int) -> float:
+        """In a sketch, 4 bytes for each of its dimensions; else what the wrapped estimator sends."""
+        return super().bytes_sent(batch_size) if self.sketch is None else 4.0 * self.sketch.dimensions
+
+    def epsilon(self, batch_size: int, steps: int) -> float:
+        """That of the wrapped estimator: its own noise is counted as no privacy, whose sensitivity nothing bounds."""
+        return self.inner.epsilon(batch_size, steps)

@@ -1,0 +1,141 @@
+"""Differentially private gradients: every example's gradient clipped, their sum disturbed (DP-SGD).
+
+With g_i the gradient of one example's loss over all weights together, a clipping norm C and a noise multiplier σ,
+
+    ĝ = (1/B) (Σ_i min(1, C / ‖g_i‖) g_i + σ C n)        n ~ N(0, I) in all P coordinates
+
+so that no example moves the sum by more than C. What T steps let out is counted by a Rényi accountant (see `privacy`),
+which assumes Poisson sampling: each step sees each of N examples with probability q = B / N, whatever it saw before.
+
+- `poisson=False`: the batch is the training loop's, from a shuffled epoch. ε is then that of Poisson sampling at the
+  same rate, as tensorflow/privacy and most published results state it; it is no proven bound for shuffled batches,
+  which can be less private (arXiv 2403.17673).
+- `poisson=True`: the estimator draws its own examples from the run's training split, and ε holds. They fill up a batch
+  of fixed size, so large that more are drawn with probability at most 1e-12 a step; places that are not filled weigh
+  nothing. Loss and outputs are those of the loop's batch, of which nothing else is used, by one more forward pass.
+
+Source: arXiv 1607.00133, algorithm 1; ghost norms, arXiv 1510.01799 and 2009.03106 (see `per_example_gradients`).
+Deviations: the accountant is Rényi's (arXiv 1908.10530); with shuffled batches, the sum is divided by the examples in
+the batch. The noise comes from float32 numbers of a seed that is no secret: this is for research, not for private data.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+from scipy import stats
+
+from common.checks import require
+from common.estimators.decoupled.network_modules import layer_products
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
+from common.estimators.noise import privacy
+from common.estimators.noise.per_example_gradients import PerExampleGradients, extra_products, require_known_layers
+from common.randomness import Stream, standard_normal
+from common.tasks.task import Task
+
+OVERFLOW = 1e-12  # probability that a Poisson sample does not fit into its batch, a step
+
+
+class DPGradient(GradientEstimator):
+    """Clipped and noisy gradients, with the privacy that they keep.
+
+    Args:
+        clip_norm: C > 0, largest length of one example's gradient over all weights together; inf: not clipped.
+        noise_multiplier: σ ≥ 0, standard deviation of the noise on the sum, in units of C.
+        delta: δ in (0, 1) of the (ε, δ) that `epsilon` says; 1e-5 is usual for MNIST's 60,000 examples.
+        poisson: whether the estimator draws its own Poisson sample of the run's training examples.
+
+    Raises:
+        ValueError: a value out of range, or noise on what is not clipped; by `build`, a network with batch norm or with
+            other weights than those of dense and convolutional layers in float32, or `poisson` in a run of unknown
+            examples or batch size.
+    """
+
+    def __init__(self, clip_norm: float, noise_multiplier: float, *, delta: float = 1e-5, poisson: bool = False):
+        super().__init__()
+        require(clip_norm > 0, "clip_norm", "> 0", clip_norm)
+        require(0 <= noise_multiplier < math.inf, "noise_multiplier", "≥ 0 and finite", noise_multiplier)
+        clipped = clip_norm < math.inf or noise_multiplier == 0
+        require(clipped, "clip_norm", "finite where there is noise, which is in its units", clip_norm)
+        require(0 < delta < 1, "delta", "in (0, 1)", delta)
+        require(isinstance(poisson, bool), "poisson", "True or False", poisson)
+        self.clip_norm, self.noise_multiplier, self.delta, self.poisson = clip_norm, noise_multiplier, delta, poisson
+
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Attach to the task and learn how many examples there are; a Poisson sample also needs the examples."""
+        super().build(task, run)
+        require_known_layers(task, type(self).__name__)
+        self._examples = None if run.split is None else len(run.split)
+        if not self.poisson:
+            return
+        known = run.split is not None and run.batch_size is not None
+        require(known, "poisson", "False in a run whose training examples or batch size are not known", self.poisson)
+        self._expected = run.batch_size
+        # No variables: checkpoints need not hold the data set, which is the same for all runs of one trace.
+        self._x, self._y = tf.convert_to_tensor(run.split.x), tf.convert_to_tensor(run.split.y)
+        most = stats.binom.isf(OVERFLOW, self._examples, self._sampling_rate(run.batch_size))
+        self._places = min(self._examples, int(most) + 1)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Clip each example's gradient, add up, add noise; see `GradientEstimator.estimate` for shapes."""
+        if not self.poisson:
+            examples = PerExampleGradients(self.task, x, y, seed)
+            gradients = self._private(examples, tf.ones([x.shape[0]]), x.shape[0], seed)
+            return GradientEstimate(tf.reduce_mean(examples.losses), examples.outputs, gradients)
+        chosen, weights = self._sample(seed)
+        examples = PerExampleGradients(self.task, tf.gather(self._x, chosen), tf.gather(self._y, chosen), seed)
+        outputs = self.task.outputs(x, seed, update_state=False)
+        gradients = self._private(examples, weights, self._expected, seed)
+        return GradientEstimate(self.task.loss(y, outputs), outputs, gradients)
+
+    def _sample(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw examples, each with probability q: (places,) indices, and 1 for those drawn, 0 for who fills up."""
+        numbers = tf.random.stateless_uniform([self._examples], tf.random.fold_in(seed, Stream.SAMPLING))
+        least, chosen = tf.math.top_k(-numbers, self._places)
+        return chosen, tf.cast(-least < self._sampling_rate(self._expected), tf.float32)
+
+    def _private(
+        self, examples: PerExampleGradients, weights: tf.Tensor, divisor: int, seed: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Return ĝ from examples that weigh 0 or 1."""
+        if self.clip_norm < math.inf:
+            norms = tf.sqrt(examples.squared_norms())
+            weights *= self.clip_norm / tf.maximum(norms, self.clip_norm)
+        sums = examples.weighted_sum(weights)
+        if self.noise_multiplier:
+            sums = self._disturbed(sums, tf.random.fold_in(seed, Stream.PRIVACY))
+        return [part / divisor for part in sums]
+
+    def _disturbed(self, sums: list[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+        sigma = self.noise_multiplier * self.clip_norm
+        return [
+            part + sigma * standard_normal(part.shape, tf.random.fold_in(seed, index))
+            for index, part in enumerate(sums)
+        ]
+
+    def _sampling_rate(self, batch_size: int) -> float:
+        return min(1.0, batch_size / self._examples)
+
+    def cost(self, batch_size: int) -> float:
+        """From multiply-accumulates: a backpropagation, and what the examples' lengths need beyond it.
+
+        With a Poisson sample, of as many examples as it has places, and a forward pass of the batch.
+        """
+        layers = self.task.network.layers
+        counts = [count for count in map(layer_products, layers) if count]
+        forward, extra = sum(counts), sum(map(extra_products, layers))
+        gradient = 3 * forward - counts[0]
+        if not self.poisson:
+            return batch_size * (gradient + extra) / gradient
+        return (self._places * (gradient + extra) + batch_size * forward) / gradient
+
+    def epsilon(self, batch_size: int, steps: int) -> float:
+        """Return ε at the estimator's δ after so many steps; infinite without noise, or where N is not known.
+
+        See the module for what it assumes of the sampling.
+        """
+        if self._examples is None:
+            return math.inf
+        expected = self._expected if self.poisson else batch_size
+        return privacy.epsilon(self._sampling_rate(expected), self.noise_multiplier, steps, self.delta)
