@@ -19,7 +19,7 @@ class Stream:
 
     Folded into the key of a step, (run seed, step). The network's dropout layers fold in their numbers, from 0:
 
-        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE
+        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, TANGENTS
 
     Counters in the place of the step: number n has the key (run seed, constant - n), see `key`. All but the examples'
     order and the sketch belong to diagnostics, whose numbers count epochs (0 is before training):
@@ -29,7 +29,7 @@ class Stream:
 
     Indices of initial weights, of which the network's layers have those from 0 (see `networks.hash_seed`):
 
-        PREDICTORS, MODELS, FEEDBACK
+        PREDICTORS, MODELS, FEEDBACK, HEADS
     """
 
     NOISE = 1_000_003  # of `NoisyGradient`; one more for each noise within it
@@ -39,6 +39,7 @@ class Stream:
     CURVATURE = 4_000_004  # random vectors of `SaddleFreeNewton`
     PERTURBATIONS = 5_000_003  # of the weights, by `ParameterEvolution` and `LayerwiseEvolution`
     SCHEDULE = 7_000_003  # which modules `SyntheticGradients` updates
+    TANGENTS = 8_000_003  # of `ForwardGradient` and `ActivityForwardGradient`
 
     EPOCH_ORDER = 0  # numbers from 1: the epochs
     SKETCH = -1  # numbers from 0: how often `SignSketch` was redrawn; it folds 0 or 1 in, the order of examples nothing
@@ -52,7 +53,8 @@ class Stream:
 
     PREDICTORS = 10_000  # of `SyntheticGradients`, by boundary
     MODELS = 20_000  # of `WeightRegression`, by block
-    FEEDBACK = 30_000  # matrices of `DirectFeedbackAlignment`, by boundary
+    FEEDBACK = 30_000  # of `DirectFeedbackAlignment`, by boundary, and `FeedbackAlignment`, by layer
+    HEADS = 40_000  # of `LocalLosses`, by block
 
 
 def key(seed: int | tf.Tensor, stream: int, number: int | tf.Tensor = 0) -> tf.Tensor:
