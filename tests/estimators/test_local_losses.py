@@ -111,8 +111,8 @@ def test_within_blocks_perturbed_activities_are_right_on_average():
 
 
 def test_a_linear_head_sees_averages_of_maps_and_a_projection_all_of_them():
-    task = _convnet()  # 9×9×32 behind the first block
-    for head, rows, count in (("linear", 5 * 5 * 32, 2), ("projection", 9 * 9 * 32, 1)):
+    task = _convnet()  # 8×8×32 behind the first block
+    for head, rows, count in (("linear", 4 * 4 * 32, 2), ("projection", 8 * 8 * 32, 1)):
         [own] = _built(task, head=head, boundaries=["conv_1"])._heads
         assert len(own.trainable_variables) == count
         assert tuple(own.trainable_variables[0].shape) == (rows, 4)
