@@ -19,7 +19,7 @@ class Stream:
 
     Folded into the key of a step, (run seed, step). The network's dropout layers fold in their numbers, from 0:
 
-        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, QUANTIZATION, PRIVACY, SAMPLING
+        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, TANGENTS, QUANTIZATION, PRIVACY, SAMPLING
 
     Counters in the place of the step: number n has the key (run seed, constant - n), see `key`. All but the examples'
     order and the sketch belong to diagnostics, whose numbers count epochs (0 is before training):
@@ -29,7 +29,7 @@ class Stream:
 
     Indices of initial weights, of which the network's layers have those from 0 (see `networks.hash_seed`):
 
-        PREDICTORS, MODELS, FEEDBACK, FACTORS
+        PREDICTORS, MODELS, FEEDBACK, HEADS, FACTORS
     """
 
     NOISE = 1_000_003  # of `NoisyGradient`; one more for each noise within it
@@ -39,6 +39,7 @@ class Stream:
     CURVATURE = 4_000_004  # random vectors of `SaddleFreeNewton`
     PERTURBATIONS = 5_000_003  # of the weights, by `ParameterEvolution` and `LayerwiseEvolution`
     SCHEDULE = 7_000_003  # which modules `SyntheticGradients` updates
+    TANGENTS = 8_000_003  # of `ForwardGradient` and `ActivityForwardGradient`
     QUANTIZATION = 21_000_003  # rounding of `QuantizedGradient`; one more for each one within it
     PRIVACY = 22_000_003  # noise of `DPGradient`
     SAMPLING = 23_000_003  # which examples `DPGradient` draws
@@ -55,7 +56,8 @@ class Stream:
 
     PREDICTORS = 10_000  # of `SyntheticGradients`, by boundary
     MODELS = 20_000  # of `WeightRegression`, by block
-    FEEDBACK = 30_000  # matrices of `DirectFeedbackAlignment`, by boundary
+    FEEDBACK = 30_000  # of `DirectFeedbackAlignment`, by boundary, and `FeedbackAlignment`, by layer
+    HEADS = 40_000  # of `LocalLosses`, by block
     FACTORS = 60_000  # of `LowRankGradient`, by matrix
 
 

@@ -13,6 +13,7 @@ SEEDS = (0, 1, 2, 41)
 STEPS = (*range(40), 469, 99_999, 999_999)
 EPOCHS = (*range(60), 999, 2_000, 9_999)
 LAYERS = range(40)  # of a network
+INITIAL = (Stream.MODELS, Stream.FEEDBACK, Stream.HEADS, Stream.FACTORS)
 DEPTHS = range(8)  # noise within noise
 BATCHES = 128  # small batches of the gradient noise scale
 REPEATS = 20  # of the logit alignment
@@ -36,7 +37,8 @@ def _streams():
         "dropout": _folded(LAYERS),
         "NOISE": _folded(Stream.NOISE + depth for depth in DEPTHS),
         **{name: _folded([getattr(Stream, name)]) for name in ("CHANNEL", "PUBLIC", "LOGITS", "CURVATURE")},
-        **{name: _folded([getattr(Stream, name)]) for name in ("PERTURBATIONS", "SCHEDULE", "PRIVACY", "SAMPLING")},
+        **{name: _folded([getattr(Stream, name)]) for name in ("PERTURBATIONS", "SCHEDULE", "TANGENTS")},
+        **{name: _folded([getattr(Stream, name)]) for name in ("PRIVACY", "SAMPLING")},
         "QUANTIZATION": _folded(Stream.QUANTIZATION + depth for depth in DEPTHS),
         "EPOCH_ORDER": _counted(Stream.EPOCH_ORDER, EPOCHS[1:]),
         "SKETCH": _counted(Stream.SKETCH, STEPS, (0,), (1,)),
@@ -52,7 +54,7 @@ def _streams():
 
 def test_every_stream_of_keys_is_looked_at():
     names = {name for name in vars(Stream) if name.isupper()}
-    assert names - {"PREDICTORS", "MODELS", "FEEDBACK", "FACTORS"} == set(_streams()) - {"dropout"}
+    assert names - {"PREDICTORS", "MODELS", "FEEDBACK", "HEADS", "FACTORS"} == set(_streams()) - {"dropout"}
 
 
 def test_no_two_streams_share_a_key():
@@ -61,12 +63,11 @@ def test_no_two_streams_share_a_key():
 
 
 def test_no_two_initial_weights_share_a_seed():
-    """Of a network's layers, of predictors (which hash once more for each of their layers), of what is drawn once."""
+    """Of a network's layers, predictors (which hash once more for each of their layers), and all that is drawn once."""
     seeds = []
     for run in range(60):
         seeds += [hash_seed(run, layer) for layer in LAYERS]
-        once = (Stream.MODELS, Stream.FEEDBACK, Stream.FACTORS)
-        seeds += [hash_seed(run, first + number) for first in once for number in LAYERS]
+        seeds += [hash_seed(run, first + number) for first in INITIAL for number in LAYERS]
         predictors = [hash_seed(run, Stream.PREDICTORS + number) for number in LAYERS]
         seeds += [hash_seed(predictor, layer) for predictor in predictors for layer in range(3)]
     assert len(set(seeds)) == len(seeds)

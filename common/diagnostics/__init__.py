@@ -10,6 +10,7 @@ from common.diagnostics.evaluation_curve import TestCurve
 from common.diagnostics.gradient_alignment import EstimatorAlignment, GradientAlignment
 from common.diagnostics.gradient_noise_scale import GradientNoiseScale
 from common.diagnostics.last_weight_gradients import LastWeightGradients
+from common.diagnostics.layer_alignment import LayerAlignment
 from common.diagnostics.logit_alignment import LogitAlignment
 from common.diagnostics.sample_predictions import SamplePredictions
 from common.diagnostics.spectrum import SpectrumProbe
@@ -26,6 +27,7 @@ __all__ = [
     "GradientAlignment",
     "GradientNoiseScale",
     "LastWeightGradients",
+    "LayerAlignment",
     "LogitAlignment",
     "SamplePredictions",
     "SpectrumProbe",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +39,7 @@ class GradientAlignment(Diagnostic):
     """
 
     def __init__(self, batch_size: int, batches: int = 2, *, at: Epochs = None):
-        _require_batches(batch_size, batches)
+        require_batches(batch_size, batches)
         require_epochs(at)
         self.batch_size, self.batches, self.at = batch_size, batches, at
 
@@ -68,7 +68,7 @@ class EstimatorAlignment(Diagnostic):
         self, estimators: Sequence[GradientEstimator], batch_size: int, batches: int = 2, *, at: Epochs = "ends"
     ):
         require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
-        _require_batches(batch_size, batches)
+        require_batches(batch_size, batches)
         require_epochs(at)
         self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
 
@@ -95,7 +95,12 @@ class EstimatorAlignment(Diagnostic):
         return [(estimator, _comparison(moment, estimator, self.batch_size)) for estimator in estimators]
 
 
-def _require_batches(batch_size: int, batches: int) -> None:
+def require_batches(batch_size: int, batches: int) -> None:
+    """Refuse minibatches without examples, and none at all.
+
+    Raises:
+        ValueError: a number below 1.
+    """
     require(batch_size >= 1, "batch_size", "≥ 1", batch_size)
     require(batches >= 1, "batches", "≥ 1", batches)
 
@@ -120,17 +125,25 @@ def _comparison(moment: Moment, estimator: GradientEstimator, batch_size: int) -
 
 def _averaged(compare: Function, moment: Moment, batch_size: int, batches: int) -> tuple[float, float, float]:
     """Return the norm of g, the signal-to-noise ratio and the cosine over several minibatches."""
+    looks = minibatches(moment, batch_size, batches)
+    measured = [[float(value) for value in compare(*batch)] for batch in looks]
+    signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
+    # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
+    return math.sqrt(signal), math.inf if noise == 0 else signal / noise, angle
+
+
+def minibatches(moment: Moment, batch_size: int, batches: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Yield minibatches of training examples with the seeds of steps to come: (x, y, seed) each.
+
+    Raises:
+        ValueError: a `batch_size` above the training examples.
+    """
     split = moment.dataset.train
     require(batch_size <= len(split), "batch_size", f"at most the {len(split):,} training examples", batch_size)
     steps = moment.epoch * -(-len(split) // batch_size)  # an annealed level is the one that training has reached
     sampled = key(moment.seed, Stream.ALIGNMENT, moment.epoch)
     order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=sampled).numpy()
-    measured = []
     for number in range(batches):
         chosen = np.take(order, range(number * batch_size, (number + 1) * batch_size), mode="wrap")
         batch = (tf.constant(split.x[chosen]), tf.constant(split.y[chosen]))
-        values = compare(*batch, tf.constant([moment.seed, steps + number], tf.int64))
-        measured.append([float(value) for value in values])
-    signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
-    # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
-    return math.sqrt(signal), math.inf if noise == 0 else signal / noise, angle
+        yield *batch, tf.constant([moment.seed, steps + number], tf.int64)

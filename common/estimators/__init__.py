@@ -11,6 +11,7 @@
 | evolution | `ExactLogitGradient` | the limit of `LogitEvolution` for infinitely many samples |
 | evolution | `ParameterEvolution` | fitness of networks with perturbed weights, all layers at once |
 | evolution | `LayerwiseEvolution` | fitness of networks with perturbed weights, one layer at a time |
+| evolution | `SPSA` | the difference of two losses along one random direction of the weights |
 | newton | `SaddleFreeNewton` | another one's, divided by absolute curvature in a low-rank subspace |
 | newton | `NewtonCG` | another one's, divided by the Hessian with conjugate gradients |
 | compressed | `SignGradient` | the signs of another one's, at their mean magnitude |
@@ -20,6 +21,10 @@
 | decoupled | `SyntheticGradients` | predicted gradients at the boundaries of modules (DNI, cDNI) |
 | decoupled | `LastModuleOnly` | exact gradient of the last module, zero below |
 | decoupled | `WeightRegression` | weight gradients regressed from activations |
+| decoupled | `LocalLosses` | each block's own loss, of a head on its outputs |
+| forward | `ForwardGradient` | derivatives along random tangents of the weights, by forward passes |
+| forward | `ActivityForwardGradient` | derivatives along random tangents of each example's activations |
+| feedback | `FeedbackAlignment` | the error through fixed random or sign-symmetric matrices, layer by layer |
 | feedback | `DirectFeedbackAlignment` | the output's error through fixed random matrices |
 
 `parse` reads an estimator from its `repr`: parse("NoisyGradient(Backpropagation(), ConstantNoise(0.1))").
@@ -32,6 +37,7 @@ from common.estimators.compressed.quantized_gradient import QuantizedGradient
 from common.estimators.compressed.sign_gradient import SignGradient
 from common.estimators.compressed.top_k_gradient import TopKGradient
 from common.estimators.decoupled.last_module import LastModuleOnly
+from common.estimators.decoupled.local_losses import LocalLosses
 from common.estimators.decoupled.synthetic_gradients import SyntheticGradients
 from common.estimators.decoupled.weight_regression import WeightRegression
 from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext
@@ -40,7 +46,11 @@ from common.estimators.evolution.logit_evolution import LogitEvolution
 from common.estimators.evolution.logit_gradient import Likelihood, LogitObjective, MovedTarget, SmoothedAccuracy
 from common.estimators.evolution.logit_quadrature import ExactLogitGradient
 from common.estimators.evolution.parameter_evolution import ParameterEvolution
+from common.estimators.evolution.spsa import SPSA
 from common.estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
+from common.estimators.feedback.feedback_alignment import FeedbackAlignment
+from common.estimators.forward.activity_forward_gradient import ActivityForwardGradient
+from common.estimators.forward.forward_gradient import ForwardGradient
 from common.estimators.newton.damping import ConstantDamping, Damping, TiedDamping
 from common.estimators.newton.line_search import ArmijoLineSearch
 from common.estimators.newton.newton_cg import NewtonCG
@@ -87,6 +97,8 @@ def parse(expression: str) -> GradientEstimator:
 
 
 __all__ = [
+    "SPSA",
+    "ActivityForwardGradient",
     "AnnealedNoise",
     "ArmijoLineSearch",
     "Backpropagation",
@@ -96,11 +108,14 @@ __all__ = [
     "Damping",
     "DirectFeedbackAlignment",
     "ExactLogitGradient",
+    "FeedbackAlignment",
+    "ForwardGradient",
     "GradientEstimate",
     "GradientEstimator",
     "LastModuleOnly",
     "LayerwiseEvolution",
     "Likelihood",
+    "LocalLosses",
     "LogitEvolution",
     "LogitObjective",
     "LowRankGradient",

@@ -153,8 +153,12 @@ class PooledConv2D(keras.layers.Conv2D):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """From (b, h, w, c) to (b, ⌊(h - k + 1)/2⌋, ⌊(w - k + 1)/2⌋, filters)."""
-        pooled = self._convolved_and_pooled(inputs, tf.convert_to_tensor(self.kernel))
-        return self.activation(tf.nn.bias_add(pooled, self.bias) if self.use_bias else pooled)
+        return self.activation(self.before_activation(inputs))
+
+    def before_activation(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Convolve, pool and add the bias: what `call` returns, without the activation."""
+        pooled = self._convolved_and_pooled(inputs, tf.cast(self.kernel, inputs.dtype))
+        return tf.nn.bias_add(pooled, tf.cast(self.bias, pooled.dtype)) if self.use_bias else pooled
 
     def finish(self, convolved: tf.Tensor) -> tf.Tensor:
         """Pool and activate what was convolved elsewhere, (b, *positions, filters), with the bias."""

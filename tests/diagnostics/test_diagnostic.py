@@ -17,6 +17,7 @@ CALLS = {name: f"{name}()" for name in NAMES} | {
     "EstimatorAlignment": "EstimatorAlignment([LogitEvolution(Likelihood(), 1.0, samples=10)], 8)",
     "GradientAlignment": "GradientAlignment(8, at=[0, 3])",
     "LastWeightGradients": "LastWeightGradients(8)",
+    "LayerAlignment": "LayerAlignment(8, batches=1)",
     "LogitAlignment": "LogitAlignment([LogitEvolution(Likelihood(), 1.0, samples=10)], at=[0])",
     "SamplePredictions": "SamplePredictions(8)",
     "SpectrumProbe": "SpectrumProbe(8, 4, at='ends')",

@@ -44,6 +44,7 @@ CONSTRUCTORS = {
     "GradientAlignment": lambda cls: cls(8, at="ends"),
     "GradientNoiseScale": lambda cls: cls(4, 16),
     "LastWeightGradients": lambda cls: cls(8),
+    "LayerAlignment": lambda cls: cls(8),
     "LogitAlignment": lambda cls: cls([SAMPLED], examples=8, repeats=2),
     "SamplePredictions": lambda cls: cls(8),
     "SpectrumProbe": lambda cls: cls(8, 3, at="ends"),

@@ -7,6 +7,8 @@ batches of 24 examples and a run that has at least eight training examples.
 import keras
 
 from common.estimators import (
+    SPSA,
+    ActivityForwardGradient,
     AnnealedNoise,
     ArmijoLineSearch,
     Backpropagation,
@@ -14,9 +16,12 @@ from common.estimators import (
     DirectFeedbackAlignment,
     DPGradient,
     ExactLogitGradient,
+    FeedbackAlignment,
+    ForwardGradient,
     LastModuleOnly,
     LayerwiseEvolution,
     Likelihood,
+    LocalLosses,
     LogitEvolution,
     LowRankGradient,
     MovedTarget,
@@ -81,6 +86,7 @@ ESTIMATORS = {
     "evolution of a layer at a time, half the examples": lambda: LayerwiseEvolution(
         [4, 8, 16], 0.02, keep=0.5, chunk=4
     ),
+    "evolution of the weights, two evaluations": lambda: SPSA(0.001),
     "saddle-free Newton": lambda: _newton(damping=1.0),
     "saddle-free Newton, tied damping": lambda: _newton(damping=TiedDamping(0.8), sub_batches=2, averaging=0.5),
     "saddle-free Newton, line search": lambda: _newton(warm_start=False, line_search=ArmijoLineSearch(0.01)),
@@ -99,6 +105,17 @@ ESTIMATORS = {
     "last module only": lambda: LastModuleOnly(["conv_1"]),
     "weight regression": lambda: WeightRegression(optimizer=keras.optimizers.Adam(0.005)),
     "weight regression, now and then": lambda: WeightRegression(synth_step=3),
+    "local losses": lambda: LocalLosses(Backpropagation()),
+    "local losses, projection": lambda: LocalLosses(
+        Backpropagation(), head="projection", optimizer=Adam(CosineDecay(0.005))
+    ),
+    "local losses, perturbed activities": lambda: LocalLosses(ActivityForwardGradient()),
+    "forward gradient": ForwardGradient,
+    "forward gradient, projection": lambda: ForwardGradient(3, combination="projection", directions="signs"),
+    "forward gradient, activities": ActivityForwardGradient,
+    "feedback alignment": FeedbackAlignment,
+    "feedback alignment, signs of the weights": lambda: FeedbackAlignment("sign_symmetric"),
+    "feedback alignment, uniform signs": lambda: FeedbackAlignment("uniform_sign_symmetric"),
     "direct feedback alignment": DirectFeedbackAlignment,
     "differentially private": lambda: DPGradient(1.0, 0.1),
     "differentially private, Poisson sampling": lambda: DPGradient(1.0, 0.1, poisson=True),

@@ -148,7 +148,7 @@ BROKEN = {
     LeftOut: "LeftOut does not hold its argument 'scale' under that name",
     ChangingCost: r"cost\(24\) is 24.0 before and \d+.0 after estimate",
     DrawsFromAHiddenState: "RandomStandardNormal draws from a hidden state, not from estimate's seed",
-    CostThatRemembers: r"cost\(10\) is 10.0, and 24.0 after cost\(24\): a cost may depend on settings, task and batch",
+    CostThatRemembers: r"cost\(10\) is 10.0, and 24.0 after cost\(24\): it may depend on settings, task and batch",
     BuildChangesASetting: r"build or estimate changes its settings to BuildChangesASetting\(scale=2.0\)",
     CopyIsBuilt: "a copy of it is built",
     SeedInTheTrace: "if it was built for another seed: what depends on the run's seed must be a variable",

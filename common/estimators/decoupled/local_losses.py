@@ -1,0 +1,167 @@
+"""Local losses: every block has a head and a loss of its own, and no gradient passes from one block to another.
+
+A network cut into blocks h_i = f_i(h_{i-1}; θ_i), i = 1 ... M (see `network_modules`), has for each i < M a head
+p_i(h_i; φ_i) that says the label. With H the mean cross-entropy,
+
+    ∇θ_i = ∂H(y, p_i(f_i(h_{i-1}; θ_i); φ_i))/∂θ_i,  h_{i-1} held fixed        ∇θ_M = ∂L(y, f_M(h_{M-1}; θ_M))/∂θ_M
+
+so that no block waits for another one's backward pass. With one block it is backpropagation. The network's outputs, by
+which it is judged, are those of the last block; heads serve training only. Heads are
+
+    "linear"        W h + b, of feature maps that are averaged over windows until at most FEATURES numbers are left
+    "projection"    W h, of all activations
+
+Heads are the estimator's state. Each is trained on its own loss, at the same step as its block, by its copy of an
+optimizer of the estimator's own: the run's optimizer, and so the learning rate that a run is tuned by, moves the
+network alone.
+
+How a block's gradient is found from its own loss is another estimator's choice: `Backpropagation()` inside the block,
+or `ActivityForwardGradient()`, which perturbs the pre-activations of the block and its head, as LG-FG-A does.
+
+Sources: arXiv 1901.06656, section 2 (prediction loss); arXiv 2501.09238 (Mono-Forward: the projection); arXiv
+2210.03310, section 4 (LG-FG-A). Deviations: all blocks update at the end of a step, from one set of weights; of the
+first source's two losses the similarity matching is left out; of the second's two ways to predict, the last layer; the
+third's replicated losses for patches and groups of channels are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from common.checks import require, require_one_of
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.decoupled.gradient_predictors import require_optimizer
+from common.estimators.decoupled.network_modules import (
+    forward,
+    gradient_products,
+    layer_products,
+    require_boundaries,
+    split,
+)
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
+from common.estimators.forward.activity_forward_gradient import ActivityForwardGradient
+from common.optimizers.clone import copy_of
+from common.randomness import Stream
+from common.tasks.networks import hash_seed
+from common.tasks.task import Task
+
+HEADS = ("linear", "projection")
+FEATURES = 1_024  # what a linear head sees at most of feature maps; chosen here, not tuned
+BLOCK_SEEDS = 1_000_003  # between the seeds of two blocks' tangents
+
+
+class LocalLosses(GradientEstimator):
+    """Blocks of a sequential classifier that learn from losses of their own; heads and their optimizers are its state.
+
+    Args:
+        inner: how gradients are found inside a block: Backpropagation() or ActivityForwardGradient().
+        boundaries: names of the layers behind which the network is cut, see `network_modules.split`; None: every layer
+            with a kernel begins a block; empty: the network is one block.
+        head: one of HEADS, see above.
+        optimizer: Keras optimizer, not built, of which every head gets a copy; None: Adam at 0.001.
+
+    Raises:
+        ValueError: an argument of another kind; by `build`, what `split` or the inner estimator refuses, or a task
+            without class labels.
+    """
+
+    def __init__(
+        self,
+        inner: GradientEstimator,
+        *,
+        boundaries: Sequence[str] | None = None,
+        head: str = "linear",
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ):
+        super().__init__()
+        allowed = "Backpropagation() or ActivityForwardGradient()"
+        require(type(inner) in (Backpropagation, ActivityForwardGradient), "inner", allowed, inner)
+        require_boundaries(boundaries)
+        require_one_of("head", head, HEADS)
+        require_optimizer(optimizer)
+        self.inner, self.boundaries, self.head, self.optimizer = inner, boundaries, head, optimizer
+
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Cut the network and make a head for each block but the last; see the class for what is refused."""
+        super().build(task, run)
+        if task.metric_name != "accuracy":
+            raise ValueError(
+                f"LocalLosses needs a task with class labels, which heads say, got one whose metric is "
+                f"{task.metric_name!r}"
+            )
+        self._modules = tuple(split(task, self.boundaries, one_is_enough=True))
+        classes = task.network.output_shape[-1]
+        self._heads = [
+            _head(module.output_shape, classes, self.head, hash_seed(run.seed, Stream.HEADS + number))
+            for number, module in enumerate(self._modules[:-1])
+        ]
+        optimizer = self.optimizer or keras.optimizers.Adam(0.001)
+        self._optimizers = [copy_of(optimizer, run.steps, run.steps_per_epoch) for _ in self._heads]
+        for own, head in zip(self._optimizers, self._heads, strict=True):
+            own.build(head.trainable_variables)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Return the last block's loss and outputs and each block's own gradients, and train the heads."""
+        if isinstance(self.inner, ActivityForwardGradient):
+            return self._perturbed(self.inner, x, y, seed)
+        passes, loss, error = forward(self.task, self._modules, x, y, seed)
+        gradients = []
+        for number, head in enumerate(self._heads):
+            h, weights = passes[number].leaving, head.trainable_variables
+            with tf.GradientTape() as tape:
+                tape.watch(h)
+                own_loss = self.task.loss(y, head(h, training=True))
+            signal, *of_head = tape.gradient(own_loss, [h, *weights])
+            self._optimizers[number].apply(of_head, weights)
+            gradients += passes[number].backward(signal, below=False)[0]
+        gradients += passes[-1].backward(error, below=False)[0]
+        return GradientEstimate(loss, passes[-1].leaving, gradients)
+
+    def _perturbed(
+        self, inner: ActivityForwardGradient, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor
+    ) -> GradientEstimate:
+        """Go through the blocks with perturbed activations, each up to its own loss."""
+        self.task.seed_dropout(seed)
+        h, gradients = x, []
+        for number, module in enumerate(self._modules):
+            head = self._heads[number] if number < len(self._heads) else None
+            layers = module.layers + (head.layers if head else [])
+            own_seed = seed + tf.constant([number * BLOCK_SEEDS, 0], tf.int64)
+            found = inner.along(layers, h, lambda outputs: self.task.per_example_loss(y, outputs), own_seed)
+            count = len(module.weights)
+            if head:
+                self._optimizers[number].apply(found.gradients[count:], head.trainable_variables)
+            gradients += found.gradients[:count]
+            h = tf.cast(found.leaving[len(module.layers) - 1], tf.float32)
+        return GradientEstimate(tf.reduce_mean(found.losses), h, gradients)
+
+    def cost(self, batch_size: int) -> float:
+        """From multiply-accumulates: a gradient of each block without that at its input, and one of each head."""
+        blocks = sum(3 * module.products - module.first_products for module in self._modules)
+        heads = sum(3 * sum(map(layer_products, head.layers)) for head in self._heads)
+        return batch_size * (blocks + heads) / gradient_products(self._modules)
+
+
+def _head(shape: Sequence[int], classes: int, kind: str, seed: int) -> keras.Sequential:
+    """A head of a block's output, (*features,) for one example."""
+    body: list[keras.Layer] = []
+    window = _window(shape)
+    if kind == "linear" and window > 1:
+        body.append(keras.layers.AveragePooling2D(window, padding="same", dtype="float32"))
+    start = keras.initializers.GlorotUniform(seed=seed)
+    dense = keras.layers.Dense(classes, use_bias=kind == "linear", kernel_initializer=start, dtype="float32")
+    return keras.Sequential([keras.Input(tuple(shape)), *body, keras.layers.Flatten(dtype="float32"), dense])
+
+
+def _window(shape: Sequence[int]) -> int:
+    """Return the smallest square window, in pixels, that leaves at most FEATURES numbers of maps; 1 for vectors."""
+    if len(shape) != 3:
+        return 1
+    height, width, channels = shape
+    sizes = range(1, max(height, width) + 1)
+    fits = (size for size in sizes if math.ceil(height / size) * math.ceil(width / size) * channels <= FEATURES)
+    return next(fits, max(height, width))

@@ -1,0 +1,1 @@
+"""Forward gradients: directional derivatives along random tangents, from forward passes alone."""

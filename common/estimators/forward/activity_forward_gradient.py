@@ -1,0 +1,129 @@
+"""Forward gradient on activations: each example's pre-activations are perturbed, and each layer's gradient is local.
+
+Let layer l make z_l = h_{l-1} W_l + b_l of what enters it, for each example i of B. All z_l move along random tangents
+u_li, of mean 0 and covariance I, at once: one forward pass carries the pair of value and derivative
+
+    ż_l = ḣ_{l-1} W_l + u_l        ḣ_l = f'(z_l) ż_l        d_i = Σ_l ∂L_i/∂z_li · u_li
+
+to each example's loss L_i. An estimate of ∂L_i/∂z_li is d_i u_li, and the weights' is its product with what entered:
+
+    Ŵ_l = (1/B) Σ_i h_{l-1,i} (d_i u_li)ᵀ        E Ŵ_l = ∇_{W_l} L
+
+Its variance grows with the number of units of one example, not with the number of weights. No error is propagated from
+one layer to the one below: the only transposed product is each layer's own, of its input and d u. A pooled
+convolution's units are those that are left after pooling.
+
+Source: arXiv 2210.03310, section 3 ("activity-perturbed forward gradient"). Deviations: tangents come from a table of
+random rows, as those of `ForwardGradient`; logits are perturbed as every other layer's outputs are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from common.checks import require_one_of
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
+from common.estimators.evolution.perturbations import TABLES, DirectionSource, KernelShape
+from common.estimators.forward.tangents import Dual, activated, derived, of_layer
+from common.estimators.parametrised_layers import sequential_layers
+from common.randomness import Stream
+from common.tasks.task import Task
+
+
+class ActivityPass(NamedTuple):
+    """What one pass through some layers gives.
+
+    Attributes:
+        leaving: what leaves each layer, (batch, *features).
+        losses: (batch,) float32.
+        gradients: of the mean loss, estimates, for each weight in the layers' order.
+    """
+
+    leaving: list[tf.Tensor]
+    losses: tf.Tensor
+    gradients: list[tf.Tensor]
+
+
+class ActivityForwardGradient(GradientEstimator):
+    """Random tangents of every example's pre-activations, for sequential networks. It has no state.
+
+    Args:
+        directions: entries of the tangents, "gaussian", or "signs", which are ±1: of the same covariance, but of
+            constant length.
+
+    Raises:
+        ValueError: an unknown kind of directions; by `build`, a network that is not sequential, or one with batch norm
+            in training: an example's loss then depends on all others' activations, for which d_i knows nothing.
+    """
+
+    def __init__(self, *, directions: str = "gaussian"):
+        super().__init__()
+        require_one_of("directions", directions, TABLES)
+        self.directions = directions
+
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Make the table of directions; see the class for what is refused."""
+        super().build(task, run)
+        if task.batch_norms:
+            raise ValueError(
+                f"{type(self).__name__} takes networks whose examples do not depend on each other, got one with batch "
+                f"norm: {', '.join(task.batch_norms)}"
+            )
+        self._layers = tuple(sequential_layers(task, type(self).__name__))
+        self._source = DirectionSource(self.directions, None)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Run one pass; see `GradientEstimator.estimate` for shapes."""
+        self.task.seed_dropout(seed)
+        found = self.along(self._layers, x, lambda outputs: self.task.per_example_loss(y, outputs), seed)
+        outputs = tf.cast(found.leaving[-1], tf.float32)
+        return GradientEstimate(tf.reduce_mean(found.losses), outputs, found.gradients)
+
+    def along(
+        self,
+        layers: Sequence[keras.Layer],
+        x: tf.Tensor,
+        loss: Callable[[tf.Tensor], tf.Tensor],
+        seed: tf.Tensor,
+    ) -> ActivityPass:
+        """Run some layers, and estimate the gradients of their weights from the loss at their end.
+
+        Args:
+            layers: in their order.
+            x: (batch, *features), what enters the first one.
+            loss: each example's, (batch,), from (batch, outputs) float32.
+            seed: (2,) int64, (run seed, global step).
+        """
+        own_seed = tf.random.fold_in(seed, Stream.TANGENTS)
+        state, leaving, perturbed = Dual(x, None), [], []
+        for number, layer in enumerate(layers):
+            with tf.GradientTape() as tape:  # of this layer's own product, nothing else
+                z = of_layer(layer, state, (), self.task.training_mode)
+            if layer.trainable_variables:
+                moved = self._drawn(z.value, tf.random.fold_in(own_seed, number))
+                perturbed.append((layer, tape, z.value, moved))
+                z = Dual(z.value, moved if z.tangent is None else z.tangent + moved)
+            state = activated(layer, z)
+            leaving.append(state.value)
+        losses = derived(lambda value: loss(tf.cast(value, tf.float32)), state)
+        scale = losses.tangent / losses.value.shape[0]
+        gradients = []
+        for layer, tape, z, moved in perturbed:
+            factor = tf.reshape(tf.cast(scale, moved.dtype), [-1] + [1] * (moved.shape.rank - 1))
+            gradients += tape.gradient(z, layer.trainable_variables, output_gradients=factor * moved)
+        return ActivityPass(leaving, losses.value, gradients)
+
+    def _drawn(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Draw u, of the shape and type of z."""
+        shape = KernelShape(1, math.prod(z.shape[1:]), False)
+        drawn = self._source.directions(shape, self._source.codes(shape, z.shape[0], seed))
+        return tf.cast(tf.reshape(drawn.kernel, z.shape), z.dtype)
+
+    def cost(self, batch_size: int) -> float:
+        """As much as a gradient: a layer's products are h W, ḣ W (not in the first layer) and that of h and d u."""
+        return float(batch_size)

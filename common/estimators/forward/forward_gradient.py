@@ -1,0 +1,130 @@
+"""Forward gradient: directional derivatives along random tangents of the weights, and never a backward pass.
+
+With K tangents v_k, of mean 0 and covariance I, in the space of all D weights, one forward pass for each carries the
+pair of value and derivative along v_k through the network (a Jacobian-vector product) and gives d_k = ∇L · v_k. With
+V, (K, D), the tangents as rows and d, (K,), the derivatives,
+
+    "mean"          ĝ = (1/K) Vᵀ d              E ĝ = ∇L
+    "projection"    ĝ = Vᵀ (V Vᵀ)⁻¹ d           the orthogonal projection of ∇L onto the span of the tangents
+
+The squared cosine between ĝ and ∇L is K/D for the projection, on average, and about K/(K + D + 1) for the mean. The
+mean is unbiased and about √((K + D)/K) times as long as ∇L; the projection is √(K/D) times as long and E ĝ = (K/D) ∇L,
+so that its learning rates are larger.
+
+Source: arXiv 2202.08587, section 4 (one tangent), and arXiv 2410.17764, section III (several, and the projection).
+Deviations: tangents come from a table of random rows (see `perturbations`), because drawing N(0, 1) numbers one by one
+takes about as long as a small network's pass; their entries may also be signs. How a pair passes the layers: see
+`tangents`.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import tensorflow as tf
+
+from common.checks import require, require_one_of
+from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
+from common.estimators.evolution.perturbations import TABLES, DirectionSource, KernelShape
+from common.estimators.forward.tangents import Dual, activated, derived, of_layer
+from common.estimators.parametrised_layers import sequential_layers
+from common.randomness import Stream
+from common.tasks.task import Task
+from common.vectors import unflat
+
+JITTER = 1e-6  # of the tangents' mean squared length, added to the diagonal of V Vᵀ: more than K = D tangents depend
+
+
+class ForwardGradient(GradientEstimator):
+    """Directional derivatives of the minibatch loss along random tangents of all weights. It has no state.
+
+    All tangents see one dropout mask; batch norm's averages move as in one pass.
+
+    Args:
+        tangents: K ≥ 1; K times D numbers are held in memory.
+        combination: "mean", or "projection", for which K must be at most D.
+        directions: entries of the tangents, "gaussian", or "signs", which are ±1: of the same covariance, but of
+            constant length.
+
+    Raises:
+        ValueError: a value out of range; by `build`, a network that is not sequential, or more tangents than weights
+            for the projection.
+    """
+
+    def __init__(self, tangents: int = 1, *, combination: str = "mean", directions: str = "gaussian"):
+        super().__init__()
+        require(tangents >= 1, "tangents", "≥ 1", tangents)
+        require_one_of("combination", combination, COMBINATIONS)
+        require_one_of("directions", directions, TABLES)
+        self.tangents, self.combination, self.directions = tangents, combination, directions
+
+    def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
+        """Make the table of directions; see the class for what is refused."""
+        super().build(task, run)
+        count = task.parameter_count
+        allowed = f"at most the {count:,} weights, for the projection"
+        require(self.combination != "projection" or self.tangents <= count, "tangents", allowed, self.tangents)
+        self._layers = tuple(sequential_layers(task, type(self).__name__))
+        self._source = DirectionSource(self.directions, None)
+
+    def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
+        """Run one pass for each tangent; see `GradientEstimator.estimate` for shapes."""
+        tangents = self._drawn(tf.random.fold_in(seed, Stream.TANGENTS))
+        loss, outputs, first = self._derivative(x, y, seed, tangents[0], update_state=True)
+        derivatives = first[None]
+        if self.tangents > 1:
+
+            def along(tangent: tf.Tensor) -> tf.Tensor:
+                return self._derivative(x, y, seed, tangent, update_state=False)[2]
+
+            rest = tf.map_fn(along, tangents[1:], parallel_iterations=1)
+            derivatives = tf.concat([derivatives, rest], 0)
+        gradient = COMBINATIONS[self.combination](tangents, derivatives)
+        return GradientEstimate(loss, outputs, unflat(gradient, self.task.weights))
+
+    def _drawn(self, seed: tf.Tensor) -> tf.Tensor:
+        """Draw V, (K, D)."""
+        shape = KernelShape(1, self.task.parameter_count, False)
+        drawn = self._source.directions(shape, self._source.codes(shape, self.tangents, seed))
+        return drawn.kernel[:, 0]
+
+    def _derivative(self, x, y, seed, tangent: tf.Tensor, *, update_state: bool) -> tuple[tf.Tensor, ...]:
+        """Return loss, outputs and the loss' derivative along one tangent, (D,)."""
+        if not update_state:
+            with keras.StatelessScope():  # as in `Task.outputs`
+                return self._derivative(x, y, seed, tangent, update_state=True)
+        self.task.seed_dropout(seed)
+        tangents, state = iter(unflat(tangent, self.task.weights)), Dual(x, None)
+        for layer in self._layers:
+            own = list(itertools.islice(tangents, len(layer.trainable_variables)))
+            state = activated(layer, of_layer(layer, state, own, self.task.training_mode))
+        outputs = derived(lambda value: tf.cast(value, tf.float32), state)
+        loss = derived(lambda value: self.task.loss(y, value), outputs)
+        return loss.value, outputs.value, loss.tangent
+
+    def cost(self, batch_size: int) -> float:
+        """As many gradients as tangents.
+
+        A pass with its derivative has the matrix products of a gradient: for each layer h W, ḣ W and h Ẇ, without the
+        second one in the first layer. What the combination adds, K or K² products of length D for the whole batch, is
+        not counted.
+        """
+        return float(self.tangents * batch_size)
+
+
+def _mean(tangents: tf.Tensor, derivatives: tf.Tensor) -> tf.Tensor:
+    if derivatives.shape[0] == 1:
+        return derivatives[0] * tangents[0]
+    return tf.linalg.matvec(tangents, derivatives, transpose_a=True) / derivatives.shape[0]
+
+
+def _projection(tangents: tf.Tensor, derivatives: tf.Tensor) -> tf.Tensor:
+    products = tf.matmul(tangents, tangents, transpose_b=True)
+    diagonal = tf.linalg.diag_part(products)
+    products = tf.linalg.set_diag(products, diagonal + JITTER * tf.reduce_mean(diagonal))
+    coefficients = tf.linalg.cholesky_solve(tf.linalg.cholesky(products), derivatives[:, None])
+    return tf.linalg.matvec(tangents, coefficients[:, 0], transpose_a=True)
+
+
+COMBINATIONS = {"mean": _mean, "projection": _projection}
