@@ -130,7 +130,7 @@ class GradientEstimator(Configured, tf.Module):
         dense = 4.0 * self.task.parameter_count
         return float(sum(estimator.bytes_sent(batch_size) for estimator in wrapped)) if wrapped else dense
 
-    def epsilon(self, batch_size: int, steps: int) -> float:
+    def epsilon(self, batch_size: int, steps: int) -> float:  # noqa: ARG002 - what those that override it need
         """Return ε of the (ε, δ)-differential privacy that the training examples have after so many updates.
 
         Infinite, which is no promise. Whoever makes one overrides it and says what δ is and what it assumes; a wrapper

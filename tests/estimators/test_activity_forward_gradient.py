@@ -7,7 +7,7 @@ import tensorflow as tf
 from common.estimators import ActivityForwardGradient, Backpropagation, RunContext
 from common.tasks import networks as models
 from common.tasks import task as tasks
-from common.vectors import flat
+from common.vectors import flatten
 
 SEED = tf.constant([0, 0], tf.int64)
 
@@ -25,7 +25,7 @@ def _batch(task, examples=6):
 def _exact(task, batch):
     estimator = Backpropagation()
     estimator.build(task)
-    return flat(estimator.estimate(*batch, SEED).gradients).numpy()
+    return flatten(estimator.estimate(*batch, SEED).gradients).numpy()
 
 
 def _estimates(task, batch, count, **options):
@@ -39,7 +39,7 @@ def _estimates(task, batch, count, **options):
             drawn = estimator.along(
                 task.network.layers, batch[0], lambda z: task.per_example_loss(batch[1], z), tf.stack([0, step])
             )
-            return flat(drawn.gradients)
+            return flatten(drawn.gradients)
 
         return tf.map_fn(estimate, tf.range(count, dtype=tf.int64), fn_output_signature=tf.float32)
 
@@ -81,9 +81,9 @@ def test_a_hidden_layer_of_twice_the_units_doubles_the_variance():
         estimates = _estimates(task, batch, 1_500)[:, last]
         ratios.append(np.mean(np.sum((estimates - exact[last]) ** 2, 1)))
     gradient = [np.sum(_derivatives(units) ** 2) for units in (40, 80)]
-    expected = [3 * one for one in gradient]  # n/|g|² of the logits: d² is |g|² of all units, times 3 logits
-    for found, predicted in zip(ratios, expected, strict=True):
-        assert 0.5 < found / predicted < 2
+    expected = [3 * square for square in gradient]  # n/|g|² of the logits: d² is |g|² of all units, times 3 logits
+    for ratio, predicted in zip(ratios, expected, strict=True):
+        assert 0.5 < ratio / predicted < 2
 
 
 def _derivatives(units):
@@ -102,7 +102,7 @@ def _derivatives(units):
             else:
                 h = layer(h)
         loss = task.loss(y, h)
-    return flat(tape.gradient(loss, probes)).numpy()
+    return flatten(tape.gradient(loss, probes)).numpy()
 
 
 def test_the_estimate_by_hand():
@@ -114,11 +114,11 @@ def test_the_estimate_by_hand():
     rng = np.random.default_rng(1)
     moved = tf.constant(rng.normal(size=(6, 3)), tf.float32)
     estimator._drawn = lambda z, seed: moved
-    found = estimator.estimate(x, y, SEED)
-    error = tf.nn.softmax(found.outputs) - tf.one_hot(y, 3)
+    estimate = estimator.estimate(x, y, SEED)
+    error = tf.nn.softmax(estimate.outputs) - tf.one_hot(y, 3)
     signal = tf.reduce_sum(error * moved, 1, keepdims=True) * moved / 6.0
-    np.testing.assert_allclose(found.gradients[0], tf.matmul(x, signal, transpose_a=True), atol=1e-6)
-    np.testing.assert_allclose(found.gradients[1], tf.reduce_sum(signal, 0), atol=1e-6)
+    np.testing.assert_allclose(estimate.gradients[0], tf.matmul(x, signal, transpose_a=True), atol=1e-6)
+    np.testing.assert_allclose(estimate.gradients[1], tf.reduce_sum(signal, 0), atol=1e-6)
 
 
 def test_batch_norm_is_refused_by_name():

@@ -98,10 +98,10 @@ def test_the_mean_of_many_quantized_gradients_is_the_gradient():
     """Within five standard errors, at most two levels apart: s = 1 rounds the most."""
     for estimator in (QuantizedGradient(Given(), 1, bucket=16), QuantizedGradient(Given(), 3)):
         draw, whole = _built(estimator).compressed, _sent(_built(Given()))
-        draws = np.array([_whole(draw(whole, tf.constant([seed, 5], tf.int64))) for seed in range(600)])
-        error = draws.std(0, ddof=1) / np.sqrt(len(draws))
-        assert np.all(np.abs(draws.mean(0) - _whole(whole)) <= 5 * error + 1e-5)
-        assert np.all(draws.std(0)[_whole(whole) != 0] > 0)
+        samples = np.array([_whole(draw(whole, tf.constant([seed, 5], tf.int64))) for seed in range(600)])
+        error = samples.std(0, ddof=1) / np.sqrt(len(samples))
+        assert np.all(np.abs(samples.mean(0) - _whole(whole)) <= 5 * error + 1e-5)
+        assert np.all(samples.std(0)[_whole(whole) != 0] > 0)
 
 
 def test_quantized_coordinates_are_neighbouring_levels_of_their_bucket():

@@ -93,17 +93,17 @@ def _whole(gradients):
 
 def test_without_clipping_and_noise_it_is_the_gradient(task):
     batch = _batch(task)
-    found, expected = _built(task, math.inf, 0.0).estimate(*batch, SEED), _exact(task, *batch)
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+    estimate, expected = _built(task, math.inf, 0.0).estimate(*batch, SEED), _exact(task, *batch)
+    for a, b in zip(tf.nest.flatten(estimate), tf.nest.flatten(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_of_single_examples_are_those_of_one_by_one(task):
     batch = _batch(task)
-    expected, found = _single(task, *batch), PerExampleGradients(task, *batch, SEED)
-    np.testing.assert_allclose(found.squared_norms(), np.sum(expected**2, 1), rtol=1e-4)
+    expected, gradients = _single(task, *batch), PerExampleGradients(task, *batch, SEED)
+    np.testing.assert_allclose(gradients.squared_norms(), np.sum(expected**2, 1), rtol=1e-4)
     for i, row in enumerate(expected):
-        np.testing.assert_allclose(_whole(found.weighted_sum(tf.one_hot(i, 6))), row, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(_whole(gradients.weighted_sum(tf.one_hot(i, 6))), row, rtol=1e-4, atol=1e-6)
 
 
 def test_each_example_is_clipped_to_the_norm(task):
@@ -112,8 +112,8 @@ def test_each_example_is_clipped_to_the_norm(task):
     lengths = np.linalg.norm(rows, axis=1)
     clip_norm = float(np.median(lengths))
     expected = np.mean(rows * np.minimum(1, clip_norm / lengths)[:, None], 0)
-    found = _whole(_built(task, clip_norm, 0.0).estimate(*batch, SEED).gradients)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    mean = _whole(_built(task, clip_norm, 0.0).estimate(*batch, SEED).gradients)
+    np.testing.assert_allclose(mean, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_no_example_moves_the_sum_by_more_than_the_norm():
@@ -168,11 +168,11 @@ def test_the_gradient_of_a_poisson_sample_is_its_clipped_sum_over_the_expected_s
     rows = _single(task, *(tf.gather(part, chosen) for part in (split.x, split.y)))
     factors = weights.numpy() * np.minimum(1, 0.3 / np.linalg.norm(rows, axis=1))
     x, y = (tf.constant(part[:20]) for part in (split.x, split.y))
-    found = estimator.estimate(x, y, SEED)
-    np.testing.assert_allclose(_whole(found.gradients), factors @ rows / 20, rtol=1e-4, atol=1e-6)
+    estimate = estimator.estimate(x, y, SEED)
+    np.testing.assert_allclose(_whole(estimate.gradients), factors @ rows / 20, rtol=1e-4, atol=1e-6)
     expected = _exact(task, x, y)
-    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
-    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-6)
+    np.testing.assert_allclose(estimate.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(estimate.outputs, expected.outputs, atol=1e-6)
 
 
 def test_epsilon_is_the_accountant_s():

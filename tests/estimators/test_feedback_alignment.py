@@ -43,8 +43,8 @@ def test_with_the_weights_in_their_place_it_is_backpropagation(name):
     for layer in task.network.layers:
         if layer.name in estimator.matrices:
             estimator.matrices[layer.name].assign(layer.kernel)
-    found, expected = _estimated(estimator, batch), _estimated(exact, batch)
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+    estimate, expected = _estimated(estimator, batch), _estimated(exact, batch)
+    for a, b in zip(tf.nest.flatten(estimate), tf.nest.flatten(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
@@ -52,16 +52,16 @@ def test_errors_come_back_through_the_matrices():
     """By hand: the error e, through B₃ and the ReLU, then through B₂ and the ReLU."""
     task = _task("mlp", (6,))
     estimator, (x, y) = _built(task), _batch(task)
-    found = _estimated(estimator, (x, y))
+    estimate = _estimated(estimator, (x, y))
     first, second = (layer for layer in task.network.layers if layer.name in ("dense_1", "dense_2"))
     h_1 = tf.nn.relu(x @ first.kernel + first.bias)
     h_2 = tf.nn.relu(h_1 @ second.kernel + second.bias)
-    error = (tf.nn.softmax(found.outputs) - tf.one_hot(y, 4)) / len(x)
+    error = (tf.nn.softmax(estimate.outputs) - tf.one_hot(y, 4)) / len(x)
     below = (error @ tf.transpose(estimator.matrices["dense_3"])) * tf.cast(h_2 > 0, tf.float32)
     lowest = (below @ tf.transpose(estimator.matrices["dense_2"])) * tf.cast(h_1 > 0, tf.float32)
-    for a, b in zip(found.gradients[::2], (tf.transpose(x) @ lowest, tf.transpose(h_1) @ below), strict=False):
+    for a, b in zip(estimate.gradients[::2], (tf.transpose(x) @ lowest, tf.transpose(h_1) @ below), strict=False):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    np.testing.assert_allclose(found.gradients[4], tf.transpose(h_2) @ error, atol=1e-6)
+    np.testing.assert_allclose(estimate.gradients[4], tf.transpose(h_2) @ error, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["sign_symmetric", "uniform_sign_symmetric"])
@@ -99,10 +99,10 @@ def test_direct_feedback_reaches_every_layer_of_a_convnet(name):
     estimator, exact, batch = DirectFeedbackAlignment(), Backpropagation(), _batch(task)
     estimator.build(task)
     exact.build(task)
-    found, expected = _estimated(estimator, batch), _estimated(exact, batch)
-    for gradient in found.gradients:
+    estimate, expected = _estimated(estimator, batch), _estimated(exact, batch)
+    for gradient in estimate.gradients:
         assert np.any(gradient)
-    np.testing.assert_allclose(found.gradients[-2], expected.gradients[-2], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(estimate.gradients[-2], expected.gradients[-2], rtol=1e-4, atol=1e-6)
 
 
 def test_a_layer_that_is_not_known_is_named():

@@ -8,7 +8,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from common.estimators import Backpropagation, ForwardGradient, RunContext
 from common.tasks import networks as models
 from common.tasks import task as tasks
-from common.vectors import cosine, flat
+from common.vectors import cosine, flatten
 
 SEED = tf.constant([0, 0], tf.int64)
 
@@ -42,7 +42,7 @@ def _estimates(task, batch, count, **options):
     @tf.function
     def estimates() -> tf.Tensor:
         def estimate(step):
-            return flat(estimator.estimate(*batch, tf.stack([0, step])).gradients)
+            return flatten(estimator.estimate(*batch, tf.stack([0, step])).gradients)
 
         return tf.map_fn(estimate, tf.range(count, dtype=tf.int64), fn_output_signature=tf.float32)
 
@@ -53,7 +53,7 @@ def _estimates(task, batch, count, **options):
 def test_the_mean_is_the_gradient_within_its_standard_error(options):
     task = _mlp()
     batch = _batch(task)
-    estimates, exact = _estimates(task, batch, 1_000, **options), flat(_exact(task, batch).gradients).numpy()
+    estimates, exact = _estimates(task, batch, 1_000, **options), flatten(_exact(task, batch).gradients).numpy()
     errors = (estimates.mean(0) - exact) / (estimates.std(0, ddof=1) / np.sqrt(len(estimates)))
     assert np.abs(errors).max() < 4.5
     assert 0.6 < np.mean(errors**2) < 1.5
@@ -72,7 +72,7 @@ def test_the_derivative_along_a_tangent_is_the_gradient_s_product_with_it(name):
     loss, outputs, derivative = derived()
     np.testing.assert_allclose(loss, exact.loss, rtol=1e-5)
     np.testing.assert_allclose(outputs, exact.outputs, atol=1e-4)
-    expected = np.dot(flat(exact.gradients).numpy().astype(np.float64), tangent)
+    expected = np.dot(flatten(exact.gradients).numpy().astype(np.float64), tangent)
     assert float(derivative) == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_cosines_follow_the_number_of_tangents(combination, tangents, rank):
     batch = _batch(task)
     exact = _exact(task, batch).gradients
     estimates = _estimates(task, batch, 150, tangents=tangents, combination=combination)
-    cosines = np.array([cosine([flat(exact)], [tf.constant(one)]) for one in estimates])
+    cosines = np.array([cosine([flatten(exact)], [tf.constant(estimate)]) for estimate in estimates])
     assert (cosines >= 0).all()
     expected = rank(tangents, task.parameter_count)
     assert np.mean(cosines**2) == pytest.approx(expected, rel=0.15)
@@ -98,9 +98,9 @@ def test_cosines_follow_the_number_of_tangents(combination, tangents, rank):
 def test_the_projection_onto_all_directions_is_the_gradient():
     task = _mlp()
     batch = _batch(task)
-    [found] = _estimates(task, batch, 1, tangents=task.parameter_count, combination="projection")
-    exact = flat(_exact(task, batch).gradients)
-    assert float(cosine([exact], [tf.constant(found)])) > 0.99
+    [estimate] = _estimates(task, batch, 1, tangents=task.parameter_count, combination="projection")
+    exact = flatten(_exact(task, batch).gradients)
+    assert float(cosine([exact], [tf.constant(estimate)])) > 0.99
 
 
 def test_the_projection_changes_nothing_within_the_span():
@@ -110,10 +110,10 @@ def test_the_projection_changes_nothing_within_the_span():
     estimator = ForwardGradient(5, combination="projection")
     estimator.build(task)
     tangents = estimator._drawn(tf.constant([3, 4], tf.int64)).numpy().astype(np.float64)
-    gradient = flat(_exact(task, batch).gradients).numpy().astype(np.float64)
+    gradient = flatten(_exact(task, batch).gradients).numpy().astype(np.float64)
     estimator._drawn = lambda seed: tf.constant(tangents, tf.float32)
-    found = flat(estimator.estimate(*batch, SEED).gradients)
-    np.testing.assert_allclose(found, np.linalg.pinv(tangents) @ tangents @ gradient, atol=1e-5)
+    estimate = flatten(estimator.estimate(*batch, SEED).gradients)
+    np.testing.assert_allclose(estimate, np.linalg.pinv(tangents) @ tangents @ gradient, atol=1e-5)
 
 
 class _NoTape:
@@ -144,12 +144,12 @@ def test_what_runs_has_the_products_of_forward_passes_alone():
     estimator = ForwardGradient()
     estimator.build(task)
     x, y = _batch(task)
-    found = _operations(
+    kinds = _operations(
         lambda x: estimator._derivative(x, y, SEED, tf.ones(task.parameter_count), update_state=True), [x]
     )
-    assert not [kind for kind in found if "Backprop" in kind or "PoolGrad" in kind]
-    assert found.count("Conv2D") == 2 + 3
-    assert found.count("MatMul") == 3
+    assert not [kind for kind in kinds if "Backprop" in kind or "PoolGrad" in kind]
+    assert kinds.count("Conv2D") == 2 + 3
+    assert kinds.count("MatMul") == 3
 
 
 def test_cost_is_a_gradient_for_each_tangent():

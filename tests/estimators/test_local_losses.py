@@ -8,7 +8,7 @@ import tensorflow as tf
 from common.estimators import ActivityForwardGradient, Backpropagation, LocalLosses, NewtonCG, RunContext
 from common.tasks import networks as models
 from common.tasks import task as tasks
-from common.vectors import flat
+from common.vectors import flatten
 
 SEED = tf.constant([0, 3], tf.int64)
 
@@ -42,18 +42,18 @@ def _reference(task, inner):
 def test_one_block_is_backpropagation(name):
     task = _convnet(name)
     batch = _batch(task)
-    found = _built(task, boundaries=[]).estimate(*batch, SEED)
+    estimate = _built(task, boundaries=[]).estimate(*batch, SEED)
     expected = _reference(task, Backpropagation()).estimate(*batch, SEED)
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+    for a, b in zip(tf.nest.flatten(estimate), tf.nest.flatten(expected), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_one_block_with_perturbed_activities_is_the_activity_forward_gradient():
     task = _convnet()
     batch = _batch(task)
-    found = _built(task, ActivityForwardGradient(), boundaries=[]).estimate(*batch, SEED)
+    estimate = _built(task, ActivityForwardGradient(), boundaries=[]).estimate(*batch, SEED)
     expected = _reference(task, ActivityForwardGradient()).estimate(*batch, SEED)
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+    for a, b in zip(tf.nest.flatten(estimate), tf.nest.flatten(expected), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -62,7 +62,7 @@ def test_each_block_learns_from_its_own_head_by_hand():
     task = _mlp()
     estimator, (x, y) = _built(task), _batch(task)
     heads = [[weight.numpy() for weight in head.trainable_variables] for head in estimator._heads]
-    found = estimator.estimate(x, y, SEED)
+    estimate = estimator.estimate(x, y, SEED)
     h = x
     for number, (weights, bias) in enumerate(heads):
         kernel, own_bias = task.weights[2 * number : 2 * number + 2]
@@ -70,11 +70,11 @@ def test_each_block_learns_from_its_own_head_by_hand():
         entering, h = h, tf.nn.relu(z)
         error = (tf.nn.softmax(h @ weights + bias) - tf.one_hot(y, 4)) / len(x)
         signal = error @ tf.transpose(weights) * tf.cast(z > 0, tf.float32)
-        np.testing.assert_allclose(found.gradients[2 * number], tf.transpose(entering) @ signal, atol=1e-6)
-        np.testing.assert_allclose(found.gradients[2 * number + 1], tf.reduce_sum(signal, 0), atol=1e-6)
-    error = (tf.nn.softmax(found.outputs) - tf.one_hot(y, 4)) / len(x)
-    np.testing.assert_allclose(found.gradients[-2], tf.transpose(h) @ error, atol=1e-6)
-    np.testing.assert_allclose(found.outputs, task.outputs(x, SEED), atol=1e-6)
+        np.testing.assert_allclose(estimate.gradients[2 * number], tf.transpose(entering) @ signal, atol=1e-6)
+        np.testing.assert_allclose(estimate.gradients[2 * number + 1], tf.reduce_sum(signal, 0), atol=1e-6)
+    error = (tf.nn.softmax(estimate.outputs) - tf.one_hot(y, 4)) / len(x)
+    np.testing.assert_allclose(estimate.gradients[-2], tf.transpose(h) @ error, atol=1e-6)
+    np.testing.assert_allclose(estimate.outputs, task.outputs(x, SEED), atol=1e-6)
 
 
 def test_heads_are_trained_on_their_own_loss():
@@ -92,21 +92,21 @@ def test_heads_are_trained_on_their_own_loss():
 def test_within_blocks_perturbed_activities_are_right_on_average():
     task = _mlp()
     x, y = _batch(task, 4)
-    exact = flat(_built(task, optimizer=keras.optimizers.SGD(0.0)).estimate(x, y, SEED).gradients).numpy()
+    exact = flatten(_built(task, optimizer=keras.optimizers.SGD(0.0)).estimate(x, y, SEED).gradients).numpy()
     estimator = _built(task, ActivityForwardGradient(), optimizer=keras.optimizers.SGD(0.0))
 
     @tf.function
     def estimates():
         def estimate(step):
-            return flat(estimator.estimate(x, y, tf.stack([0, step])).gradients)
+            return flatten(estimator.estimate(x, y, tf.stack([0, step])).gradients)
 
         steps = tf.range(1_000, dtype=tf.int64)
         return tf.map_fn(estimate, steps, parallel_iterations=1, fn_output_signature=tf.float32)
 
-    found = estimates().numpy()
-    deviations = found.std(0, ddof=1)
+    samples = estimates().numpy()
+    deviations = samples.std(0, ddof=1)
     seen = deviations > 1e-7
-    errors = (found.mean(0) - exact)[seen] / (deviations[seen] / np.sqrt(len(found)))
+    errors = (samples.mean(0) - exact)[seen] / (deviations[seen] / np.sqrt(len(samples)))
     assert 0.6 < np.mean(errors**2) < 1.5
 
 

@@ -31,8 +31,8 @@ def test_divergences_are_those_of_the_definition(q, sigma, order):
     edges = [-20 * sigma, 0, order / 2, order, order + 20 * sigma]
     pairs = itertools.pairwise(edges)
     whole = sum(integrate.quad(integrand, a, b, epsabs=0, epsrel=1e-10, limit=500)[0] for a, b in pairs)
-    found = privacy.renyi_divergences(q, sigma)[privacy.ORDERS.index(order)]
-    assert found == pytest.approx(math.log(whole) / (order - 1), rel=1e-6, abs=1e-10)
+    divergence = privacy.renyi_divergences(q, sigma)[privacy.ORDERS.index(order)]
+    assert divergence == pytest.approx(math.log(whole) / (order - 1), rel=1e-6, abs=1e-10)
 
 
 def test_everybody_in_every_step_is_the_gaussian_mechanism():

@@ -7,7 +7,7 @@ import tensorflow as tf
 from common.estimators import SPSA, ParameterEvolution
 from common.tasks import networks as models
 from common.tasks import task as tasks
-from common.vectors import flat
+from common.vectors import flatten
 
 SEED = tf.constant([2, 5], tf.int64)
 
@@ -29,11 +29,11 @@ def test_it_is_the_difference_of_two_losses_along_its_direction(directions):
     sigma = 0.05
     task, estimator = _built(SPSA(sigma, directions=directions))
     x, y = _batch()
-    found = estimator.estimate(x, y, SEED).gradients
+    gradients = estimator.estimate(x, y, SEED).gradients
     slope = float(tf.squeeze(_slope(estimator, x, y)))
-    z = [part / slope for part in found]
+    z = [part / slope for part in gradients]
     if directions == "signs":
-        np.testing.assert_allclose(np.abs(flat(z)), 1.0, rtol=1e-4)
+        np.testing.assert_allclose(np.abs(flatten(z)), 1.0, rtol=1e-4)
     start, losses = [weight.numpy() for weight in task.weights], []
     for sign in (1, -1):
         for weight, value, part in zip(task.weights, start, z, strict=True):
@@ -50,7 +50,7 @@ def _slope(estimator, x, y):
 def test_directions_have_no_mean_and_no_covariance():
     _, estimator = _built(SPSA(0.1, directions="gaussian"))
     fitnesses = tf.constant([[0.0], [2 * 0.1]])  # a slope of one: the estimate is z
-    z = np.stack([flat(estimator.update_from(tf.constant([0, n], tf.int64), fitnesses)) for n in range(20)])
+    z = np.stack([flatten(estimator.update_from(tf.constant([0, n], tf.int64), fitnesses)) for n in range(20)])
     assert abs(np.mean(z)) < 5 / np.sqrt(z.size)
     assert np.var(z) == pytest.approx(1, rel=0.05)
     products = z @ z.T / z.shape[1] - np.eye(len(z))

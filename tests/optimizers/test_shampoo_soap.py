@@ -70,14 +70,14 @@ def test_shampoos_first_step_by_hand():
     gradient = np.diag([3.0, 4.0])[None]
     np.testing.assert_allclose(_steps(_path(Shampoo(RATE, refresh_every=1), gradient))[0], -RATE * np.eye(2), atol=1e-6)
     # With SGD's length, ‖S‖ = 0.01 · 5, and each entry moves by 0.05 / √2.
-    found = _steps(_path(Shampoo(RATE, graft="sgd", refresh_every=1), gradient))[0]
-    np.testing.assert_allclose(found, -0.05 / np.sqrt(2) * np.eye(2), atol=1e-6)
+    steps = _steps(_path(Shampoo(RATE, graft="sgd", refresh_every=1), gradient))[0]
+    np.testing.assert_allclose(steps, -0.05 / np.sqrt(2) * np.eye(2), atol=1e-6)
 
 
 def test_shampoo_leaves_a_long_side_out_and_takes_the_square_root_of_the_other():
     gradients = _gradients((6, 3), 5)
-    found = _steps(_path(Shampoo(RATE, refresh_every=1, max_size=4), gradients))
-    np.testing.assert_allclose(found, list(_shampoo(gradients, (0, -0.5))), rtol=2e-3, atol=2e-5)
+    steps = _steps(_path(Shampoo(RATE, refresh_every=1, max_size=4), gradients))
+    np.testing.assert_allclose(steps, list(_shampoo(gradients, (0, -0.5))), rtol=2e-3, atol=2e-5)
 
 
 def test_before_its_first_refresh_shampoo_is_the_grafted_method():

@@ -55,19 +55,20 @@ class LowRankGradient(CompressedGradient):
             for number, count in enumerate(columns)
         ]
 
-    def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+    def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:  # noqa: ARG002 - the signature of CompressedGradient
         """Return P̂ Qᵀ for each matrix, and all else as it is; see `CompressedGradient.compressed`."""
         factors, sent = iter(self.factors), []
         for gradient, small in zip(gradients, self._compresses, strict=True):
-            if small:
-                factor = next(factors)
-                approximation, right = low_rank(as_matrix(gradient), tf.convert_to_tensor(factor))
-                factor.assign(right)
-                gradient = tf.reshape(approximation, gradient.shape)
-            sent.append(gradient)
+            if not small:
+                sent.append(gradient)
+                continue
+            factor = next(factors)
+            approximation, right = low_rank(as_matrix(gradient), tf.convert_to_tensor(factor))
+            factor.assign(right)
+            sent.append(tf.reshape(approximation, gradient.shape))
         return sent
 
-    def bytes_sent(self, batch_size: int) -> float:
+    def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
         """R (n + m) numbers for each matrix that they make smaller, and all of every other tensor."""
         shapes = [weight.shape for weight in self.task.weights]
         sizes = [

@@ -22,7 +22,7 @@ from common.checks import require
 from common.estimators.compressed.compressed_gradient import FLOAT_BYTES, CompressedGradient
 from common.estimators.estimator import GradientEstimator
 from common.randomness import Stream
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 
 class QuantizedGradient(CompressedGradient):
@@ -49,15 +49,15 @@ class QuantizedGradient(CompressedGradient):
         """Return all gradients, bucket by bucket at s levels of its norm; see `CompressedGradient.compressed`."""
         count = self.task.parameter_count
         padding = tf.zeros([-count % self.bucket])
-        buckets = tf.reshape(flat([*gradients, padding]), [-1, self.bucket])
+        buckets = tf.reshape(flatten([*gradients, padding]), [-1, self.bucket])
         own_seed = tf.random.fold_in(seed, Stream.QUANTIZATION + self._depth())
         uniform = tf.random.stateless_uniform(buckets.shape, own_seed)
         norms = tf.norm(buckets, axis=1, keepdims=True)
         # A bucket of zeros has a norm of zero. ⌊a + u⌋ rounds up with probability a - ⌊a⌋, below zero too.
         rounded = tf.floor(buckets * (self.levels / tf.maximum(norms, 1e-30)) + uniform)
-        return unflat(tf.reshape(rounded * (norms / self.levels), [-1])[:count], gradients)
+        return unflatten(tf.reshape(rounded * (norms / self.levels), [-1])[:count], gradients)
 
-    def bytes_sent(self, batch_size: int) -> float:
+    def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
         """⌈log₂(2s + 1)⌉ bits for each coordinate, and a float32 for each bucket."""
         count, bits = self.task.parameter_count, math.ceil(math.log2(2 * self.levels + 1))
         return float(math.ceil(count * bits / 8) + FLOAT_BYTES * math.ceil(count / self.bucket))

@@ -46,7 +46,7 @@ class SignGradient(CompressedGradient):
         positive_from = tf.where(seed[1] % 2 == 0, 0.0, _SMALLEST)
         return [_signs(part, positive_from) for part in gradients]
 
-    def bytes_sent(self, batch_size: int) -> float:
+    def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
         """A bit for each coordinate, in whole bytes for each tensor, and its scale."""
         counts = (math.prod(weight.shape) for weight in self.task.weights)
         return float(sum(math.ceil(count / 8) + FLOAT_BYTES for count in counts))

@@ -18,7 +18,7 @@ import tensorflow as tf
 from common.checks import require
 from common.estimators.compressed.compressed_gradient import FLOAT_BYTES, INDEX_BYTES, CompressedGradient
 from common.estimators.estimator import GradientEstimator
-from common.vectors import flat, unflat
+from common.vectors import flatten, unflatten
 
 
 class TopKGradient(CompressedGradient):
@@ -43,14 +43,14 @@ class TopKGradient(CompressedGradient):
         """k, how many are sent; known once `build` was called."""
         return max(1, round(self.fraction * self.task.parameter_count))
 
-    def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+    def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:  # noqa: ARG002 - the signature of CompressedGradient
         """Return the k largest coordinates and zeros; see `CompressedGradient.compressed`."""
-        vector = flat(gradients)
+        vector = flatten(gradients)
         chosen = largest(tf.abs(vector), self.coordinates)
         sent = tf.scatter_nd(chosen[:, None], tf.gather(vector, chosen), vector.shape)
-        return unflat(sent, gradients)
+        return unflatten(sent, gradients)
 
-    def bytes_sent(self, batch_size: int) -> float:
+    def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
         """A value and an index for each of the k coordinates."""
         return float(self.coordinates * (FLOAT_BYTES + INDEX_BYTES))
 

@@ -131,13 +131,13 @@ class LocalLosses(GradientEstimator):
             head = self._heads[number] if number < len(self._heads) else None
             layers = module.layers + (head.layers if head else [])
             own_seed = seed + tf.constant([number * BLOCK_SEEDS, 0], tf.int64)
-            found = inner.along(layers, h, lambda outputs: self.task.per_example_loss(y, outputs), own_seed)
+            estimate = inner.along(layers, h, lambda outputs: self.task.per_example_loss(y, outputs), own_seed)
             count = len(module.weights)
             if head:
-                self._optimizers[number].apply(found.gradients[count:], head.trainable_variables)
-            gradients += found.gradients[:count]
-            h = tf.cast(found.leaving[len(module.layers) - 1], tf.float32)
-        return GradientEstimate(tf.reduce_mean(found.losses), h, gradients)
+                self._optimizers[number].apply(estimate.gradients[count:], head.trainable_variables)
+            gradients += estimate.gradients[:count]
+            h = tf.cast(estimate.leaving[len(module.layers) - 1], tf.float32)
+        return GradientEstimate(tf.reduce_mean(estimate.losses), h, gradients)
 
     def cost(self, batch_size: int) -> float:
         """From multiply-accumulates: a gradient of each block without that at its input, and one of each head."""

@@ -115,8 +115,8 @@ def _product(layer: keras.Layer, h: tf.Tensor, kernel: tf.Tensor, feedback: tf.T
 
 def _to_input(layer: keras.Layer, above: tf.Tensor, feedback: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
     if isinstance(layer, keras.layers.Conv2D):
-        how = {"padding": layer.padding.upper(), "dilations": layer.dilation_rate}
-        return tf.nn.conv2d_transpose(above, feedback, h.shape, layer.strides, **how)
+        options = {"padding": layer.padding.upper(), "dilations": layer.dilation_rate}
+        return tf.nn.conv2d_transpose(above, feedback, h.shape, layer.strides, **options)
     return tf.tensordot(above, feedback, [[-1], [1]])
 
 

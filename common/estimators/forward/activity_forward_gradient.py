@@ -80,9 +80,9 @@ class ActivityForwardGradient(GradientEstimator):
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Run one pass; see `GradientEstimator.estimate` for shapes."""
         self.task.seed_dropout(seed)
-        found = self.along(self._layers, x, lambda outputs: self.task.per_example_loss(y, outputs), seed)
-        outputs = tf.cast(found.leaving[-1], tf.float32)
-        return GradientEstimate(tf.reduce_mean(found.losses), outputs, found.gradients)
+        estimate = self.along(self._layers, x, lambda outputs: self.task.per_example_loss(y, outputs), seed)
+        outputs = tf.cast(estimate.leaving[-1], tf.float32)
+        return GradientEstimate(tf.reduce_mean(estimate.losses), outputs, estimate.gradients)
 
     def along(
         self,

@@ -31,7 +31,7 @@ from common.estimators.forward.tangents import Dual, activated, derived, of_laye
 from common.estimators.parametrised_layers import sequential_layers
 from common.randomness import Stream
 from common.tasks.task import Task
-from common.vectors import unflat
+from common.vectors import unflatten
 
 JITTER = 1e-6  # of the tangents' mean squared length, added to the diagonal of V Vᵀ: more than K = D tangents depend
 
@@ -81,7 +81,7 @@ class ForwardGradient(GradientEstimator):
             rest = tf.map_fn(along, tangents[1:], parallel_iterations=1)
             derivatives = tf.concat([derivatives, rest], 0)
         gradient = COMBINATIONS[self.combination](tangents, derivatives)
-        return GradientEstimate(loss, outputs, unflat(gradient, self.task.weights))
+        return GradientEstimate(loss, outputs, unflatten(gradient, self.task.weights))
 
     def _drawn(self, seed: tf.Tensor) -> tf.Tensor:
         """Draw V, (K, D)."""
@@ -95,7 +95,7 @@ class ForwardGradient(GradientEstimator):
             with keras.StatelessScope():  # as in `Task.outputs`
                 return self._derivative(x, y, seed, tangent, update_state=True)
         self.task.seed_dropout(seed)
-        tangents, state = iter(unflat(tangent, self.task.weights)), Dual(x, None)
+        tangents, state = iter(unflatten(tangent, self.task.weights)), Dual(x, None)
         for layer in self._layers:
             own = list(itertools.islice(tangents, len(layer.trainable_variables)))
             state = activated(layer, of_layer(layer, state, own, self.task.training_mode))

@@ -65,7 +65,12 @@ def of_budget(run: Run, data: Dataset, network: Configured, passes: float) -> Ru
 
 
 def chosen(
-    best: Mapping[str, int], tried: Mapping[str, Sequence[Run]], group: str, passes: float, data: Dataset, network: Configured
+    best: Mapping[str, int],
+    tried: Mapping[str, Sequence[Run]],
+    group: str,
+    passes: float,
+    data: Dataset,
+    network: Configured,
 ) -> list[Run]:
     """Return each source's run with the settings of its best trial and another budget."""
     return [

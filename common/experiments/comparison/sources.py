@@ -90,7 +90,9 @@ _LOCAL = frozenset({LABELS, DIFFERENTIABLE})
 SOURCES = _listed(
     Source("backpropagation", "exact gradient", "Backpropagation()"),
     Source("SGD", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}))", _rates(1e-2, 1.0)),
-    Source("momentum", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}), momentum=0.9)", _rates(1e-3, 0.3)),
+    Source(
+        "momentum", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}), momentum=0.9)", _rates(1e-3, 0.3)
+    ),
     Source("Muon", "exact gradient", "Backpropagation()", "Muon(CosineDecay({rate}))", _rates(1e-3, 1e-1)),
     Source("Shampoo", "exact gradient", "Backpropagation()", "Shampoo(CosineDecay({rate}))"),
     Source("SOAP", "exact gradient", "Backpropagation()", "SOAP(CosineDecay({rate}))"),
@@ -145,7 +147,9 @@ SOURCES = _listed(
     Source("DNI", "decoupled", "SyntheticGradients(labels=False, hidden_layers=1, width=512)", needs=_LOCAL - {LABELS}),
     Source("last layer only", "decoupled", "LastModuleOnly()", needs=frozenset({DIFFERENTIABLE})),
     Source("forward gradient", "forward", "ForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
-    Source("activity forward gradient", "forward", "ActivityForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
+    Source(
+        "activity forward gradient", "forward", "ActivityForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})
+    ),
     Source(
         "right or wrong, 200 samples",
         "evolution",
