@@ -58,6 +58,8 @@ class EstimatorAlignment(Diagnostic):
         estimators: settings; copies are built and traced for the run's task once, and begin each look as built.
         batch_size: examples in a minibatch, at most the training examples.
         batches: minibatches to average over, ≥ 1.
+        warm_up: minibatches that each estimator sees before at each look, ≥ 0, for those that learn: predictors, heads,
+            eigenpairs. The weights stay those of the moment.
         at: when to look, see `Diagnostic`.
 
     Raises:
@@ -65,12 +67,20 @@ class EstimatorAlignment(Diagnostic):
     """
 
     def __init__(
-        self, estimators: Sequence[GradientEstimator], batch_size: int, batches: int = 2, *, at: Epochs = "ends"
+        self,
+        estimators: Sequence[GradientEstimator],
+        batch_size: int,
+        batches: int = 2,
+        *,
+        warm_up: int = 0,
+        at: Epochs = "ends",
     ):
         require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
         require_batches(batch_size, batches)
         require_epochs(at)
+        require(warm_up >= 0, "warm_up", "≥ 0", warm_up)
         self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
+        self.warm_up = warm_up
 
     def measure(self, moment: Moment) -> Measured:
         """Return arrays, an entry for each estimator.
@@ -83,7 +93,7 @@ class EstimatorAlignment(Diagnostic):
             [moment.task, moment.dataset.train, moment.seed], lambda: self._traced(moment)
         ):
             with unchanged(variables_of(estimator)):
-                measured.append(_averaged(compare, moment, self.batch_size, self.batches))
+                measured.append(_averaged(compare, moment, self.batch_size, self.batches, self.warm_up))
         _, ratios, cosines = np.array(measured).T
         names = np.array([repr(estimator) for estimator in self.estimators])
         return {"aligned_estimators": names, "aligned_cosine": cosines, "aligned_signal_to_noise": ratios}
@@ -123,10 +133,12 @@ def _comparison(moment: Moment, estimator: GradientEstimator, batch_size: int) -
     return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
 
 
-def _averaged(compare: Function, moment: Moment, batch_size: int, batches: int) -> tuple[float, float, float]:
-    """Return the norm of g, the signal-to-noise ratio and the cosine over several minibatches."""
-    looks = minibatches(moment, batch_size, batches)
-    measured = [[float(value) for value in compare(*batch)] for batch in looks]
+def _averaged(
+    compare: Function, moment: Moment, batch_size: int, batches: int, warm_up: int = 0
+) -> tuple[float, float, float]:
+    """Return the norm of g, the signal-to-noise ratio and the cosine over the minibatches after the first few."""
+    looks = minibatches(moment, batch_size, warm_up + batches)
+    measured = [[float(value) for value in compare(*batch)] for batch in looks][warm_up:]
     signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
     # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
     return math.sqrt(signal), math.inf if noise == 0 else signal / noise, angle

@@ -7,7 +7,7 @@ import math
 
 from common.checks import require
 from common.experiments.run import Run
-from common.training.budget import Budget, cost_of_steps
+from common.training.budget import Budget, spent_by
 
 
 def within(run: Run, gradients: float, looks: int) -> Run:
@@ -29,9 +29,9 @@ def within(run: Run, gradients: float, looks: int) -> Run:
     steps = affordable_steps(run, gradients)
     size = run.examples_per_step
     require(steps >= looks, f"the budget of {run.name!r}", f"enough for {looks} steps", f"enough for {steps}")
-    full = len(run.data.train) // size
-    epochs = max(looks, math.ceil(steps / full))
-    options = dict(run.options) | {"steps_per_epoch": steps // epochs}
+    examples = len(run.data.train)
+    epochs = max(looks, math.ceil(steps * size / examples))  # none sees more than a pass
+    options = dict(run.options) | {"steps_per_epoch": min(steps // epochs, examples // size)}
     return dataclasses.replace(run, epochs=epochs, options=options)
 
 
@@ -48,7 +48,7 @@ def affordable_steps(run: Run, gradients: float) -> int:
     low, high = 0, int(gradients / estimator.cost(size)) + 1
     while high - low > 1:  # the cost of so many steps grows with them
         middle = (low + high) // 2
-        if cost_of_steps(estimator, size, middle) <= gradients:
+        if spent_by(estimator, size, middle)["cost"] <= gradients:
             low = middle
         else:
             high = middle

@@ -1,8 +1,11 @@
 """What remains of runs: the last row of each, and means over seeds."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
+from scipy import stats
 
 from common.results.arrays import array_columns
 from common.results.frame import bare, check_choice, run_columns
@@ -47,3 +50,69 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
     return groups.agg(
         mean=("_value", "mean"), std=("_value", "std"), n=("_value", "count"), diverged=("_failed", "sum")
     ).reset_index()
+
+
+def paired_differences(
+    frame: pd.DataFrame, baseline: str, *, margin: float, value: str = "test_metric", confidence: float = 0.95
+) -> pd.DataFrame:
+    """Compare every run with a baseline, seed by seed: runs of one seed share initial weights and order of examples.
+
+    Each difference has a t interval over the seeds; probabilities are corrected by Holm's method for the number of
+    comparisons in the table. In words: "ahead" or "behind" where the corrected probability is below 1 - confidence,
+    else "level" where the interval lies within ± margin, else "not told apart"; "diverged" where no seed is left, "one
+    seed" where there is no spread.
+
+    Args:
+        frame: a tidy frame with one setting for each name in the column "run".
+        baseline: the run with which the others are compared.
+        margin: equivalence margin, > 0, in units of the value, fixed before the runs.
+        value: a column of the last rows, of which more is better.
+        confidence: of the intervals, in (0, 1).
+
+    Returns:
+        A frame by run, in the order of the rows, without the baseline: difference (mean), low, high, n (seeds that both
+        have and that did not diverge), p (corrected), verdict.
+
+    Raises:
+        ValueError: a baseline that the frame does not have, with the nearest name.
+    """
+    check_choice("run", baseline, list(frame["run"].unique()))
+    rows = last_rows(frame)
+    values = rows.assign(_value=rows[value].astype(float).mask(rows["status"] == "diverged"))
+    table = values.pivot(index="seed", columns="run", values="_value")
+    compared = []
+    for name in rows["run"].drop_duplicates():
+        if name != baseline:
+            compared.append({"run": name} | _paired((table[name] - table[baseline]).dropna(), confidence))
+    differences = pd.DataFrame(compared, columns=["run", "difference", "low", "high", "n", "p"]).set_index("run")
+    differences["p"] = _holm(differences["p"])
+    verdicts = [_verdict(row, margin, 1 - confidence) for row in differences.itertuples()]
+    return differences.assign(verdict=verdicts)
+
+
+def _paired(differences: pd.Series, confidence: float) -> dict[str, float]:
+    count, mean = len(differences), differences.mean()
+    if count < 2:
+        return {"difference": mean, "low": math.nan, "high": math.nan, "n": count, "p": math.nan}
+    error = differences.std(ddof=1) / math.sqrt(count)
+    if error == 0:
+        return {"difference": mean, "low": mean, "high": mean, "n": count, "p": 1.0 if mean == 0 else 0.0}
+    low, high = stats.t.interval(confidence, count - 1, mean, error)
+    p = 2 * stats.t.sf(abs(mean) / error, count - 1)
+    return {"difference": mean, "low": low, "high": high, "n": count, "p": p}
+
+
+def _holm(probabilities: pd.Series) -> pd.Series:
+    """Correct probabilities for their number: the i-th smallest of m is multiplied by m - i + 1, kept in order."""
+    known = probabilities.dropna().sort_values()
+    factors = range(len(known), 0, -1)
+    corrected = (known * list(factors)).cummax().clip(upper=1.0)
+    return corrected.reindex(probabilities.index)
+
+
+def _verdict(row: Any, margin: float, level: float) -> str:
+    if row.n < 2:
+        return "one seed" if row.n else "diverged"
+    if row.p < level:
+        return "ahead" if row.difference > 0 else "behind"
+    return "level" if -margin < row.low and row.high < margin else "not told apart"

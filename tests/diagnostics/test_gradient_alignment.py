@@ -60,6 +60,17 @@ def test_estimators_that_do_not_train_are_compared_by_the_same_measure():
     assert not any(hasattr(estimator, "task") for estimator in estimators)
 
 
+def test_estimators_that_learn_may_see_minibatches_before_they_are_compared():
+    task, split = linear_task(), _ones_and_zeros()
+    at_once, later = (
+        EstimatorAlignment([_Turns()], batch_size=4, batches=1, warm_up=count)(moment(task, split, 0))
+        for count in (0, 3)
+    )
+    assert later["aligned_cosine"] < at_once["aligned_cosine"]
+    with pytest.raises(ValueError, match="warm_up must be ≥ 0, got -1"):
+        EstimatorAlignment([_Turns()], batch_size=4, warm_up=-1)
+
+
 class _Turns(Backpropagation):
     """With each call since `build` its direction turns further away from the exact gradient."""
 

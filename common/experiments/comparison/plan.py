@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import qmc
 
 from common.data.load import Dataset
 from common.estimators import parse as parse_estimator
+from common.estimators.noise.privacy import noise_multiplier
 from common.experiments.budgets import within
 from common.experiments.comparison.sources import Source
 from common.experiments.run import Run
+from common.experiments.tuning import best_of
 from common.optimizers import parse as parse_optimizer
 from common.settings import Configured
 
 SAMPLING_SEED = 0
+DELTA = 1e-5
 
 
 def settings(source: Source, count: int) -> list[dict[str, float]]:
@@ -31,49 +36,81 @@ def settings(source: Source, count: int) -> list[dict[str, float]]:
     return [{name: float(f"{value:.3g}") for name, value in zip(names, row, strict=True)} for row in values]
 
 
-def run_of(source: Source, values: Mapping[str, float], name: str, group: str, batch_size: int) -> Run:
-    """Return a run of a source with given values of its fields, of one epoch."""
-    texts = {part: getattr(source, part).format(**values) for part in ("estimator", "optimizer")}
-    estimator, optimizer = parse_estimator(texts["estimator"]), parse_optimizer(texts["optimizer"])
-    return Run(name, estimator, optimizer, 1, source.batch_size or batch_size, group=group)
+@dataclass(frozen=True)
+class Conditions:
+    """What all runs of the comparison have in common.
+
+    Attributes:
+        data: the data set.
+        network: what is trained.
+        batch_size: examples a step, unless a source has its own.
+    """
+
+    data: Dataset
+    network: Configured
+    batch_size: int
+
+    def run(self, source: Source, values: Mapping[str, float], name: str, *, group: str, passes: int) -> Run:
+        """Return a run of a source with given settings.
+
+        Args:
+            source: of the table, or the user's.
+            values: of its fields.
+            name: of the run.
+            group: of the run.
+            passes: the budget, in passes of backpropagation over the training split: as many updates as its arithmetic
+                pays for, see `budgets.within`, recorded as often at least.
+        """
+        if source.epsilon is None:
+            return self._within(source, values, name, group, passes)
+        # The noise that the privacy takes depends on the number of steps, and that not on the noise.
+        steps = self._within(source, {"noise_multiplier": 1.0} | dict(values), name, group, passes)
+        count, rate = steps.epochs * steps.options["steps_per_epoch"], steps.batch_size / len(self.data.train)
+        sigma = math.ceil(1_000 * noise_multiplier(source.epsilon, rate, count, DELTA)) / 1_000
+        return self._within(source, {"noise_multiplier": sigma} | dict(values), name, group, passes)
+
+    def _within(self, source: Source, values: Mapping[str, float], name: str, group: str, passes: int) -> Run:
+        estimator = parse_estimator(source.estimator.format(**values))
+        optimizer = parse_optimizer(source.optimizer.format(**values))
+        size = source.batch_size or self.batch_size
+        run = Run(name, estimator, optimizer, passes, size, group, self.network, self.data)
+        return within(run, passes * len(self.data.train), looks=passes)
 
 
-def trials(
-    source: Source, count: int, *, data: Dataset, network: Configured, batch_size: int, passes: float
-) -> list[Run]:
-    """Return the trials of a source, each of the budget's arithmetic.
+def tuned(
+    sources: Sequence[Source],
+    conditions: Conditions,
+    *,
+    trials: int,
+    passes: int,
+    seeds: Sequence[int],
+    experiment: str,
+    store: str | None = None,
+) -> tuple[dict[str, dict[str, float]], pd.DataFrame]:
+    """Choose the settings of every source among equally many trials on validation data, each of the same arithmetic.
 
     Args:
-        source: of the table, or the user's.
-        count: how many, ≥ 1.
-        data: of all runs.
-        network: of all runs.
-        batch_size: examples a step, unless the source has its own.
-        passes: the budget of each, in passes of backpropagation over the training split.
+        sources: with different names.
+        conditions: of all runs.
+        trials: of each source, ≥ 1.
+        passes: the budget of each trial, see `Conditions.run`.
+        seeds: of the trials.
+        experiment: see `train_all`.
+        store: see `train_all`.
+
+    Returns:
+        By source the chosen values of its fields, and the frame of all trials (group "trial", the source in the column
+        `trial_of`).
     """
-    planned = []
-    for number, values in enumerate(settings(source, count), start=1):
-        run = run_of(source, values, f"{source.name}, trial {number}", "trial", batch_size)
-        planned.append(of_budget(run, data, network, passes))
-    return planned
-
-
-def of_budget(run: Run, data: Dataset, network: Configured, passes: float) -> Run:
-    """Return a run with the arithmetic of so many passes of backpropagation, recorded as often at least."""
-    completed = run.but(run.name, data=data, network=network)
-    return within(completed, passes * len(data.train), looks=math.ceil(passes))
-
-
-def chosen(
-    best: Mapping[str, int],
-    tried: Mapping[str, Sequence[Run]],
-    group: str,
-    passes: float,
-    data: Dataset,
-    network: Configured,
-) -> list[Run]:
-    """Return each source's run with the settings of its best trial and another budget."""
-    return [
-        of_budget(tried[name][number].but(f"{name}", group=group, options={}), data, network, passes)
-        for name, number in best.items()
-    ]
+    tried = {source.name: settings(source, trials) for source in sources}
+    planned = {
+        source.name: [
+            conditions.run(source, values, f"{source.name}: trial {number}", group="trial", passes=passes)
+            for number, values in enumerate(tried[source.name], start=1)
+        ]
+        for source in sources
+    }
+    best, frame = best_of(
+        planned, conditions.data, network=conditions.network, seeds=seeds, experiment=experiment, store=store
+    )
+    return {name: tried[name][number] for name, number in best.items()}, frame

@@ -56,6 +56,7 @@ class Source:
         ranges: lowest and highest value of each field, sampled evenly in the logarithm.
         batch_size: examples a step, where the source is defined for another number than the notebook's.
         needs: which of `NEEDS` it has.
+        epsilon: of the privacy that {noise_multiplier} is to give over the whole run; None: there is no such field.
     """
 
     name: str
@@ -65,9 +66,11 @@ class Source:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({"rate": RATES}))
     batch_size: int | None = None
     needs: frozenset[str] = _EXACT
+    epsilon: float | None = None
 
     def __post_init__(self):
         fields = set(re.findall(r"{(\w+)}", self.estimator + self.optimizer))
+        fields -= {"noise_multiplier"} if self.epsilon else set()
         if fields != set(self.ranges):
             raise ValueError(f"{self.name}: the fields are {sorted(fields)}, but ranges are of {sorted(self.ranges)}")
 
@@ -96,7 +99,7 @@ SOURCES = _listed(
     Source("Muon", "exact gradient", "Backpropagation()", "Muon(CosineDecay({rate}))", _rates(1e-3, 1e-1)),
     Source("Shampoo", "exact gradient", "Backpropagation()", "Shampoo(CosineDecay({rate}))"),
     Source("SOAP", "exact gradient", "Backpropagation()", "SOAP(CosineDecay({rate}))"),
-    Source("noise, σ = 0.1", "noise", _NOISY),
+    Source("noise, σ 0.1", "noise", _NOISY),
     Source(
         "over the air, 16 devices",
         "noise",
@@ -111,10 +114,12 @@ SOURCES = _listed(
         needs=_EXACT | {PUBLIC},
     ),
     Source(
-        "DP, ε = 3",
+        "DP, ε 3",
         "noise",
         "DPGradient({clip_norm}, {noise_multiplier})",
-        ranges=_with(clip_norm=(0.1, 3.0), noise_multiplier=(0.5, 2.0)),
+        ranges=_with(clip_norm=(0.1, 3.0)),
+        batch_size=512,
+        epsilon=3.0,
     ),
     Source("signs", "compressed", "SignGradient(Backpropagation())"),
     Source("QSGD, 4 bits", "compressed", "QuantizedGradient(Backpropagation(), 7)"),

@@ -1,0 +1,75 @@
+"""What the parameters of notebook 08_comparison may be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from common.experiments.comparison.sources import SOURCES, source
+from common.experiments.fields import (
+    Count,
+    CountsOrEmpty,
+    Images,
+    Network,
+    Parameters,
+    Positive,
+    Seeds,
+    Whole,
+    require_at_most,
+    require_each_once,
+    require_hidden_for_mlp,
+    require_parameter,
+    training_examples,
+)
+from common.experiments.one_direction.parameters import classes_of, require_known_names
+
+BASELINE = "backpropagation"
+
+
+def _as_names(value: object) -> object:
+    """Take one name for a list of one, and "all" for the whole table; commas are parts of names."""
+    if value == "all":
+        return list(SOURCES)
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_as_names), Field(min_length=1)]
+
+
+class Comparison(Parameters):
+    """Parameters of 08_comparison."""
+
+    notebook = "08_comparison"
+
+    dataset: Images
+    validation: Annotated[Whole, Field(ge=1)] | None
+    network: Network
+    hidden: CountsOrEmpty
+    sources: Names
+    batch_size: Count
+    passes: Count
+    long_passes: Annotated[Whole, Field(ge=0)]
+    trials: Count
+    trial_seeds: Seeds
+    alignment_batches: Count
+    alignment_warm_up: Annotated[Whole, Field(ge=0)]
+    margin: Positive
+
+    @model_validator(mode="after")
+    def _fits(self) -> Comparison:
+        training, fits = training_examples(self.dataset, self.validation)
+        require_at_most(self, ("batch_size",), training, fits)
+        require_hidden_for_mlp(self)
+        require_each_once(self, ("sources", "trial_seeds"))
+        for name in self.sources:
+            if name not in SOURCES:
+                source(name)
+                require_known_names("sources", name, classes_of("estimators", "optimizers"))
+        shared = sorted(set(self.seeds) & set(self.trial_seeds))
+        require_parameter(not shared, "trial_seeds", self.trial_seeds, f"other seeds than the runs' own, {self.seeds}")
+        good = BASELINE in self.sources
+        require_parameter(
+            good, "sources", self.sources, f"a list with {BASELINE!r}, which all others are compared with"
+        )
+        return self
