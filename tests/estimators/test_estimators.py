@@ -22,11 +22,19 @@ SLOW = {
     "logit evolution, moved target",
     "evolution of the weights, one chunk",
     "evolution of the weights, own data",
+    "evolution of the weights, two evaluations",
+    "feedback alignment",  # its weights are not aligned with its matrices yet
+    "forward gradient",
+    "forward gradient, projection",
+    "forward gradient, activities",
+    "local losses, perturbed activities",
     "saddle-free Newton, line search",
     "saddle-free Newton, tied damping",
     "Newton by conjugate gradients, line search",
     "weight regression, now and then",
 }
+# A kernel's noise is a product with activations, which are all ≥ 0: what a step of Adam's does to a unit adds up.
+SMALL_STEPS = {"forward gradient, activities", "local losses, perturbed activities"}
 
 
 def _batch(examples=24, seed=0):
@@ -129,10 +137,11 @@ def test_training_lowers_the_loss(make, request):
     estimator = make()
     if "boundaries" in estimator.settings:  # one cut: above it, enough is left that learns from the loss
         estimator = type(estimator)(**estimator.settings | {"boundaries": ["conv_1"]})
-    adam = keras.optimizers.Adam(0.005)
+    name = request.node.callspec.id
+    adam = keras.optimizers.Adam(0.001 if name in SMALL_STEPS else 0.005)
     history = training.train(_task(), estimator, adam, dataset, epochs=12, batch_size=16, seed=0)
     assert history.status == "finished"
-    lowest = 1.1 if request.node.callspec.id in SLOW else 0.8
+    lowest = 1.1 if name in SLOW else 0.8
     assert history.epochs[-1]["train_loss"] < lowest * history.epochs[0]["train_loss"]
 
 
