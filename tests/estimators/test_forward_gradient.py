@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from common.estimators import Backpropagation, ForwardGradient, RunContext
+from common.estimators.forward.tangents import TABLES, TangentSource
 from common.tasks import networks as models
 from common.tasks import task as tasks
 from common.vectors import cosine, flatten
@@ -114,6 +115,18 @@ def test_the_projection_changes_nothing_within_the_span():
     estimator._drawn = lambda seed: tf.constant(tangents, tf.float32)
     estimate = flatten(estimator.estimate(*batch, SEED).gradients)
     np.testing.assert_allclose(estimate, np.linalg.pinv(tangents) @ tangents @ gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_directions_have_mean_0_and_covariance_1(kind):
+    table = TABLES[kind]()
+    np.testing.assert_allclose(table.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(table.T @ table / len(table), np.eye(table.shape[1]), atol=1e-4)
+    drawn = TangentSource(kind).draw(50, 1_000, SEED).numpy()
+    assert drawn.shape == (50, 1_000)
+    assert np.var(drawn) == pytest.approx(1, rel=0.05)
+    products = drawn @ drawn.T / 1_000 - np.eye(50)
+    assert np.abs(products[~np.eye(50, dtype=bool)]).max() < 6 / np.sqrt(1_000)
 
 
 class _NoTape:

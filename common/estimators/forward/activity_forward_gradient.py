@@ -28,8 +28,7 @@ import tensorflow as tf
 
 from common.checks import require_one_of
 from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
-from common.estimators.evolution.perturbations import TABLES, DirectionSource, KernelShape
-from common.estimators.forward.tangents import Dual, activated, derived, of_layer
+from common.estimators.forward.tangents import TABLES, Dual, TangentSource, activated, derived, of_layer
 from common.estimators.parametrised_layers import sequential_layers
 from common.randomness import Stream
 from common.tasks.task import Task
@@ -75,7 +74,7 @@ class ActivityForwardGradient(GradientEstimator):
                 f"norm: {', '.join(task.batch_norms)}"
             )
         self._layers = tuple(sequential_layers(task, type(self).__name__))
-        self._source = DirectionSource(self.directions, None)
+        self._source = TangentSource(self.directions)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Run one pass; see `GradientEstimator.estimate` for shapes."""
@@ -120,9 +119,8 @@ class ActivityForwardGradient(GradientEstimator):
 
     def _drawn(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Draw u, of the shape and type of z."""
-        shape = KernelShape(1, math.prod(z.shape[1:]), False)
-        drawn = self._source.directions(shape, self._source.codes(shape, z.shape[0], seed))
-        return tf.cast(tf.reshape(drawn.kernel, z.shape), z.dtype)
+        drawn = self._source.draw(z.shape[0], math.prod(z.shape[1:]), seed)
+        return tf.cast(tf.reshape(drawn, z.shape), z.dtype)
 
     def cost(self, batch_size: int) -> float:
         """As much as a gradient: a layer's products are h W, ḣ W (not in the first layer) and that of h and d u."""

@@ -12,9 +12,8 @@ mean is unbiased and about √((K + D)/K) times as long as ∇L; the projection 
 so that its learning rates are larger.
 
 Source: arXiv 2202.08587, section 4 (one tangent), and arXiv 2410.17764, section III (several, and the projection).
-Deviations: tangents come from a table of random rows (see `perturbations`), because drawing N(0, 1) numbers one by one
-takes about as long as a small network's pass; their entries may also be signs. How a pair passes the layers: see
-`tangents`.
+Deviations: tangents come from a table of random rows, and their entries may also be signs. For both, and for how a
+pair passes the layers, see `tangents`.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ import tensorflow as tf
 
 from common.checks import require, require_one_of
 from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientEstimator, RunContext
-from common.estimators.evolution.perturbations import TABLES, DirectionSource, KernelShape
-from common.estimators.forward.tangents import Dual, activated, derived, of_layer
+from common.estimators.forward.tangents import TABLES, Dual, TangentSource, activated, derived, of_layer
 from common.estimators.parametrised_layers import sequential_layers
 from common.randomness import Stream
 from common.tasks.task import Task
@@ -66,7 +64,7 @@ class ForwardGradient(GradientEstimator):
         allowed = f"at most the {count:,} weights, for the projection"
         require(self.combination != "projection" or self.tangents <= count, "tangents", allowed, self.tangents)
         self._layers = tuple(sequential_layers(task, type(self).__name__))
-        self._source = DirectionSource(self.directions, None)
+        self._source = TangentSource(self.directions)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Run one pass for each tangent; see `GradientEstimator.estimate` for shapes."""
@@ -80,14 +78,15 @@ class ForwardGradient(GradientEstimator):
 
             rest = tf.map_fn(along, tangents[1:], parallel_iterations=1)
             derivatives = tf.concat([derivatives, rest], 0)
-        gradient = COMBINATIONS[self.combination](tangents, derivatives)
-        return GradientEstimate(loss, outputs, unflatten(gradient, self.task.weights))
+        if self.tangents == 1 and self.combination == "mean":  # without another copy of all weights
+            gradients = [first * part for part in unflatten(tangents[0], self.task.weights)]
+        else:
+            gradients = unflatten(COMBINATIONS[self.combination](tangents, derivatives), self.task.weights)
+        return GradientEstimate(loss, outputs, gradients)
 
     def _drawn(self, seed: tf.Tensor) -> tf.Tensor:
         """Draw V, (K, D)."""
-        shape = KernelShape(1, self.task.parameter_count, False)
-        drawn = self._source.directions(shape, self._source.codes(shape, self.tangents, seed))
-        return drawn.kernel[:, 0]
+        return self._source.draw(self.tangents, self.task.parameter_count, seed)
 
     def _derivative(self, x, y, seed, tangent: tf.Tensor, *, update_state: bool) -> tuple[tf.Tensor, ...]:
         """Return loss, outputs and the loss' derivative along one tangent, (D,)."""
@@ -114,8 +113,6 @@ class ForwardGradient(GradientEstimator):
 
 
 def _mean(tangents: tf.Tensor, derivatives: tf.Tensor) -> tf.Tensor:
-    if derivatives.shape[0] == 1:
-        return derivatives[0] * tangents[0]
     return tf.linalg.matvec(tangents, derivatives, transpose_a=True) / derivatives.shape[0]
 
 
