@@ -19,7 +19,9 @@ def _batch(examples=24, seed=0):
 
 
 def _run(**options):
-    return RunContext(steps=6, steps_per_epoch=3, split=Split(*(part.numpy() for part in _batch(seed=1))), **options)
+    return RunContext(
+        steps=6, steps_per_epoch=3, batch_size=24, split=Split(*(part.numpy() for part in _batch(seed=1))), **options
+    )
 
 
 def _task():

@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.estimators.decoupled.network_modules import layer_products
-from common.tasks.layers import PooledConv2D
+from common.tasks.layers import PooledConv2D, max_pool
 from common.tasks.task import Task
 
 
@@ -50,13 +50,13 @@ class PerExampleGradients:
             for layer in task.network.layers:
                 if layer.trainable_variables:
                     layer_pass = _pass_of(layer)(layer, h)
-                    tape.watch(layer_pass.linear)
+                    tape.watch(layer_pass.products)
                     passes.append(layer_pass)
                     h = layer_pass.finished()
                 else:
                     h = layer(h, training=task.training_mode)
             self.outputs, self.losses = h, task.per_example_loss(y, h)
-        signals = tape.gradient(self.losses, [layer_pass.linear for layer_pass in passes])
+        signals = tape.gradient(self.losses, [layer_pass.products for layer_pass in passes])
         self._gradients = [layer_pass.gradients(g) for layer_pass, g in zip(passes, signals, strict=True)]
 
     def squared_norms(self) -> tf.Tensor:
@@ -113,15 +113,18 @@ class _DensePass:
 
     def __init__(self, layer: keras.layers.Dense, entering: tf.Tensor):
         self._layer, self._entering = layer, entering
-        products = tf.matmul(entering, tf.convert_to_tensor(layer.kernel))
-        self.linear = tf.nn.bias_add(products, layer.bias) if layer.use_bias else products
+        self.products = tf.matmul(entering, tf.convert_to_tensor(layer.kernel))
 
     def finished(self) -> tf.Tensor:
-        """Apply the layer's activation."""
-        return self._layer.activation(self.linear)
+        """Add the bias and apply the layer's activation."""
+        return self._activated(self.products)
+
+    def _activated(self, products: tf.Tensor) -> tf.Tensor:
+        layer = self._layer
+        return layer.activation(tf.nn.bias_add(products, layer.bias) if layer.use_bias else products)
 
     def gradients(self, signal: tf.Tensor) -> _RowsGradients:
-        """Return the gradients of its weights, from the loss's gradient at `linear`."""
+        """Return the gradients of its weights, from the loss's gradient at `products`."""
         return _DenseGradients(self._layer, self._entering, signal)
 
 
@@ -130,12 +133,10 @@ class _ConvolutionPass(_DensePass):
 
     def __init__(self, layer: keras.layers.Conv2D, entering: tf.Tensor):
         self._layer, self._entering = layer, entering
-        kernel, padding = tf.convert_to_tensor(layer.kernel), layer.padding.upper()
-        products = tf.nn.conv2d(entering, kernel, layer.strides, padding)
-        self.linear = tf.nn.bias_add(products, layer.bias) if layer.use_bias else products
+        self.products = tf.nn.conv2d(entering, tf.convert_to_tensor(layer.kernel), layer.strides, layer.padding.upper())
 
     def gradients(self, signal: tf.Tensor) -> _RowsGradients:
-        """Return the gradients of its weights, from patches of the images and the loss's gradient at `linear`."""
+        """Return the gradients of its weights, from patches of the images and the loss's gradient at `products`."""
         patches = _patches(self._entering, self._layer)
         rows, columns, filters = *patches.shape[1:], signal.shape[-1]
         cheaper = _RowsGradients if _ghost_is_cheaper(rows, columns, filters) else _KeptGradients
@@ -150,8 +151,8 @@ class _PooledConvolutionPass(_ConvolutionPass):
         super().__init__(layer, entering[:, : rows // 2 * 2 + height - 1, : columns // 2 * 2 + width - 1])
 
     def finished(self) -> tf.Tensor:
-        """Pool, and apply the activation."""
-        return self._layer.finish(self.linear)
+        """Pool, then, on a quarter of the numbers, add the bias and apply the activation: they commute."""
+        return self._activated(max_pool(self.products))
 
 
 class _RowsGradients:
