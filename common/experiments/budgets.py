@@ -28,7 +28,11 @@ def within(run: Run, gradients: float, looks: int) -> Run:
     require(looks >= 1, "looks", "≥ 1", looks)
     steps = affordable_steps(run, gradients)
     size = run.examples_per_step
-    require(steps >= looks, f"the budget of {run.name!r}", f"enough for {looks} steps", f"enough for {steps}")
+    if steps < looks:
+        raise ValueError(
+            f"{run.name!r}: {gradients:,.0f} gradients pay for {steps} steps, which must be {looks} at least: one for "
+            "each time that the run is recorded"
+        )
     examples = len(run.data.train)
     epochs = max(looks, math.ceil(steps * size / examples))  # none sees more than a pass
     options = dict(run.options) | {"steps_per_epoch": min(steps // epochs, examples // size)}

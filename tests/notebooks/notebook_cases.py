@@ -102,4 +102,15 @@ TINY = {
         "populations": [4],
         "seeds": [3],
     },
+    "08_comparison": {
+        "hidden": [8],
+        "sources": ["backpropagation", "signs", "LastModuleOnly()"],
+        "batch_size": 128,
+        "passes": 1,
+        "long_passes": 2,
+        "trials": 2,
+        "alignment_batches": 1,
+        "alignment_warm_up": 1,
+        "seeds": [3],
+    },
 }
