@@ -16,7 +16,13 @@ from common.training.state import variables_of
 # These learn little of a convolution from a random error signal: cut behind the first, what is above it learns.
 ONE_CUT = {"synthetic gradients, unlocked", "direct feedback alignment"}
 SHORT_STEPS = {"weight regression, now and then"}  # its models are too seldom trained to be followed far
-LOWEST = {"evolution of the weights, own data": 1.1, "weight regression, now and then": 1.1}  # too few steps for these
+# Too few steps for these.
+LOWEST = {
+    "evolution of the weights, own data": 1.1,
+    "weight regression, now and then": 1.1,
+    "forward gradient": 0.95,
+    "local losses, perturbed activities": 0.95,
+}
 
 
 def _split(examples, seed):
