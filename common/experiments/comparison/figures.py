@@ -91,6 +91,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, x in zip(panels, ("cost", "seconds"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
         axes.set_xscale("log")
+        style.log_ticks(axes.xaxis)
     set_error_axis(panels[0], runs, part)
     style.legend(panels[0], above=4)
     caption = f"Validation error on {captions.name(frame)} against arithmetic and seconds as they were while training."
