@@ -180,6 +180,16 @@ def _synthetic(arguments: argparse.Namespace) -> None:
         print(f"{layers:8} {f'{exact}, {exact_wait}':>22} {f'{decoupled}, {decoupled_wait}':>22}")
 
 
+def _sources(arguments: argparse.Namespace) -> None:
+    from benchmarks import sources
+
+    for network in sources.NETWORKS:
+        print(f"\n{network}")
+        examples = min(arguments.examples, 10 * arguments.part)  # a whole number of batches
+        examples -= examples % sources.BATCH
+        _race(sources.COMPARISONS, sources.makers(network), examples, sources.BATCH, arguments.rounds)
+
+
 def _seeds(arguments: argparse.Namespace) -> None:
     from benchmarks import seeds
 
@@ -204,6 +214,7 @@ GROUPS = {
     "weights": _weights,
     "curvature": _curvature,
     "synthetic": _synthetic,
+    "sources": _sources,
     "seeds": _seeds,
     "processes": _processes,
 }

@@ -13,6 +13,7 @@ from benchmarks import (
     evolution_weights,
     optimizers,
     seeds,
+    sources,
     synthetic_gradients,
 )
 from benchmarks.timing import Timing, median_ratio, race
@@ -51,6 +52,14 @@ def test_networks_that_pool_are_trained_and_evaluated_with_either_s_layers(netwo
         form.format(name) for name in (convnets.PYTORCH, convnets.CHANNELS_LAST) for form in ("{}", convnets.EVALUATED)
     }
     assert names - pytorch <= set(makers) <= names
+
+
+def test_every_source_trains_an_epoch(monkeypatch):
+    monkeypatch.setitem(sources.NETWORKS, "small", ("mlp", (4, 4)))
+    makers = sources.makers("small")
+    assert {name for candidate, reference, _ in sources.COMPARISONS for name in (candidate, reference)} == set(makers)
+    for make in makers.values():
+        make(baseline.images(256))()
 
 
 def test_synthetic_gradients_train_an_epoch_and_their_chains_are_shorter(monkeypatch):
