@@ -45,7 +45,7 @@ test: $(INSTALLED)  ## the same with all tests, then stored notebook outputs aga
 	$(LINT)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules common tests
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 \
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks

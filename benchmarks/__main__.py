@@ -52,11 +52,10 @@ PROCESSES = [
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
     ("one epoch of a whole MNIST-sized run", ["-m", "benchmarks.whole_run"], None, 1.5),
     ("one epoch of saddle-free Newton", ["-m", "benchmarks.newton_epoch"], None, 1.5),
-    ("quick notebook 01, by papermill", ["-m", "papermill", "notebooks/01_baseline_sgd.ipynb"], 60.0, None),
-    ("quick notebook 03, by papermill", ["-m", "papermill", "notebooks/03_optimizers_from_scratch.ipynb"], 60.0, None),
-    ("quick notebook 04, by papermill", ["-m", "papermill", "notebooks/04_evolution_strategies.ipynb"], 60.0, None),
-    ("quick notebook 05, by papermill", ["-m", "papermill", "notebooks/05_low_rank_hessian.ipynb"], 60.0, None),
-    ("quick notebook 06, by papermill", ["-m", "papermill", "notebooks/06_synthetic_gradients.ipynb"], 60.0, None),
+    *(
+        (f"notebook {path.stem}", ["-m", "papermill", f"notebooks/{path.name}"], 90.0, None)
+        for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    ),
 ]
 
 
@@ -244,7 +243,9 @@ def _process(what: str, command: list[str], seconds: float | None, gigabytes: fl
     once = any(name in command for name in ("benchmarks.whole_run", "benchmarks.newton_epoch", "papermill"))
     with tempfile.TemporaryDirectory() as folder:
         if "papermill" in command:
-            command = [*command, f"{folder}/out.ipynb", "-p", "result_file", f"{folder}/out.parquet", "-k", "python3"]
+            files = {"result_file": f"{folder}/out.parquet", "store": f"{folder}/store"}  # nothing that ran before
+            named = [word for name, file in files.items() for word in ("-p", name, file)]
+            command = [*command, f"{folder}/out.ipynb", *named, "-k", "python3"]
         measured, failed = [], False
         for _ in range(1 if once else rounds):
             start = time.perf_counter()

@@ -115,7 +115,7 @@ def _pytorch_network(name: str):
     return nn.Sequential(*bodies[name]())
 
 
-def _pytorch_subject(name: str, channels_last: bool, data: Split):
+def _pytorch_network(name: str, channels_last: bool, data: Split):
     import torch
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -125,7 +125,7 @@ def _pytorch_subject(name: str, channels_last: bool, data: Split):
 
 
 def _pytorch_epoch(name: str, channels_last: bool, data: Split) -> Callable[[], object]:
-    torch, network, x, y = _pytorch_subject(name, channels_last, data)
+    torch, network, x, y = _pytorch_network(name, channels_last, data)
     optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE)
 
     def epoch() -> None:
@@ -138,7 +138,7 @@ def _pytorch_epoch(name: str, channels_last: bool, data: Split) -> Callable[[], 
 
 
 def _pytorch_evaluation(name: str, channels_last: bool, data: Split) -> Callable[[], object]:
-    torch, network, x, y = _pytorch_subject(name, channels_last, data)
+    torch, network, x, y = _pytorch_network(name, channels_last, data)
     network.eval()
 
     def evaluate() -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Helpers that every notebook imports: data, tasks, gradient estimators, the training loop, results and plots.
+"""What every notebook imports: data, tasks, curvature, estimators, optimizers, the loop, diagnostics, results, plots.
 
 Importing this package imports none of its modules, so that a parameter check or a plot never waits for TensorFlow.
 """

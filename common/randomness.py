@@ -21,6 +21,9 @@ class Stream:
 
         NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, TANGENTS, QUANTIZATION, PRIVACY, SAMPLING
 
+    One diagnostic takes these keys on purpose: `GradientAlignment` asks the estimator for steps to come, whose noise is
+    then what training would meet, on other examples.
+
     Counters in the place of the step: number n has the key (run seed, constant - n), see `key`. All but the examples'
     order and the sketch belong to diagnostics, whose numbers count epochs (0 is before training):
 

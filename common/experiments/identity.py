@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from common.optimizers.notation import name_of, written_arguments
+from common.optimizers.notation import arguments_of, name_of, written_arguments
 from common.results.code_digest import code_digest
 from common.results.store import identity_digest
 from common.settings import Configured, flat_settings, text
@@ -20,11 +20,13 @@ def run_digest(run: Run, seed: int) -> str:
     """Return the digest of what decides a run's numbers with one seed, by which a store finds its record.
 
     Names and groups are labels and do not count: two runs that differ in nothing else are one. The code that counts is
-    that of the run's own parts and of its loop, with all that they import.
+    that of the run's own parts and of its loop, of this project or another, with all that they import of this one.
+
+    Raises:
+        ValueError: a part whose code is in no file, such as a class that a notebook defines.
     """
-    parts = (run.estimator, run.network, *run.diagnostics)
-    modules = {module for part in parts for module in _modules(part)}
-    modules |= {module for module in (type(run.optimizer).__module__, run.loop.__module__) if _is_ours(module)}
+    parts = (run.estimator, run.network, run.optimizer, *run.diagnostics, *run.callbacks, run.loop)
+    modules = {module for part in parts for module in _modules(part)}  # installed packages do not count
     return identity_digest(
         {
             "network": text(run.network),
@@ -35,7 +37,7 @@ def run_digest(run: Run, seed: int) -> str:
             "epochs": run.epochs,
             "seed": seed,
             "diagnostics": [text(diagnostic) for diagnostic in run.diagnostics],
-            "callbacks": [callback.__name__ for callback in run.callbacks],
+            "callbacks": [f"{callback.__module__}.{callback.__qualname__}" for callback in run.callbacks],
             "options": {name: text(value) for name, value in sorted(run.options.items())},
             "loop": f"{run.loop.__module__}.{run.loop.__qualname__}",
             "code": code_digest(sorted(modules)),
@@ -88,16 +90,15 @@ def _plain(value: Any) -> Any:
 
 
 def _modules(value: Any) -> Iterator[str]:
-    """Name the modules of this project whose objects a setting is made of."""
-    if isinstance(value, Configured | keras.optimizers.Optimizer) and _is_ours(type(value).__module__):
-        yield type(value).__module__
+    """Name the modules whose classes and functions a setting is made of."""
     if isinstance(value, Configured):
-        for setting in value.settings.values():
-            yield from _modules(setting)
+        yield type(value).__module__
+        yield from _modules(list(value.settings.values()))
+    elif isinstance(value, keras.optimizers.Optimizer | keras.optimizers.schedules.LearningRateSchedule):
+        yield type(value).__module__
+        yield from _modules(list(arguments_of(value).values()))
     elif isinstance(value, list | tuple):
         for element in value:
             yield from _modules(element)
-
-
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == "common"
+    elif callable(value):  # a loop, or the class of a callback
+        yield value.__module__

@@ -11,8 +11,10 @@ decides its numbers, so that a plan with one more line trains that line alone.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +97,9 @@ class Run:
 
     def __str__(self) -> str:
         size = self.batch_size or "all"
-        return f"{self.name}: {text(self.estimator)}, {text(self.optimizer)}, batch {size}, {self.epochs} epochs"
+        line = f"{self.name}: {text(self.estimator)}, {text(self.optimizer)}, batch {size}, {self.epochs} epochs"
+        # As wide as a notebook's output is on a small screen.
+        return textwrap.fill(line, 110, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
     def built_for(self, seed: int) -> tuple[Task, GradientEstimator, keras.optimizers.Optimizer]:
         """Return a task of this seed, and copies of estimator and optimizer that are not built yet."""
@@ -206,9 +210,10 @@ class _Runner:
 
     def record(self, seed: int, shown: progress.Progress) -> tuple[pd.DataFrame, list[np.ndarray]]:
         """Return the frame of the run with one seed, and its final weights."""
-        digest, provenance = run_digest(self._run, seed), run_provenance(device(), self._run.data.checksum)
+        provenance = run_provenance(device(), self._run.data.checksum)
         if self._store is None:
-            return self._train(seed, shown, None, provenance | {"digest": digest})
+            return self._train(seed, shown, None, provenance | {"digest": self._digest(seed)})
+        digest = run_digest(self._run, seed)
         with self._store.lock(digest):
             stored = None if self._wants_logs(seed) else self._store.find(digest)
             if stored is not None:
@@ -219,6 +224,12 @@ class _Runner:
             )
             self._store.write(digest, frame, weights)
             return frame, weights
+
+    def _digest(self, seed: int) -> str:
+        """That of a run which is not kept; empty where a notebook defines a part of it, whose code is in no file."""
+        with contextlib.suppress(ValueError):
+            return run_digest(self._run, seed)
+        return ""
 
     def _wants_logs(self, seed: int) -> bool:
         return self._logs is not None and not self._log_dir(seed).exists()

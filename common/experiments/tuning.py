@@ -8,13 +8,17 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import keras
 import pandas as pd
 
 from common.checks import require
 from common.data.load import Dataset
 from common.experiments.run import Run, completed, train_all
+from common.optimizers import Lazy
+from common.optimizers.notation import arguments_of
+from common.optimizers.schedules import RelativeSchedule
 from common.results.summary import last_rows
-from common.settings import Configured
+from common.settings import Configured, text
 from common.training.timing import one_epoch, timed_in_turn
 
 
@@ -134,13 +138,20 @@ def _trial(run: Run, setting: str, epochs: int | None) -> Run:
 
 def _with_factor(run: Run, factor: float) -> Run:
     """Return the run with its learning rate, or the first one of its schedule, times a factor."""
-    config = copy.deepcopy(run.optimizer.get_config())
-    rate = config["learning_rate"]
-    if isinstance(rate, dict):
-        rate["config"]["initial"] *= factor
+    return dataclasses.replace(run, optimizer=_scaled(run.optimizer, factor, run.name))
+
+
+def _scaled(optimizer: keras.optimizers.Optimizer, factor: float, name: str) -> keras.optimizers.Optimizer:
+    if isinstance(optimizer, Lazy):
+        return Lazy(_scaled(optimizer.inner, factor, name))
+    rate, config = arguments_of(optimizer)["learning_rate"], copy.deepcopy(optimizer.get_config())
+    if isinstance(rate, RelativeSchedule):
+        config["learning_rate"]["config"]["initial"] *= factor
     else:
-        config["learning_rate"] = rate * factor
-    return dataclasses.replace(run, optimizer=type(run.optimizer).from_config(config))
+        known = "a number or a schedule of common.optimizers, which has a first one"
+        require(isinstance(rate, float), f"the learning rate of {name!r}", known, text(rate))
+        config["learning_rate"] *= factor
+    return type(optimizer).from_config(config)
 
 
 def _validation_scores(frame: pd.DataFrame) -> dict[str, float]:

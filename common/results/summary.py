@@ -30,7 +30,8 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
         not diverge and have the value, n (their number), diverged (number of diverged runs, in no mean).
 
     Raises:
-        ValueError: for a column that the frame does not have, with the nearest one, or that holds arrays.
+        ValueError: for a column that the frame does not have, with the nearest one, or that holds arrays; for a group
+            with metrics of several kinds.
 
     Example:
         >>> names = {"experiment": "01_baseline_sgd", "method": "Backpropagation", "run": "SGD"}
@@ -44,12 +45,30 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
     if arrays := array_columns(frame[list(dict.fromkeys((*by, value)))]):
         raise ValueError(f"column {arrays[0]!r} holds arrays, not numbers; choose another column")
     rows = last_rows(frame)
+    _require_one_metric(rows, by, value)
     failed = rows["status"] == "diverged"
     rows = rows.assign(_value=rows[value].astype(float).mask(failed), _failed=failed)
     groups = rows.groupby(list(by), dropna=False, sort=True)
     return groups.agg(
         mean=("_value", "mean"), std=("_value", "std"), n=("_value", "count"), diverged=("_failed", "sum")
     ).reset_index()
+
+
+def _require_one_metric(rows: pd.DataFrame, by: Sequence[str], value: str) -> None:
+    """Refuse to average accuracies with mean squared errors."""
+    if "metric" not in rows or not value.endswith("_metric"):
+        return
+    kinds = rows.groupby(list(by), dropna=False)["metric"].agg(lambda values: sorted(values.dropna().unique()))
+    mixed = kinds[kinds.map(len) > 1]
+    if len(mixed):
+        raise ValueError(
+            f"{value!r} of the group {dict(zip(by, _as_tuple(mixed.index[0]), strict=True))} holds {' and '.join(mixed.iloc[0])}: "
+            "add 'metric' to the columns that make a group"
+        )
+
+
+def _as_tuple(key: Any) -> tuple:
+    return key if isinstance(key, tuple) else (key,)
 
 
 def paired_differences(

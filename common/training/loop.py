@@ -25,7 +25,7 @@ from common.settings import text
 from common.tasks.task import Task
 from common.training.budget import Budget
 from common.training.checkpoint import run_identity
-from common.training.checks import check_cost, check_kinds
+from common.training.checks import check_cost, check_estimate, check_kinds
 from common.training.epoch import EpochFunction, Evaluation, Totals, on_device
 from common.training.history import Diagnostic, History, Record
 from common.training.recording import Recording
@@ -271,6 +271,7 @@ def one_step(
 
     def step(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         estimate = estimator.estimate(x, y, seed)
+        check_estimate(estimate, estimator, task)
         optimizer.apply(estimate.gradients, task.weights)
         return estimate.loss
 

@@ -8,7 +8,15 @@ from common.estimators import Backpropagation, ConstantNoise, NoisyGradient
 from common.estimators.checks import check_estimator
 
 # Machine code takes half a minute to make for some: these run it, the others stop at its translation.
-RUN_UNDER_XLA = {"backpropagation", "noisy", "last module only", "logit evolution, likelihood"}
+# An epoch of these is compiled and run; of all others the estimate is translated for XLA, which takes seconds less.
+RUN_UNDER_XLA = {
+    "backpropagation",
+    "noisy",
+    "last module only",
+    "logit evolution, likelihood",
+    "evolution of the weights, one chunk",
+    "forward gradient",
+}
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

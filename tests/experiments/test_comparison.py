@@ -27,7 +27,6 @@ COMPARISON = {
     "trial_seeds": [100],
     "alignment_batches": 1,
     "alignment_warm_up": 0,
-    "margin": 0.0025,
 }
 
 

@@ -1,10 +1,16 @@
-"""The columns of a result that say which optimizer a run had."""
+"""What decides a run's numbers, and the columns of a result that say which optimizer it had."""
 
 import keras
 import pytest
 
-from common.experiments.identity import optimizer_columns
+from common.data import load
+from common.estimators import Backpropagation, SyntheticGradients
+from common.experiments import identity
+from common.experiments.identity import optimizer_columns, run_digest
+from common.experiments.run import Run
 from common.optimizers import SGD, Adam, CosineDecay, ExponentialDecay, Lazy, Muon
+from common.tasks.networks import Network
+from common.training.tensorboard import TensorBoard
 
 KERAS = keras.optimizers.schedules
 
@@ -52,3 +58,39 @@ KERAS = keras.optimizers.schedules
 )
 def test_an_optimizer_s_columns(optimizer, columns):
     assert optimizer_columns(optimizer) == columns
+
+
+class _Own(Backpropagation):
+    """An estimator of a user's, outside of this project."""
+
+
+def _counted(monkeypatch, **changes):
+    """The modules whose code decides a run's numbers, as `code_digest` is asked for them."""
+    asked = []
+    monkeypatch.setattr(identity, "code_digest", lambda modules: asked.extend(modules) or "")
+    data = load("digits")
+    run = Run("mine", Backpropagation(), SGD(0.1), 1, 32, network=Network("mlp", [4]), data=data)
+    run_digest(run.but("mine", **changes), 0)
+    return set(asked)
+
+
+@pytest.mark.parametrize(
+    ("changes", "module"),
+    [
+        ({}, "common.training.loop"),
+        ({"estimator": _Own()}, __name__),
+        ({"optimizer": Lazy(Muon(0.1))}, "common.optimizers.muon"),
+        ({"optimizer": SGD(CosineDecay(0.1))}, "common.optimizers.schedules"),
+        ({"estimator": SyntheticGradients(optimizer=Lazy(Muon(0.1)))}, "common.optimizers.muon"),
+        ({"callbacks": [TensorBoard]}, "common.training.tensorboard"),
+    ],
+)
+def test_the_code_that_counts_is_that_of_every_part(monkeypatch, changes, module):
+    assert module in _counted(monkeypatch, **changes)
+
+
+def test_a_class_that_is_in_no_file_cannot_be_kept(monkeypatch):
+    monkeypatch.setattr(_Own, "__module__", "a_notebook")
+    run = Run("mine", _Own(), SGD(0.1), 1, 32, network=Network("mlp", [4]), data=load("digits"))
+    with pytest.raises(ValueError, match="'a_notebook' has no source file, so its code has no digest"):
+        run_digest(run, 0)

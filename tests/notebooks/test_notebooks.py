@@ -17,6 +17,13 @@ from common import experiments, results
 from common.experiments import parameters as checking
 
 FILES = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+LENGTHS = {"08_comparison": "passes"}  # how long runs are, where it is not in epochs
+# What diverges, where it is not a learning rate. Large enough for products of a few weights to overflow.
+OVERFLOWING = {
+    "00_one_direction": {"optimizer": "SGD(1e30)"},
+    "08_comparison": {"sources": ["backpropagation", "NoisyGradient(Backpropagation(), ConstantNoise(1e38))"]},
+}
+WRONG = [("dataset", "minst", "'dataset' must be"), ("seeds", -1, "'seeds' must be greater than or equal to 0, got -1")]
 
 
 def test_every_notebook_has_its_case_and_its_parameters():
@@ -61,14 +68,14 @@ def test_runs_and_writes_its_results(notebook, tmp_path):
     last = last[last["cost"].notna()]  # rows without a cost are no runs: what was counted or looked at beside them
     assert last["test_metric"].between(0, last["metric"].map({"accuracy": 1, "mean_squared_error": np.inf})).all()
     stored = frame.attrs["provenance"][0]
-    assert stored["parameters"]["epochs"] == values["epochs"]
+    name = LENGTHS.get(notebook.stem, "epochs")
+    assert stored["parameters"][name] == values[name]
     assert (tmp_path / "w.keras").is_file()
     assert list((tmp_path / "tensorboard").rglob("events.out.*"))
 
 
 def test_a_diverged_run_is_a_result(notebook, tmp_path):
-    # Large enough for products of a few weights to overflow.
-    overflowing = {"optimizer": "SGD(1e30)"} if notebook.stem == "00_one_direction" else {"learning_rate": 1e30}
+    overflowing = OVERFLOWING.get(notebook.stem, {"learning_rate": 1e30})
     values = TINY[notebook.stem] | overflowing | {"result_file": str(tmp_path / "out.parquet")}
     values |= {"weights_file": str(tmp_path / "w.keras"), "store": str(tmp_path / "store")}
     papermill.execute_notebook(
@@ -79,22 +86,31 @@ def test_a_diverged_run_is_a_result(notebook, tmp_path):
     assert frame.loc[frame["status"] == "diverged", "diverged_step"].notna().all()
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("epochz", 1, "unknown parameter 'epochz' (= 1); did you mean 'epochs'?"),
-        ("dataset", "minst", "'dataset' must be"),
-        ("epochs", -1, "'epochs' must be greater than or equal to 1, got -1"),
-    ],
-)
-def test_a_wrong_parameter_ends_the_notebook_at_once(notebook, tmp_path, name, value, words):
-    done = _papermill(notebook, tmp_path, **{name: value})
+@pytest.mark.parametrize(("name", "value", "words"), [*WRONG, ("seedz", 1, "unknown parameter 'seedz' (= 1); did you")])
+def test_a_wrong_parameter_ends_papermill_with_a_sentence(tmp_path, name, value, words):
+    """One notebook stands for all: the next test has the others' checks."""
+    done = _papermill(NOTEBOOKS / "01_baseline_sgd.ipynb", tmp_path, **{name: value})
     assert done.returncode != 0
     assert words in done.stderr
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     errors = [out for cell in executed.cells for out in cell.get("outputs", []) if out.output_type == "error"]
     assert [error.ename for error in errors] == ["ParameterError"]
     assert len(errors[0].traceback) == 1  # the sentence alone
+
+
+def test_the_first_thing_that_a_notebook_does_is_to_check_its_parameters(notebook):
+    parameters, first = (cell.source for cell in _code(notebook)[:2])
+    assert first.startswith(f'from common.experiments import check\n\np = check("{notebook.stem}", In, globals())')
+    length = LENGTHS.get(notebook.stem, "epochs")
+    wrong = [*WRONG, (length, -1, f"'{length}' must be greater than or equal to 1, got -1")]
+    wrong += [(f"{length}z", 1, f"unknown parameter '{length}z' (= 1); did you mean '{length}'?")]
+    for name, value, words in wrong:
+        injected, namespace = f"# Parameters\n{name} = {value!r}\n", {}
+        for source in (parameters, injected):
+            exec(source, namespace)
+        with pytest.raises(checking.ParameterError) as error:
+            experiments.check(notebook.stem, [parameters, injected], namespace)
+        assert words in str(error.value)
 
 
 def test_no_cell_changes_a_parameter(notebook):

@@ -5,6 +5,9 @@ import re
 import pytest
 from paper_runs import stored
 
+from workflow.experiments import load
+from workflow.run import has_other_parameters
+
 MNIST, BOSTON_HOUSING = "06b0d1f124c4", "fb857230bbf9"  # checksums of the data as published
 
 
@@ -27,3 +30,10 @@ def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds, c
         assert provenance["dirty"] is False
         assert re.fullmatch("[0-9a-f]{40}", provenance["commit"])
         assert provenance["data_checksum"].startswith(checksum)
+
+
+def test_no_stored_result_would_be_made_again():
+    """`make paper` runs what is not stored yet: parameters that were renamed since must be so in the files, too."""
+    jobs = [job for name, experiment in load()["paper"].items() for job in experiment.jobs("paper", name)]
+    assert jobs
+    assert not [str(job) for job in jobs if has_other_parameters(job)]

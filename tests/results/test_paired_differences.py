@@ -70,3 +70,10 @@ def test_a_seed_that_diverged_is_no_pair():
 def test_an_unknown_baseline_is_named():
     with pytest.raises(ValueError, match="'exact'"):
         results.paired_differences(_frame({"exact": [1.0]}), "exakt", margin=0.1)
+
+
+def test_accuracies_and_errors_are_not_averaged():
+    frame = _frame({"exact": [0.9, 0.91]}).assign(metric=["accuracy", "mean_squared_error"])
+    with pytest.raises(ValueError, match=r"'test_metric' of the group .'method': 'm'. holds accuracy and mean_squared"):
+        results.summarize(frame, ["method"])
+    assert len(results.summarize(frame, ["method", "metric"])) == 2

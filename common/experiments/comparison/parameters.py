@@ -13,7 +13,6 @@ from common.experiments.fields import (
     Images,
     Network,
     Parameters,
-    Positive,
     Seeds,
     Whole,
     require_at_most,
@@ -54,7 +53,6 @@ class Comparison(Parameters):
     trial_seeds: Seeds
     alignment_batches: Count
     alignment_warm_up: Annotated[Whole, Field(ge=0)]
-    margin: Positive
 
     @model_validator(mode="after")
     def _fits(self) -> Comparison:
