@@ -47,7 +47,7 @@ def _papermill(notebook, folder, **values):
         command += ["-p", name, str(value)]
     environment = os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=3000, check=False
     )
 
 

@@ -30,7 +30,7 @@ def _run(client, cells, slow=False, abort=True):
         sent.append(client.execute(cell, stop_on_error=abort))
     replies = {}
     while len(replies) < len(sent):
-        reply = client.get_shell_msg(timeout=200)
+        reply = client.get_shell_msg(timeout=900)
         replies[reply["parent_header"].get("msg_id")] = reply["content"]
     return [replies[name] for name in sent]
 

@@ -477,7 +477,7 @@ def _start(checkpoints, weights):
 def test_a_run_killed_within_an_epoch_ends_as_if_it_had_not_been(tmp_path):
     """A real SIGKILL, in the middle of the second epoch."""
     untouched = _start("", tmp_path / "whole.npz")
-    assert untouched.wait(timeout=240) == 0
+    assert untouched.wait(timeout=900) == 0
     victim = _start(tmp_path / "checkpoints", tmp_path / "killed.npz")
     for line in victim.stdout:
         if line.strip() == "begin 1":
@@ -485,11 +485,11 @@ def test_a_run_killed_within_an_epoch_ends_as_if_it_had_not_been(tmp_path):
             os.kill(victim.pid, signal.SIGKILL)
             break
     rest = victim.stdout.read()
-    assert victim.wait(timeout=60) == -signal.SIGKILL
+    assert victim.wait(timeout=900) == -signal.SIGKILL
     assert "end 1" not in rest
     assert not (tmp_path / "killed.npz").exists()
     resumed = _start(tmp_path / "checkpoints", tmp_path / "killed.npz")
-    output = resumed.communicate(timeout=240)[0]
+    output = resumed.communicate(timeout=900)[0]
     assert resumed.returncode == 0
     assert "begin 0" not in output  # it went on and did not start afresh
     whole, killed = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "killed.npz")

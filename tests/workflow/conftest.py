@@ -81,7 +81,7 @@ class Project:
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
         """Run the driver to its end; returns exit code and output."""
         process = self.start(*arguments, **variables)
-        output, _ = process.communicate(timeout=400)
+        output, _ = process.communicate(timeout=900)
         return process.returncode, output
 
     def runs(self) -> list[str]:

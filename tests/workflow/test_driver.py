@@ -128,7 +128,7 @@ def test_a_killed_sweep_goes_on_and_leaves_nothing_running(project):
     family = psutil.Process(first.pid).children(recursive=True)
     assert int(project.lines("kernel.txt")[0]) in [process.pid for process in family]
     os.kill(first.pid, signal.SIGKILL)
-    first.communicate(timeout=200)
+    first.communicate(timeout=900)
     assert project.stored() == []
 
     code, output = project.run("--preset", "quick")
@@ -165,7 +165,7 @@ def test_a_stored_result_outlives_a_rerun_that_does_not_end(project, end):
         assert path.read_bytes() == stored
         # Ctrl-C goes to all that run in the terminal.
         (os.killpg if end == signal.SIGINT else os.kill)(rerun.pid, end)
-    output = rerun.communicate(timeout=400)[0]
+    output = rerun.communicate(timeout=900)[0]
     assert path.read_bytes() == stored
     if end == "failure":
         assert "FAILED 01_one seed0: ValueError: not again\n" in output
@@ -230,7 +230,7 @@ def test_two_runs_at_once_take_turns(project):
     second = project.start("--preset", "quick")
     assert any("Another run is under way" in line for line in second.stdout)
     (project.folder / "end.txt").touch()
-    outputs = [process.communicate(timeout=400)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=900)[0] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0], outputs
     assert "Another run is under way" not in outputs[0]
     assert project.runs() == ["01_one [0, 1]"]
