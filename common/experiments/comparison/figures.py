@@ -70,11 +70,10 @@ def ledger(frame: pd.DataFrame) -> style.PaperFigure:
         "backpropagation. Left: test error over backpropagation's of the same seed; the band is the 95 % interval of "
         "backpropagation's mean. Middle: arithmetic of a step (squares) and its seconds (crosses), per example, over "
         "backpropagation's. Right: cosine with the exact gradient of the same minibatch, at the weights of a run of "
-        "backpropagation. Letters: what a source needs; "
-        + ", ".join(f"{letter} {need}" for need, letter in _INITIALS.items())
-        + "."
+        "backpropagation."
     )
-    note = f"Hollow: {seeds}; filled: mean; a red cross: every seed diverged."
+    needs = ", ".join(f"{letter} {need}" for need, letter in _INITIALS.items())
+    note = f"Hollow: {seeds}; filled: mean; a red cross: every seed diverged. Needs: {needs}."
     style.annotate(drawn, note, caption, frame)
     return drawn
 
@@ -174,7 +173,8 @@ def _draw_errors(axes: Axes, final: pd.DataFrame, places: dict[str, float]) -> N
     )
     if len(errors) > 1:
         half = stats.t.ppf(0.975, len(errors) - 1) * errors.std(ddof=1) / math.sqrt(len(errors))
-        axes.axvspan(1 - half, 1 + half, color="#E3E3E3", zorder=0, linewidth=0)
+        lowest = max(1 - half, 0.1)  # the axis is logarithmic, and few seeds leave an interval that reaches below zero
+        axes.axvspan(lowest, 1 + half, color="#E3E3E3", zorder=0, linewidth=0)
     axes.axvline(1, color=style.BLACK, linewidth=0.6, zorder=1)
     for name, place in places.items():
         color, ratios = _COLORS[_source(name).family], final[final["run"] == name]["error_ratio"].dropna()
