@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from common.results.arrays import array_columns
 from common.results.frame import bare, check_choice, run_columns
@@ -116,6 +115,8 @@ def _paired(differences: pd.Series, confidence: float) -> dict[str, float]:
     error = differences.std(ddof=1) / math.sqrt(count)
     if error == 0:
         return {"difference": mean, "low": mean, "high": mean, "n": count, "p": 1.0 if mean == 0 else 0.0}
+    from scipy import stats  # takes as long as all else here, and whoever reads or draws results needs none of it
+
     low, high = stats.t.interval(confidence, count - 1, mean, error)
     p = 2 * stats.t.sf(abs(mean) / error, count - 1)
     return {"difference": mean, "low": low, "high": high, "n": count, "p": p}

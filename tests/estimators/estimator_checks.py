@@ -1,4 +1,4 @@
-"""Checks that several estimators with state share."""
+"""What the tests of several estimators share: a batch, and a check of those with state."""
 
 import keras
 import numpy as np
@@ -8,6 +8,13 @@ from common import training
 from common.data import Dataset, Split
 from common.tasks import networks as models
 from common.tasks import task as tasks
+
+
+def random_batch(task, examples):
+    """Return inputs between 0 and 1 and labels for a classifier, the same ones each time."""
+    rng = np.random.default_rng(0)
+    x = rng.random((examples, *task.network.input_shape[1:]), dtype=np.float32)
+    return tf.constant(x), tf.constant(rng.integers(0, task.network.output_shape[-1], examples), tf.int32)
 
 
 def assert_resumes_bit_identically(make, folder, wrap=lambda optimizer: optimizer):

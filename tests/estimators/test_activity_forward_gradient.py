@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from estimator_checks import random_batch
 
 from common.estimators import ActivityForwardGradient, Backpropagation, RunContext
 from common.tasks import networks as models
@@ -17,9 +18,7 @@ def _mlp(hidden=(6, 4), features=5):
 
 
 def _batch(task, examples=6):
-    rng = np.random.default_rng(0)
-    x = rng.random((examples, *task.network.input_shape[1:]), dtype=np.float32)
-    return tf.constant(x), tf.constant(rng.integers(0, task.network.output_shape[-1], examples), tf.int32)
+    return random_batch(task, examples)
 
 
 def _exact(task, batch):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from estimator_checks import random_batch
 
 from common.estimators import Backpropagation, DirectFeedbackAlignment, FeedbackAlignment, RunContext
 from common.tasks import networks as models
@@ -25,9 +26,7 @@ def _built(task, *arguments, seed=0):
 
 
 def _batch(task, examples=8):
-    rng = np.random.default_rng(0)
-    x = rng.random((examples, *task.network.input_shape[1:]), dtype=np.float32)
-    return tf.constant(x), tf.constant(rng.integers(0, 4, examples), tf.int32)
+    return random_batch(task, examples)
 
 
 def _estimated(estimator, batch):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from estimator_checks import random_batch
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from common.estimators import Backpropagation, ForwardGradient, RunContext
@@ -24,9 +25,7 @@ def _convnet(name="lenet5"):
 
 
 def _batch(task, examples=12):
-    rng = np.random.default_rng(0)
-    x = rng.random((examples, *task.network.input_shape[1:]), dtype=np.float32)
-    return tf.constant(x), tf.constant(rng.integers(0, task.network.output_shape[-1], examples), tf.int32)
+    return random_batch(task, examples)
 
 
 def _exact(task, batch):

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
 from common import results
-from common.experiments.comparison.sources import FAMILIES, NEEDS, SOURCES, Source
+from common.experiments.comparison.sources import FAMILIES, NEEDS, SOURCES, source
 from common.experiments.estimator_calls import compared
 from common.plotting import captions, style, tables
 from common.plotting.curves import NothingToDraw, draw_curves, select, series_by_run, set_error_axis, spread_note
@@ -51,7 +50,7 @@ def ledger(frame: pd.DataFrame) -> style.PaperFigure:
     panels[0].set_yticks(list(places.values()), list(places))
     panels[0].set_ylim(max(places.values()) + 0.8, min(places.values()) - 1.6)
     for family in FAMILIES:
-        rows = [place for name, place in places.items() if _source(name).family == family]
+        rows = [place for name, place in places.items() if source(name).family == family]
         if rows:
             panels[0].annotate(
                 family,
@@ -120,7 +119,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
                 "Gradients": f"{own['cost'].mean() / own['train_examples'].mean():.2f} passes",
                 "Steps": int(own["step"].mean()),
                 "MB sent": f"{own['bytes_sent'].mean() / 1e6:,.0f}" if "bytes_sent" in own else "-",
-                "Needs": " ".join(_INITIALS[need] for need in NEEDS if need in _source(name).needs),
+                "Needs": " ".join(_INITIALS[need] for need in NEEDS if need in source(name).needs),
                 "Seeds": len(errors),
             }
         )
@@ -131,10 +130,6 @@ FIGURES = {"08_ledger": ledger, "08_curves": curves}
 TABLES = {"08_ledger_table": table}
 
 
-def _source(name: str) -> Source:
-    return SOURCES.get(name) or Source(name, "yours", name.replace("{", "{{").replace("}", "}}"))
-
-
 def _names(frame: pd.DataFrame) -> list[str]:
     """Name the sources in the order of their families, those of the table in its order."""
     known = select(frame, group=EQUAL).sort_values("order")["run"].drop_duplicates().tolist()
@@ -142,7 +137,7 @@ def _names(frame: pd.DataFrame) -> list[str]:
     return sorted(
         known,
         key=lambda name: (
-            FAMILIES.index(_source(name).family),
+            FAMILIES.index(source(name).family),
             listed.index(name) if name in listed else len(listed),
         ),
     )
@@ -152,8 +147,8 @@ def _places(names: list[str]) -> dict[str, float]:
     """Give every source a row, with a free one above each family for its name."""
     places, place, family = {}, -1.0, None
     for name in names:
-        place += 1 if _source(name).family == family else 2
-        places[name], family = place, _source(name).family
+        place += 1 if source(name).family == family else 2
+        places[name], family = place, source(name).family
     return places
 
 
@@ -177,7 +172,7 @@ def _draw_errors(axes: Axes, final: pd.DataFrame, places: dict[str, float]) -> N
         axes.axvspan(lowest, 1 + half, color="#E3E3E3", zorder=0, linewidth=0)
     axes.axvline(1, color=style.BLACK, linewidth=0.6, zorder=1)
     for name, place in places.items():
-        color, ratios = _COLORS[_source(name).family], final[final["run"] == name]["error_ratio"].dropna()
+        color, ratios = _COLORS[source(name).family], final[final["run"] == name]["error_ratio"].dropna()
         if ratios.empty:
             axes.plot(1, place, "x", color=style.VERMILION)
             continue
@@ -195,7 +190,7 @@ def _draw_costs(axes: Axes, final: pd.DataFrame, places: dict[str, float]) -> No
     ratios = per_example / per_example.loc[BASELINE]
     axes.axvline(1, color=style.BLACK, linewidth=0.6)
     for name, place in places.items():
-        color = _COLORS[_source(name).family]
+        color = _COLORS[source(name).family]
         axes.plot(ratios.loc[name, "cost"], place, "s", color=color, markersize=4)
         axes.plot(ratios.loc[name, "seconds"], place, "x", color=color, markersize=3.5, markeredgewidth=0.9)
     axes.set_xscale("log")
@@ -209,7 +204,7 @@ def _draw_cosines(axes: Axes, frame: pd.DataFrame, places: dict[str, float]) -> 
     axes.axvline(0, color=style.BLACK, linewidth=0.6)
     for name, place in places.items():
         own = rows[rows["aligned_estimators"] == texts.get(name)]
-        color = _COLORS[_source(name).family]
+        color = _COLORS[source(name).family]
         for number, (_, values) in enumerate(own.groupby("epoch")):
             face = color if number else "none"
             axes.plot(values["aligned_cosine"].mean(), place, "o", color=color, markerfacecolor=face, markersize=3)
@@ -220,7 +215,7 @@ def _draw_cosines(axes: Axes, frame: pd.DataFrame, places: dict[str, float]) -> 
 def _draw_needs(axes: Axes, places: dict[str, float]) -> None:
     for name, place in places.items():
         for column, need in enumerate(NEEDS):
-            if need in _source(name).needs:
+            if need in source(name).needs:
                 axes.text(column, place, _INITIALS[need], ha="center", va="center", fontsize=6)
     axes.set_xlim(-0.7, len(NEEDS) - 0.3)
     axes.set_xticks([])
@@ -235,4 +230,4 @@ def _difference(name: str, differences: pd.DataFrame) -> str:
     if name == BASELINE:
         return "-"
     low, mean, high = (-100 * float(differences.loc[name, part]) for part in ("high", "difference", "low"))
-    return "-" if np.isnan(mean) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return "-" if math.isnan(mean) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
