@@ -50,6 +50,8 @@ class RunCheckpoint:
         parts = {"network": task.network, "optimizer": optimizer, "progress": self._progress}
         if estimator is not None:
             parts["estimator"] = estimator
+        for name, callback in _named(callbacks):
+            parts |= {f"{name} {key}": value for key, value in vars(callback).items() if isinstance(value, tf.Module)}
         checkpoint = tf.train.Checkpoint(**parts)
         # Two are kept: while the second is being written, the first stands.
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)

@@ -231,7 +231,9 @@ def test_wrong_arguments_are_refused(arguments, options, message):
 
 
 def test_what_the_network_does_not_allow_is_refused():
-    with pytest.raises(ValueError, match=r"pairs must be 2 numbers, one for each layer with weights, got \[1\]"):
+    with pytest.raises(
+        ValueError, match=r"pairs must be 2 numbers, one for each layer with weights, or one for all, got \[1\]"
+    ):
         _built(task(NETWORKS["strided"]), pairs=(1,))
     with pytest.raises(ValueError, match="fitness must be \"loss\" where the task's metric is 'mean_squared_error'"):
         _built(tasks.regression(linear()), fitness="accuracy")

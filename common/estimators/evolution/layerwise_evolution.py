@@ -54,7 +54,8 @@ class LayerwiseEvolution(WeightEvolution):
     smoothed loss. Dropout is off.
 
     Args:
-        pairs: M_l ≥ 1 for each layer with weights, in their order: pairs that each example is seen by.
+        pairs: M_l ≥ 1 for each layer with weights, in their order, or one number for all of them: pairs that each
+            example is seen by.
         sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
         keep: 0 < q ≤ 1, the share of the batch that members see, drawn example by example; 1: each example once.
         chunk: examples whose members run at once; a divisor of those kept. What they compute is held in memory: about
@@ -70,7 +71,7 @@ class LayerwiseEvolution(WeightEvolution):
 
     def __init__(
         self,
-        pairs: Sequence[int],
+        pairs: Sequence[int] | int,
         sigma: float,
         *,
         keep: float = 1.0,
@@ -79,7 +80,8 @@ class LayerwiseEvolution(WeightEvolution):
         weight_decay: float = 0.0,
     ):
         super().__init__(sigma, fitness=fitness, weight_decay=weight_decay)
-        require(all(count >= 1 for count in pairs), "pairs", "≥ 1 each", list(pairs))
+        counts = [pairs] if isinstance(pairs, int) else list(pairs)
+        require(all(count >= 1 for count in counts), "pairs", "≥ 1 each", counts)
         require(chunk >= 1, "chunk", "≥ 1", chunk)
         require(0 < keep <= 1, "keep", "> 0 and ≤ 1", keep)
         self.pairs, self.keep, self.chunk = pairs, keep, chunk
@@ -88,8 +90,9 @@ class LayerwiseEvolution(WeightEvolution):
         """See what is to be perturbed; see the class for what is refused."""
         super().build(task, run)
         layers = len(self._network.shapes)
-        allowed = f"{layers} numbers, one for each layer with weights"
-        require(len(self.pairs) == layers, "pairs", allowed, list(self.pairs))
+        allowed = f"{layers} numbers, one for each layer with weights, or one for all"
+        self._pairs = (self.pairs,) * layers if isinstance(self.pairs, int) else tuple(self.pairs)
+        require(len(self._pairs) == layers, "pairs", allowed, list(self._pairs))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Evaluate all members and sum, in one pass; see `GradientEstimator.estimate` for shapes."""
@@ -138,7 +141,7 @@ class LayerwiseEvolution(WeightEvolution):
             examples = x, y, tf.fill([kept], 1.0 / kept)
         else:
             wrong = 1.0 - tf.exp(-self.task.per_example_loss(y, outputs))
-            own_seed = tf.random.fold_in(self._own_seed(seed), len(self.pairs))
+            own_seed = tf.random.fold_in(self._own_seed(seed), len(self._pairs))
             chosen, weights = importance_sampling.draw(wrong, kept, own_seed)
             examples = tf.gather(x, chosen), tf.gather(y, chosen), weights
         parts = [tf.reshape(part, [-1, self.chunk, *part.shape[1:]]) for part in examples]
@@ -150,14 +153,14 @@ class LayerwiseEvolution(WeightEvolution):
         def of_chunk(number: tf.Tensor) -> list[tf.Tensor]:
             return function(_Examples(*(part[number] for part in examples)), number)
 
-        types = [tf.float32] * len(self.pairs)
+        types = [tf.float32] * len(self._pairs)
         numbers = tf.range(examples.weights.shape[0])
         return tf.map_fn(of_chunk, numbers, parallel_iterations=1, fn_output_signature=types)
 
     def _members(self, examples: _Examples, seed: tf.Tensor):
         """Yield, layer by layer, one chunk's fitnesses, (2, chunk, pairs), and what its examples saw."""
         for layer, (visible, outputs, finish) in enumerate(self._layers(examples.x, seed)):
-            pairs = self.pairs[layer]
+            pairs = self._pairs[layer]
             before, response = outputs[:, None], visible.response(self.sigma)
             both = tf.reshape(tf.stack([before + response, before - response]), [-1, *before.shape[2:]])
             y = tf.tile(tf.repeat(examples.y, pairs, 0), [2] + [1] * (examples.y.shape.rank - 1))
@@ -169,7 +172,7 @@ class LayerwiseEvolution(WeightEvolution):
             shape = self._network.shapes[layer]
             with_bias = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2) if shape.biased else inputs
             own_seed = tf.random.fold_in(seed, layer)
-            yield VisiblePerturbations(with_bias, self.pairs[layer], shape.out, own_seed), before, finish
+            yield VisiblePerturbations(with_bias, self._pairs[layer], shape.out, own_seed), before, finish
 
     def _chunk_sums(self, examples: _Examples, seed: tf.Tensor, fitnesses=None) -> list[tf.Tensor]:
         """For each layer, what one chunk adds to the kernel's gradient, and, in a last row, to the bias'."""
@@ -179,7 +182,7 @@ class LayerwiseEvolution(WeightEvolution):
             visible = (seen for seen, _, _ in self._layers(examples.x, seed))
             members = zip(fitnesses, visible, strict=True)
         sums = []
-        for (plus_minus, seen), pairs in zip(members, self.pairs, strict=True):
+        for (plus_minus, seen), pairs in zip(members, self._pairs, strict=True):
             scale = examples.weights[:, None] / (2.0 * self.sigma * pairs)
             sums.append(seen.weighted_sum(scale * (plus_minus[1] - plus_minus[0])))
         return sums
@@ -197,14 +200,14 @@ class LayerwiseEvolution(WeightEvolution):
         return tf.random.fold_in(seed, Stream.PERTURBATIONS)
 
     def _chunk_seed(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        return tf.random.fold_in(tf.random.fold_in(self._own_seed(seed), len(self.pairs) + 1), number)
+        return tf.random.fold_in(tf.random.fold_in(self._own_seed(seed), len(self._pairs) + 1), number)
 
     def evaluations_per_step(self, batch: int) -> int:
         """How many times an estimate on so many examples evaluates a member on one example.
 
         These are partial runs, each of the network from the member's layer on.
         """
-        return 2 * self._kept(batch) * sum(self.pairs)
+        return 2 * self._kept(batch) * sum(self._pairs)
 
     def _kept(self, batch: int) -> int:
         return round(self.keep * batch)
@@ -227,7 +230,7 @@ class LayerwiseEvolution(WeightEvolution):
         for layer, (shape, often) in enumerate(zip(shapes, positions, strict=True)):
             rows = shape.fan_in + shape.biased
             seen, weighted, once = _products_of_perturbations(often, rows, shape.out)
-            members += layers[layer] + once + self.pairs[layer] * (seen + weighted + 2 * sum(layers[layer + 1 :]))
+            members += layers[layer] + once + self._pairs[layer] * (seen + weighted + 2 * sum(layers[layer + 1 :]))
         return batch_size * (sum(layers) + self.keep * members) / (3.0 * sum(layers))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from common.experiments.comparison.sources import SOURCES, source
 from common.experiments.fields import (
@@ -26,10 +26,10 @@ from common.experiments.one_direction.parameters import classes_of, require_know
 BASELINE = "backpropagation"
 
 
-def _as_names(value: object) -> object:
-    """Take one name for a list of one, and "all" for the whole table; commas are parts of names."""
+def _as_names(value: object, info: ValidationInfo) -> object:
+    """Take one name for a list of one, and "all" for what the network can be given; commas are parts of names."""
     if value == "all":
-        return list(SOURCES)
+        return [name for name, row in SOURCES.items() if info.data.get("network") == "mlp" or not row.normalised]
     return [value] if isinstance(value, str) else value
 
 
@@ -64,6 +64,9 @@ class Comparison(Parameters):
             if name not in SOURCES:
                 source(name)
                 require_known_names("sources", name, classes_of("estimators", "optimizers"))
+            elif SOURCES[name].normalised:
+                fitting = "sources without batch norm, which only the network 'mlp' can be given"
+                require_parameter(self.network == "mlp", "sources", name, fitting)
         shared = sorted(set(self.seeds) & set(self.trial_seeds))
         require_parameter(not shared, "trial_seeds", self.trial_seeds, f"other seeds than the runs' own, {self.seeds}")
         good = BASELINE in self.sources

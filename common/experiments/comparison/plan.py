@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import qmc
 
+from common.checks import require
 from common.data.load import Dataset
 from common.estimators import parse as parse_estimator
 from common.estimators.noise.privacy import noise_multiplier
@@ -18,7 +19,8 @@ from common.experiments.comparison.sources import Source
 from common.experiments.run import Run
 from common.experiments.tuning import best_of
 from common.optimizers import parse as parse_optimizer
-from common.settings import Configured
+from common.tasks.networks import Network
+from common.training.best_weights import BestWeights
 
 SAMPLING_SEED = 0
 DELTA = 1e-5
@@ -47,10 +49,19 @@ class Conditions:
     """
 
     data: Dataset
-    network: Configured
+    network: Network
     batch_size: int
 
-    def run(self, source: Source, values: Mapping[str, float], name: str, *, group: str, passes: int) -> Run:
+    def run(
+        self,
+        source: Source,
+        values: Mapping[str, float],
+        name: str,
+        *,
+        group: str,
+        passes: int,
+        keep_best: bool = False,
+    ) -> Run:
         """Return a run of a source with given settings.
 
         Args:
@@ -60,21 +71,30 @@ class Conditions:
             group: of the run.
             passes: the budget, in passes of backpropagation over the training split: as many updates as its arithmetic
                 pays for, see `budgets.within`, recorded as often at least.
+            keep_best: whether the weights of the best epoch on validation data are those that are tested.
         """
-        if source.epsilon is None:
-            return self._within(source, values, name, group, passes)
-        # The noise that the privacy takes depends on the number of steps, and that not on the noise.
-        steps = self._within(source, {"noise_multiplier": 1.0} | dict(values), name, group, passes)
-        count, rate = steps.epochs * steps.options["steps_per_epoch"], steps.batch_size / len(self.data.train)
-        sigma = math.ceil(1_000 * noise_multiplier(source.epsilon, rate, count, DELTA)) / 1_000
-        return self._within(source, {"noise_multiplier": sigma} | dict(values), name, group, passes)
+        if source.epsilon is not None:
+            # The noise that the privacy takes depends on the number of steps, and that not on the noise.
+            steps = self._within(source, {"noise_multiplier": 1.0} | dict(values), name, group, passes)
+            count, rate = steps.epochs * steps.options["steps_per_epoch"], steps.batch_size / len(self.data.train)
+            sigma = math.ceil(1_000 * noise_multiplier(source.epsilon, rate, count, DELTA)) / 1_000
+            values = {"noise_multiplier": sigma} | dict(values)
+        run = self._within(source, values, name, group, passes)
+        return run.but(name, callbacks=[BestWeights]) if keep_best else run
 
     def _within(self, source: Source, values: Mapping[str, float], name: str, group: str, passes: int) -> Run:
         estimator = parse_estimator(source.estimator.format(**values))
         optimizer = parse_optimizer(source.optimizer.format(**values))
         size = source.batch_size or self.batch_size
-        run = Run(name, estimator, optimizer, passes, size, group, self.network, self.data)
+        network = _normalised(self.network) if source.normalised else self.network
+        run = Run(name, estimator, optimizer, passes, size, group, network, self.data)
         return within(run, passes * len(self.data.train), looks=passes)
+
+
+def _normalised(network: Network) -> Network:
+    """Put batch norm into the hidden layers; training=True in training, by which it normalises by the batch."""
+    require(network.name == "mlp", "the network of a source with batch norm", "mlp", network.name)
+    return Network("normalised_mlp", network.hidden, precision=network.precision, dropout=True)
 
 
 def tuned(

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from common.checks import nearest
 
-RATES = (1e-4, 1e-2)  # of Adam and its like, for every source alike
+RATES = (1e-4, 1e-2)  # of Adam and its like, for every source alike, and for what learns beside the network
 ADAM = "Adam(CosineDecay({rate}))"
 
 # What a source needs beside the loss of its batch.
@@ -57,6 +57,7 @@ class Source:
         batch_size: examples a step, where the source is defined for another number than the notebook's.
         needs: which of `NEEDS` it has.
         epsilon: of the privacy that {noise_multiplier} is to give over the whole run; None: there is no such field.
+        normalised: whether the network has batch norm in its hidden layers, which only the mlp can be given.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Source:
     batch_size: int | None = None
     needs: frozenset[str] = _EXACT
     epsilon: float | None = None
+    normalised: bool = False
 
     def __post_init__(self):
         fields = set(re.findall(r"{(\w+)}", self.estimator + self.optimizer))
@@ -89,9 +91,13 @@ def _listed(*sources: Source) -> Mapping[str, Source]:
 
 _NOISY = "NoisyGradient(Backpropagation(), ConstantNoise(0.1))"
 _LOCAL = frozenset({LABELS, DIFFERENTIABLE})
+_HEADS = "Adam(CosineDecay({head_rate}))"  # of heads and predictors
+_CDNI = f"SyntheticGradients(optimizer={_HEADS})"
+_DNI = f"SyntheticGradients(labels=False, hidden_layers=1, width=512, optimizer={_HEADS})"
 
 SOURCES = _listed(
     Source("backpropagation", "exact gradient", "Backpropagation()"),
+    Source("backpropagation, batch norm", "exact gradient", "Backpropagation()", normalised=True),
     Source("SGD", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}))", _rates(1e-2, 1.0)),
     Source(
         "momentum", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}), momentum=0.9)", _rates(1e-3, 0.3)
@@ -146,10 +152,26 @@ SOURCES = _listed(
         "DirectFeedbackAlignment()",
         needs=frozenset({LABELS, DIFFERENTIABLE}),
     ),
-    Source("local losses", "decoupled", "LocalLosses(Backpropagation())", needs=_LOCAL | {BACKWARD}),
-    Source("local losses, forward", "decoupled", "LocalLosses(ActivityForwardGradient())", needs=_LOCAL),
-    Source("cDNI", "decoupled", "SyntheticGradients()", needs=_LOCAL),
-    Source("DNI", "decoupled", "SyntheticGradients(labels=False, hidden_layers=1, width=512)", needs=_LOCAL - {LABELS}),
+    Source(
+        "local losses",
+        "decoupled",
+        f"LocalLosses(Backpropagation(), optimizer={_HEADS})",
+        ranges=_with(head_rate=RATES),
+        needs=_LOCAL | {BACKWARD},
+    ),
+    Source(
+        "local losses, forward",
+        "decoupled",
+        f"LocalLosses(ActivityForwardGradient(), optimizer={_HEADS})",
+        ranges=_with(head_rate=RATES),
+        needs=_LOCAL,
+    ),
+    Source("cDNI", "decoupled", _CDNI, ranges=_with(head_rate=RATES), needs=_LOCAL),
+    Source("cDNI, batch norm", "decoupled", _CDNI, ranges=_with(head_rate=RATES), needs=_LOCAL, normalised=True),
+    Source("DNI", "decoupled", _DNI, ranges=_with(head_rate=RATES), needs=_LOCAL - {LABELS}),
+    Source(
+        "DNI, batch norm", "decoupled", _DNI, ranges=_with(head_rate=RATES), needs=_LOCAL - {LABELS}, normalised=True
+    ),
     Source("last layer only", "decoupled", "LastModuleOnly()", needs=frozenset({DIFFERENTIABLE})),
     Source("forward gradient", "forward", "ForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
     Source(
@@ -172,17 +194,15 @@ SOURCES = _listed(
     Source(
         "evolution, a layer at a time",
         "evolution",
-        "LayerwiseEvolution([64, 64, 64, 64], {sigma})",
+        "LayerwiseEvolution(8, {sigma})",
         ranges=_with(sigma=(0.003, 0.1)),
-        batch_size=1024,
         needs=frozenset({ABOVE}),
     ),
     Source(
         "evolution, all weights at once",
         "evolution",
-        "ParameterEvolution(256, {sigma})",
+        "ParameterEvolution(64, {sigma})",
         ranges=_with(sigma=(0.003, 0.1)),
-        batch_size=1024,
         needs=frozenset({ABOVE}),
     ),
     Source(

@@ -1,0 +1,47 @@
+"""Early stopping on validation data for rates that fall over the whole run: all of it is trained, the best is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from common.training.history import Record
+
+
+class BestWeights(keras.callbacks.Callback):
+    """A callback that ends a run with the weights of its best epoch on validation data, which are then tested.
+
+    Unlike `keras.callbacks.EarlyStopping`, it does not end the run early: a rate that decays to zero brings most of
+    what it brings at the end. Its copy of the weights is a part of checkpoints, so that a resumed run ends the same.
+    The last record's validation metric is that of the last epoch; the best one of the history is that of the weights.
+
+    Attributes:
+        best: the best validation accuracy so far.
+        kept: holds the weights that had it.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.best, self.kept = -math.inf, tf.Module()
+
+    def set_model(self, model: keras.Model) -> None:
+        """Attach to the network and make room for a copy of its weights, batch norm's averages included."""
+        super().set_model(model)
+        self.kept.weights = [tf.Variable(variable.value, trainable=False) for variable in model.weights]
+
+    def on_epoch_end(self, epoch: int, logs: Record | None = None) -> None:
+        """Keep the weights of an epoch that is better than all before; after the last one put the best in place."""
+        accuracy = (logs or {}).get("val_accuracy", math.nan)
+        if accuracy > self.best:
+            self.best = float(accuracy)
+            _assign(self.kept.weights, self.model.weights)
+        if epoch + 1 == self.params["epochs"] and self.best > -math.inf:
+            _assign(self.model.weights, self.kept.weights)
+
+
+def _assign(variables: Sequence[tf.Variable | keras.Variable], values: Sequence[tf.Variable | keras.Variable]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
