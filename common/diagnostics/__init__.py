@@ -5,6 +5,7 @@ from common.diagnostics.boundary_gradients import BoundaryGradients
 from common.diagnostics.confusion import Confusion
 from common.diagnostics.dead_units import DeadUnits
 from common.diagnostics.diagnostic import Diagnostic
+from common.diagnostics.direction_quality import DirectionQuality
 from common.diagnostics.eigenvector_overlaps import eigenvector_overlaps
 from common.diagnostics.evaluation_curve import TestCurve
 from common.diagnostics.gradient_alignment import EstimatorAlignment, GradientAlignment
@@ -23,6 +24,7 @@ __all__ = [
     "Confusion",
     "DeadUnits",
     "Diagnostic",
+    "DirectionQuality",
     "EstimatorAlignment",
     "GradientAlignment",
     "GradientNoiseScale",

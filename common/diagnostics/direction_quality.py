@@ -1,0 +1,190 @@
+"""What a training direction is worth at common weights: angle, bias, variance, and how far one step along it leads."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from common.checks import require
+from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_epochs
+from common.diagnostics.gradient_alignment import minibatches, require_batches
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimator, RunContext
+from common.training.history import Moment
+from common.training.state import unchanged, variables_of
+from common.vectors import flatten, unflatten
+
+LENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)  # of a step, from blind search to gradient descent
+
+Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+Direction = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class DirectionQuality(Diagnostic):
+    """Estimators that do not train, compared with the exact gradient g of the same minibatches, and by what they reach.
+
+    On each of some minibatches every estimator makes R estimates ĝ_r, which differ in their random numbers only: its
+    state is put back after each. With ḡ their mean, in units of ‖g‖²,
+
+        variance    Σ_r ‖ĝ_r - ḡ‖² / (R - 1)
+        bias²       ‖ḡ - g‖² - variance / R     which is right on average, and may be below zero where noise is large
+
+    One step w - s ĝ_1/‖ĝ_1‖ is made for each length s; the decrease of the loss on training examples, as a mean over
+    the minibatches, is that of the best length.
+
+    Args:
+        estimators: settings; copies are built and traced for the run's task once, and begin each look as built.
+        batch_size: examples in a minibatch, at most the training examples.
+        batches: minibatches to average over, ≥ 1.
+        repeats: R ≥ 2, estimates on each minibatch.
+        warm_up: minibatches that each estimator sees before at each look, ≥ 0, for those that learn: predictors, heads,
+            eigenpairs. The weights stay those of the moment.
+        loss_examples: ≥ 1, training examples on which the loss of a step is measured, the first ones; fewer where there
+            are fewer.
+        at: when to look, see `Diagnostic`.
+
+    Raises:
+        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+    """
+
+    def __init__(
+        self,
+        estimators: Sequence[GradientEstimator],
+        batch_size: int,
+        batches: int = 4,
+        *,
+        repeats: int = 8,
+        warm_up: int = 0,
+        loss_examples: int = 2_000,
+        at: Epochs = "ends",
+    ):
+        require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
+        require_batches(batch_size, batches)
+        require_epochs(at)
+        require(repeats >= 2, "repeats", "≥ 2", repeats)
+        require(warm_up >= 0, "warm_up", "≥ 0", warm_up)
+        require(loss_examples >= 1, "loss_examples", "≥ 1", loss_examples)
+        self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
+        self.repeats, self.warm_up, self.loss_examples = repeats, warm_up, loss_examples
+
+    def measure(self, moment: Moment) -> Measured:
+        """Return arrays, an entry for each estimator.
+
+        Their constructor calls are `aligned_estimators`; the numbers `aligned_cosine` (mean over all estimates; NaN
+        where one is zero), `aligned_bias_squared`, `aligned_variance`, `aligned_decrease` (of the loss; 0 where every
+        length makes it worse) and `aligned_cost` (of an estimate, in gradients of one example for each example).
+        """
+        traced = self._once([moment.task, moment.dataset.train, moment.seed], lambda: self._traced(moment))
+        looks = list(minibatches(moment, self.batch_size, self.warm_up + self.batches))
+        before, after = looks[: self.warm_up], looks[self.warm_up :]
+        exact = [traced.exact(*batch).numpy() for batch in after]
+        start = traced.loss_at(traced.weights())
+        measured = []
+        for estimator, direction in traced.estimators:
+            with unchanged(variables_of(estimator)):
+                for batch in before:
+                    direction(*batch)
+                sampled = [self._sampled(estimator, direction, batch, len(looks)) for batch in after]
+            moments = np.mean([_moments(*pair) for pair in zip(sampled, exact, strict=True)], axis=0)
+            decrease = _best_decrease(traced, start, [estimates[0] for estimates in sampled])
+            cost = estimator.cost(self.batch_size) / self.batch_size
+            measured.append([*moments, decrease, cost])
+        columns = ("cosine", "bias_squared", "variance", "decrease", "cost")
+        names = np.array([repr(estimator) for estimator in self.estimators])
+        numbers = dict(zip(columns, np.array(measured).T, strict=True))
+        return {"aligned_estimators": names} | {f"aligned_{name}": column for name, column in numbers.items()}
+
+    def _sampled(self, estimator: GradientEstimator, direction: Direction, batch: Batch, looks: int) -> np.ndarray:
+        """Make estimates that differ in their random numbers only: (repeats, P)."""
+        x, y, seed = batch
+        estimates = []
+        for repeat in range(self.repeats):
+            with unchanged(variables_of(estimator)):
+                estimates.append(direction(x, y, seed + tf.constant([0, repeat * looks], tf.int64)).numpy())
+        return np.stack(estimates)
+
+    def _traced(self, moment: Moment) -> _Traced:
+        estimators = [copy.deepcopy(estimator) for estimator in self.estimators]
+        for estimator in estimators:
+            estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
+        exact = Backpropagation()
+        exact.build(moment.task)
+        directions = [(estimator, self._direction(estimator, moment)) for estimator in estimators]
+        return _Traced(moment, self._direction(exact, moment), directions, self.loss_examples)
+
+    def _direction(self, estimator: GradientEstimator, moment: Moment) -> Direction:
+        """Trace a function from (x, y, seed) to the estimate as one vector, (P,)."""
+        split = moment.dataset.train
+        batch = [tf.TensorSpec([self.batch_size, *part.shape[1:]], part.dtype) for part in (split.x, split.y)]
+
+        def direction(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            return flatten(estimator.estimate(x, y, seed).gradients)
+
+        # Concrete: TensorFlow's retracing warning takes the functions of several estimators and runs for one.
+        traced = tf.function(direction, jit_compile=False, autograph=False)
+        return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
+
+
+class _Traced:
+    """What is traced once for a run: the exact gradient, the estimators, and the loss at other weights."""
+
+    def __init__(
+        self,
+        moment: Moment,
+        exact: Direction,
+        estimators: Sequence[tuple[GradientEstimator, Direction]],
+        loss_examples: int,
+    ):
+        self.exact, self.estimators, self._task = exact, estimators, moment.task
+        split, task = moment.dataset.train, moment.task
+        x, y = tf.constant(split.x[:loss_examples]), tf.constant(split.y[:loss_examples])
+        traced = tf.function(lambda: task.loss(y, task.predictions(x)), jit_compile=False, autograph=False)
+        self._loss = traced.get_concrete_function()
+
+    def weights(self) -> np.ndarray:
+        """Return the weights of this moment, (P,)."""
+        return flatten([tf.convert_to_tensor(weight) for weight in self._task.weights]).numpy()
+
+    def loss_at(self, weights: np.ndarray) -> float:
+        """Return the loss at some weights, (P,), which are left in the network."""
+        for variable, value in zip(
+            self._task.weights, unflatten(tf.constant(weights), self._task.weights), strict=True
+        ):
+            variable.assign(value)
+        return float(self._loss())
+
+
+class _Moments(NamedTuple):
+    """Of the estimates on one minibatch."""
+
+    cosine: float
+    bias_squared: float
+    variance: float
+
+
+def _moments(estimates: np.ndarray, exact: np.ndarray) -> _Moments:
+    """Compare estimates, (R, P), with the exact gradient, (P,)."""
+    estimates, exact = estimates.astype(float), exact.astype(float)
+    squared, lengths = exact @ exact, np.linalg.norm(estimates, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # no direction has no angle
+        cosine = float(np.mean(estimates @ exact / (lengths * np.sqrt(squared))))
+    mean = estimates.mean(0)
+    variance = float(((estimates - mean) ** 2).sum() / (len(estimates) - 1))
+    bias_squared = float(((mean - exact) ** 2).sum() - variance / len(estimates))
+    return _Moments(cosine, bias_squared / squared, variance / squared)
+
+
+def _best_decrease(traced: _Traced, start: float, directions: Sequence[np.ndarray]) -> float:
+    """Return the largest mean decrease of the loss by one step of a common length, at least 0."""
+    weights = traced.weights()
+    decreases = np.zeros([len(directions), len(LENGTHS)])
+    for row, direction in zip(decreases, directions, strict=True):
+        length = float(np.linalg.norm(direction))
+        if length > 0:
+            row[:] = [start - traced.loss_at(weights - step / length * direction) for step in LENGTHS]
+    traced.loss_at(weights)
+    return float(max(0.0, np.nan_to_num(decreases.mean(0), nan=-np.inf).max()))

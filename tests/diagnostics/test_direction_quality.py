@@ -1,0 +1,122 @@
+"""Angle, bias, variance and the best step of estimators at common weights, against numbers by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from moments import linear_task, moment
+
+from common.data import Split
+from common.diagnostics import DirectionQuality
+from common.diagnostics.direction_quality import LENGTHS
+from common.estimators.backpropagation import Backpropagation
+from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext
+from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
+from common.tasks import networks, task
+
+
+class _Fixed(GradientEstimator):
+    """One direction, whatever the batch; it costs two gradients of each example."""
+
+    def __init__(self, gradients):
+        super().__init__()
+        self.gradients = gradients
+
+    def estimate(self, x, y, seed):
+        outputs = self.task.outputs(x, seed)
+        pairs = zip(self.gradients, self.task.weights, strict=True)
+        return GradientEstimate(self.task.loss(y, outputs), outputs, [tf.fill(w.shape, value) for value, w in pairs])
+
+    def cost(self, batch_size):
+        return 2.0 * batch_size
+
+
+class _Turns(Backpropagation):
+    """With each call since `build` its direction turns further away from the exact gradient."""
+
+    def build(self, task, run=RunContext()):  # noqa: B008 (as the contract has it)
+        super().build(task, run)
+        self.calls = tf.Variable(0.0)
+
+    def estimate(self, x, y, seed):
+        estimate = super().estimate(x, y, seed)
+        first, *rest = estimate.gradients
+        first += self.calls.assign_add(1.0)
+        return estimate._replace(gradients=[first, *rest])
+
+
+def _ones_and_zeros():
+    """With the weights of `linear_task` every gradient is 2 (0.5 · 1 - 0) (1, 1) = (1, 1), every loss 1/4."""
+    return Split(np.ones((8, 1), np.float32), np.zeros((8, 1), np.float32))
+
+
+def _measured(estimators, *, network_task=None, split=None, **options):
+    network_task = network_task or linear_task()
+    options = {"batch_size": 4} | options
+    return DirectionQuality(estimators, **options)(moment(network_task, split or _ones_and_zeros(), 0, epochs=1))
+
+
+def test_by_hand():
+    measured = _measured([Backpropagation(), _Fixed([1.0, 3.0])])
+    assert list(measured["aligned_estimators"]) == ["Backpropagation()", "_Fixed([1.0, 3.0])"]
+    np.testing.assert_allclose(measured["aligned_cosine"], [1.0, 4 / math.sqrt(20)], rtol=1e-6)
+    np.testing.assert_allclose(measured["aligned_bias_squared"], [0.0, 4 / 2], atol=1e-6)  # the error is (0, 2)
+    np.testing.assert_allclose(measured["aligned_variance"], [0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(measured["aligned_cost"], [1.0, 2.0])
+    # A step s along (a, b) / length leaves the output 1/2 - s (a + b) / length, whose square is the loss.
+    slopes = np.array([math.sqrt(2), 4 / math.sqrt(10)])
+    best = [max(0.25 - (0.5 - s * slope) ** 2 for s in LENGTHS) for slope in slopes]
+    np.testing.assert_allclose(measured["aligned_decrease"], best, rtol=1e-5)
+
+
+def test_a_direction_uphill_decreases_nothing_and_none_has_no_angle():
+    measured = _measured([_Fixed([-1.0, -1.0]), _Fixed([0.0, 0.0])])
+    np.testing.assert_array_equal(measured["aligned_decrease"], [0.0, 0.0])
+    np.testing.assert_allclose(measured["aligned_cosine"], [-1.0, math.nan], rtol=1e-6)
+
+
+def test_noise_is_variance_and_no_bias():
+    rng = np.random.default_rng(0)
+    network_task = task.classification(networks.build("mlp", (30,), 4, seed=0, hidden=(60,)))
+    split = Split(rng.normal(size=(32, 30)).astype(np.float32), rng.integers(0, 4, 32).astype(np.int32))
+    exact = Backpropagation()
+    exact.build(network_task)
+    gradients = exact.estimate(tf.constant(split.x), tf.constant(split.y), tf.constant([0, 0], tf.int64)).gradients
+    squared, count = float(tf.linalg.global_norm(gradients)) ** 2, network_task.parameter_count
+    options = {"batch_size": 32, "batches": 2, "repeats": 20, "network_task": network_task, "split": split}
+    measured = _measured([NoisyGradient(Backpropagation(), ConstantNoise(0.02))], **options)
+    variance = 0.02**2 * count / squared
+    # Within four standard errors: 2 · 19 · P squares of N(0, 1), and the same for the error of the mean.
+    assert measured["aligned_variance"] == pytest.approx(variance, rel=4 * math.sqrt(2 / (38 * count)))
+    assert abs(measured["aligned_bias_squared"].item()) < 4 * variance / 20 * math.sqrt(2 / (2 * count))
+
+
+def test_an_estimator_s_state_moves_in_the_warm_up_and_from_batch_to_batch_only():
+    at_once, later = (_measured([_Turns()], batches=1, warm_up=count) for count in (0, 3))
+    assert at_once["aligned_variance"] == later["aligned_variance"] == 0  # repeats begin at one state
+    np.testing.assert_allclose(at_once["aligned_bias_squared"], 1 / 2, rtol=1e-5)
+    np.testing.assert_allclose(later["aligned_bias_squared"], 16 / 2, rtol=1e-5)
+
+
+def test_the_network_is_left_as_it_was():
+    network_task = linear_task()
+    before = network_task.network.get_weights()
+    _measured([Backpropagation()], network_task=network_task)
+    for a, b in zip(before, network_task.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"repeats": 1}, "repeats must be ≥ 2, got 1"),
+        ({"warm_up": -1}, "warm_up must be ≥ 0, got -1"),
+        ({"loss_examples": 0}, "loss_examples must be ≥ 1, got 0"),
+        ({"batches": 0}, "batches must be ≥ 1, got 0"),
+        ({"batch_size": 9}, "batch_size must be at most the 8 training examples, got 9"),
+    ],
+)
+def test_impossible_looks_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        _measured([Backpropagation()], **options)
