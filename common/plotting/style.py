@@ -104,23 +104,26 @@ class PaperFigure(Figure):
         return buffer.getvalue()
 
 
-def figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[PaperFigure, list[Axes]]:
-    """Make a figure with one row of panels.
+def figure(
+    width: float, height: float, columns: int = 1, *, rows: int = 1, **options: Any
+) -> tuple[PaperFigure, list[Axes]]:
+    """Make a figure of panels.
 
     Args:
         width: inches, SINGLE_COLUMN or DOUBLE_COLUMN.
         height: inches, notes and legend included.
-        columns: number of panels.
+        columns: number of panels in a row.
+        rows: number of rows.
         **options: for `Figure.subplots`, e.g. sharey=True.
 
     Returns:
-        The figure and its panels.
+        The figure and its panels, row by row.
     """
     with matplotlib.rc_context(RC):
         drawn = PaperFigure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawn)
-        axes = drawn.subplots(1, columns, squeeze=False, **options)[0]
-    return drawn, list(axes)
+        axes = drawn.subplots(rows, columns, squeeze=False, **options)
+    return drawn, list(axes.flat)
 
 
 def group_style(index: int) -> dict[str, Any]:

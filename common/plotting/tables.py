@@ -32,6 +32,21 @@ class Value:
     digits: int = 2
 
 
+@dataclass(frozen=True)
+class Page:
+    """A table that is to be sorted and filtered, see `plotting.page`.
+
+    Attributes:
+        table: of text and numbers.
+        title: of the page.
+        words: what the columns mean.
+    """
+
+    table: pd.DataFrame
+    title: str
+    words: str
+
+
 ACCURACIES = {
     "validation_metric": Value("Validation accuracy (%)", scale=100, digits=2),
     "test_metric": Value("Test accuracy (%)", scale=100, digits=2),

@@ -1,4 +1,4 @@
-"""The ledger and its table, from runs made of formulas."""
+"""The figures and tables of the ledger, from runs made of formulas."""
 
 import numpy as np
 import pandas as pd
@@ -7,59 +7,155 @@ from fake_runs import ended, run_frame
 
 from common import results
 from common.experiments.comparison import figures
-from common.plotting.curves import NothingToDraw
+from common.experiments.comparison.progress_figures import front, ratios_to_best
+from common.experiments.comparison.run_selection import (
+    ALIGNED,
+    EQUAL,
+    LONGER,
+    ZEROTH,
+    aligned,
+    arithmetic_to,
+    at_first_place,
+    names,
+)
+from common.plotting.curves import NothingToDraw, select
 
 PLAN = {
     "backpropagation": ("Backpropagation()", 0.02, 1.0),
+    "cDNI, batch norm": ("SyntheticGradients()", 0.03, 1.5),
     "signs": ("SignGradient(Backpropagation())", 0.021, 1.0),
     "forward gradient": ("ForwardGradient()", 0.2, 0.7),
     "NewtonCG(Backpropagation())": ("NewtonCG(Backpropagation())", 0.05, 6.0),
 }
+COSINES = {"Backpropagation()": 1.0, "SignGradient(Backpropagation())": 0.6, "ForwardGradient()": 0.0001}
 
 
-def _run(name, seed, diverge=None, group=figures.EQUAL):
-    estimator, final, cost = PLAN[name]
+def _run(name, seed, diverge=None, group=EQUAL, dataset="mnist", factor=1.0):
+    estimator, error, cost = PLAN[name]
+    error *= factor
     records = [
         {"epoch": epoch, "step": 100 * epoch, "seconds": 2.0 * epoch, "cost": 12_800.0 * cost * epoch}
-        | {"bytes_sent": 1e6 * epoch, "train_metric": 0.9, "validation_metric": 1 - final * (1 + 0.1 * (3 - epoch))}
+        | {"bytes_sent": 1e6 * epoch, "train_metric": 0.9, "validation_metric": 1 - error * (1 + 0.1 * (3 - epoch))}
         for epoch in (1, 2, 3)
     ]
-    records = ended(records, diverge, test_metric=1 - final * (1 + seed / 20))
-    if name == "backpropagation":
-        aligned = {"aligned_estimators": np.array([text for text, *_ in PLAN.values()])}
-        aligned |= {"aligned_cosine": np.array([1.0, 0.6, 0.01, 0.4]), "aligned_signal_to_noise": np.ones(4)}
-        records[0] |= aligned
-    label = {"experiment": "08_comparison", "method": "m", "seed": seed, "run": name, "group": group}
-    label |= {"order": list(PLAN).index(name), "dataset": "mnist", "network": "mlp", "precision": "float32"}
-    return run_frame(
+    records = ended(records, diverge, test_metric=1 - error * (1 + seed / 20))
+    run = f"{name}, longer" if group == LONGER else name
+    label = {"experiment": "08_comparison", "method": "m", "seed": seed, "run": run, "group": group}
+    network = "normalised_mlp" if "batch norm" in name else "mlp"
+    label |= {"order": list(PLAN).index(name), "dataset": dataset, "network": network, "precision": "float32"}
+    frame = run_frame(
         records, diverge, **label, estimator=estimator, batch_size=128, coordinates=100, train_examples=55_000
     )
+    return frame.assign(example_seconds=1e-5 * cost, step_memory=1e6 * cost, kept_memory=2e6)
+
+
+def _looked(seed):
+    """Backpropagation's run, at whose weights directions were compared, before it and after its first pass."""
+    count = len(COSINES)
+    measured = {"aligned_estimators": np.array(list(COSINES)), "aligned_cosine": np.array(list(COSINES.values()))}
+    measured |= {"aligned_bias_squared": np.full(count, 0.04), "aligned_variance": np.full(count, 4.0)}
+    measured |= {"aligned_decrease": np.array([0.5, 0.25, 0.01]), "aligned_cost": np.array([1.0, 1.0, 0.5])}
+    records = [{"epoch": epoch, "step": 100 * epoch, "seconds": 1.0, "cost": 12_800.0} | measured for epoch in (0, 1)]
+    records = ended(records, None, test_metric=0.98, validation_metric=0.98, train_metric=0.9)
+    label = {"experiment": "08_comparison", "method": "m", "seed": seed, "run": "backpropagation, looked at"}
+    label |= {"group": ALIGNED, "order": 9, "dataset": "mnist", "network": "mlp", "precision": "float32"}
+    parts = {"estimator": "Backpropagation()", "batch_size": 128, "coordinates": 100, "train_examples": 55_000}
+    return run_frame(records, None, **label, **parts)
+
+
+def _searched(estimator, weights, seed):
+    records = [{"epoch": 1, "step": 100, "seconds": 1.0, "cost": 275_000.0, "train_metric": 0.5, "bytes_sent": 1.0}]
+    records = ended(records, None, test_metric=0.9 - 1e-6 * weights, validation_metric=0.9)
+    name = "backpropagation" if "Back" in estimator else estimator.split("(")[1].split(",")[0]
+    label = {"experiment": "08_comparison", "method": "m", "seed": seed, "run": f"{name} on {weights}"}
+    label |= {"group": ZEROTH, "order": 20, "dataset": "mnist", "network": "mlp", "precision": "float32"}
+    parts = {"estimator": estimator, "batch_size": 128, "coordinates": weights, "train_examples": 55_000}
+    return run_frame(records, None, **label, **parts)
 
 
 @pytest.fixture(scope="module")
 def frame():
-    return results.combine([_run(name, seed) for name in PLAN for seed in range(3)])
+    frames = [_run(name, seed) for name in PLAN for seed in range(3)]
+    frames += [_run(name, seed, dataset="fashion_mnist", factor=4.0) for name in PLAN for seed in range(3)]
+    frames += [_run(name, 0, group=LONGER, factor=0.9) for name in PLAN]
+    frames += [_looked(seed) for seed in range(2)]
+    kinds = ("Backpropagation()", "ParameterEvolution(2, 0.1)", "ParameterEvolution(32, 0.1)")
+    frames += [_searched(kind, weights, seed) for kind in kinds for weights in (1_000, 20_000) for seed in (0, 1)]
+    return results.combine(frames)
 
 
-@pytest.mark.parametrize("draw", figures.FIGURES.values(), ids=list(figures.FIGURES))
-def test_figures_can_be_drawn(draw, frame):
-    drawn = draw(frame)
+@pytest.mark.parametrize("name", [name for name in figures.FIGURES if name != "08_ledger_third"])
+def test_figures_can_be_drawn(name, frame):
+    drawn = figures.FIGURES[name](frame)
     drawn.draw_without_rendering()
     assert "MNIST" in drawn.caption
 
 
+def test_the_ledgers_are_of_one_data_set_each(frame):
+    assert "on MNIST (mlp)" in figures.ledger(frame).caption
+    assert "on Fashion-MNIST (mlp)" in figures.ledger_second(frame).caption
+    with pytest.raises(NothingToDraw, match="2 sets of runs"):
+        figures.ledger_third(frame)
+
+
 def test_the_ledger_has_a_row_for_each_source_in_the_order_of_families(frame):
     labels = [text.get_text() for text in figures.ledger(frame).axes[0].get_yticklabels()]
-    assert labels == ["backpropagation", "signs", "forward gradient", "NewtonCG(Backpropagation())"]
+    order = ["backpropagation", "signs", "cDNI, batch norm", "forward gradient", "NewtonCG(Backpropagation())"]
+    assert labels == order == names(at_first_place(frame))
 
 
 def test_the_table_says_what_the_interval_carries(frame):
     table = figures.table(frame).set_index("Source")
     assert table["Verdict"].tolist()[0] == "-"
     assert table.loc["forward gradient", "Verdict"] == "behind"
-    assert table.loc["backpropagation", "Test error (%)"].startswith("2.10 ±")
+    assert table.loc["backpropagation", "Error (%)"].startswith("2.10 ±")
+    assert table.loc["backpropagation", "Longer (%)"] == "1.80"
     assert table.loc["signs", "Needs"] == "b a d"
-    assert table.loc["forward gradient", "Difference (points) [95 %]"].startswith("+18.9")
+    assert table.loc["forward gradient", "Difference [95 %]"].startswith("+18.9")
+    assert table.loc["NewtonCG(Backpropagation())", "Arithmetic"] == "6.00"
+    assert table.loc["NewtonCG(Backpropagation())", "Seconds"] == "6.00"
+    assert table.loc["backpropagation", "Memory (MB)"] == "3"
+    assert table.loc["backpropagation", "Sent (kB)"] == "10"
+
+
+def test_the_table_of_directions_says_how_much_of_a_bias_is_known(frame):
+    table = figures.directions_table(frame).set_index(["Source", "After passes"])
+    assert table.loc[("signs", 0), "Bias"] == "0.2"
+    assert table.loc[("signs", 0), "Noise"] == "2"
+    assert table.loc[("signs", 1), "Step's gain"] == "0.5"
+    assert table.loc[("forward gradient", 1), "Gain ÷ arithmetic"] == "0.04"
+    assert figures._bias(pd.Series([-1.0, 1.0])) == "< 1.4"  # two standard errors of 1, and the root
+
+
+def test_sources_of_one_estimator_share_its_directions(frame):
+    rows = aligned(at_first_place(frame), [1])
+    assert set(rows["run"]) == {"backpropagation", "signs", "forward gradient"}
+    assert len(rows) == 6  # two seeds
+
+
+def test_arithmetic_to_a_target_lies_between_two_looks():
+    looks = pd.DataFrame(
+        {"run": "a", "seed": 0, "epoch": [1, 2, 3], "cost": [100.0, 200.0, 300.0], "validation_error": [10.0, 1.0, 2.0]}
+    )
+    assert arithmetic_to(looks, 10.0)["spent"].item() == pytest.approx(100)
+    assert arithmetic_to(looks, np.sqrt(10.0))["spent"].item() == pytest.approx(150)
+    assert arithmetic_to(looks, 30.0)["spent"].item() == pytest.approx(50)  # from 90 % by a factor 3 of 9
+    assert np.isnan(arithmetic_to(looks, 0.5)["spent"].item())
+
+
+def test_ratios_are_to_the_quickest_of_a_target_and_seed(frame):
+    runs = select(at_first_place(frame), group=EQUAL)
+    ratios = ratios_to_best(runs, "cost")
+    best = ratios.groupby(["target", "seed"])["ratio"].min()
+    np.testing.assert_allclose(best, 1.0)
+    reached = ratios.groupby("run")["ratio"].count()
+    assert reached["backpropagation"] == 21  # seven targets, three seeds
+    assert reached["forward gradient"] < 21
+
+
+def test_the_front_is_what_no_other_beats():
+    points = pd.DataFrame({"x": [1, 2, 2, 3], "y": [5.0, 4.0, 3.0, 3.0]}, index=["a", "b", "c", "d"])
+    assert front(points) == ["a", "c"]
 
 
 def test_a_source_that_diverged_in_every_seed_has_a_row():
@@ -67,16 +163,21 @@ def test_a_source_that_diverged_in_every_seed_has_a_row():
         [_run(name, seed, diverge=1 if name == "signs" else None) for name in PLAN for seed in range(2)]
     )
     figures.ledger(lost).draw_without_rendering()
+    figures.payments(lost).draw_without_rendering()
+    figures.targets(lost).draw_without_rendering()
     table = figures.table(lost).set_index("Source")
     assert table.loc["signs", "Verdict"] == "diverged"
-    assert table.loc["signs", "Test error (%)"] == "-"
+    assert table.loc["signs", "Error (%)"] == "-"
 
 
-def test_results_without_the_baseline_have_nothing_to_draw(frame):
-    with pytest.raises(NothingToDraw, match="no runs of 'backpropagation'"):
-        figures.ledger(frame[frame["run"] != "backpropagation"])
-
-
-def test_results_of_trials_alone_have_no_curves(frame):
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_results_without_the_baseline_have_nothing_to_draw(name, frame):
+    kept = frame[frame["group"].isin([EQUAL, LONGER]) & (frame["run"] != "backpropagation")]
     with pytest.raises(NothingToDraw):
-        figures.curves(pd.DataFrame(frame.assign(group="trial")))
+        figures.FIGURES[name](kept)
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_results_of_trials_alone_have_nothing_to_draw(name, frame):
+    with pytest.raises(NothingToDraw):
+        figures.FIGURES[name](pd.DataFrame(frame.assign(group="trial")))

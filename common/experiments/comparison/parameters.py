@@ -9,11 +9,13 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from common.experiments.comparison.sources import SOURCES, source
 from common.experiments.fields import (
     Count,
+    Counts,
     CountsOrEmpty,
     Images,
     Network,
     Parameters,
     Seeds,
+    SeedsOrEmpty,
     Whole,
     require_at_most,
     require_each_once,
@@ -51,15 +53,24 @@ class Comparison(Parameters):
     long_passes: Annotated[Whole, Field(ge=0)]
     trials: Count
     trial_seeds: Seeds
+    alignment_seeds: SeedsOrEmpty
     alignment_batches: Count
+    alignment_repeats: Annotated[Whole, Field(ge=2)]
     alignment_warm_up: Annotated[Whole, Field(ge=0)]
+    timed_examples: Count
+    timed_rounds: Annotated[Whole, Field(ge=0)]
+    zeroth_hidden: list[Counts]
+    zeroth_directions: CountsOrEmpty
 
     @model_validator(mode="after")
     def _fits(self) -> Comparison:
         training, fits = training_examples(self.dataset, self.validation)
-        require_at_most(self, ("batch_size",), training, fits)
+        require_at_most(self, ("batch_size", "timed_examples"), training, fits)
         require_hidden_for_mlp(self)
-        require_each_once(self, ("sources", "trial_seeds"))
+        require_each_once(self, ("sources", "trial_seeds", "alignment_seeds", "zeroth_directions"))
+        divisors = all(self.batch_size % count == 0 for count in self.zeroth_directions)
+        shares = f"divisors of batch_size, {self.batch_size}: each direction sees its share of a batch"
+        require_parameter(divisors, "zeroth_directions", self.zeroth_directions, shares)
         for name in self.sources:
             if name not in SOURCES:
                 source(name)

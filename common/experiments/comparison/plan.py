@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,11 @@ from scipy.stats import qmc
 from common.checks import require
 from common.data.load import Dataset
 from common.estimators import parse as parse_estimator
+from common.estimators.estimator import GradientEstimator
 from common.estimators.noise.privacy import noise_multiplier
 from common.experiments.budgets import within
-from common.experiments.comparison.sources import Source
+from common.experiments.comparison.run_selection import ZEROTH
+from common.experiments.comparison.sources import SOURCES, Source, evolution_with
 from common.experiments.run import Run
 from common.experiments.tuning import best_of
 from common.optimizers import parse as parse_optimizer
@@ -134,3 +136,48 @@ def tuned(
         planned, conditions.data, network=conditions.network, seeds=seeds, experiment=experiment, store=store
     )
     return {name: tried[name][number] for name, number in best.items()}, frame
+
+
+def estimators_of(plan: Sequence[Run]) -> list[GradientEstimator]:
+    """Return the estimators of runs on networks without batch norm, each once: rows about optimizers share one."""
+    kept = [run for run in plan if not run.network.name.startswith("normalised")]
+    return list({repr(run.estimator): run.estimator for run in kept}.values())
+
+
+def zeroth_order(
+    conditions: Conditions,
+    hidden: Sequence[Sequence[int]],
+    directions: Sequence[int],
+    *,
+    passes: int,
+    trials: int,
+    seeds: Sequence[int],
+    experiment: str,
+    store: str | None = None,
+) -> tuple[list[Run], list[pd.DataFrame]]:
+    """Plan evolution on all weights, and backpropagation beside it, on mlps of several sizes, tuned as all sources.
+
+    Args:
+        conditions: data and batch size; the network's precision is kept.
+        hidden: units of the hidden layers of each network.
+        directions: how many random directions a step tries.
+        passes: see `Conditions.run`, of the trials too.
+        trials: of each source on each network.
+        seeds: of the trials.
+        experiment: see `train_all`.
+        store: see `train_all`.
+
+    Returns:
+        The runs with the chosen settings (group ZEROTH), and the frames of the trials, one for each network.
+    """
+    rows = [SOURCES["backpropagation"], *(evolution_with(count) for count in directions)]
+    plan, frames = [], []
+    for units in hidden:
+        network = Network("mlp", units, precision=conditions.network.precision, dropout=False)
+        own, label = replace(conditions, network=network), f" on {'-'.join(map(str, units))}"
+        named = [replace(row, name=row.name + label) for row in rows]
+        tuning = {"trials": trials, "passes": passes, "seeds": seeds, "experiment": experiment, "store": store}
+        chosen, tried = tuned(named, own, **tuning)
+        plan += [own.run(row, chosen[row.name], row.name, group=ZEROTH, passes=passes) for row in named]
+        frames.append(tried)
+    return plan, frames

@@ -233,3 +233,13 @@ def source(name: str) -> Source:
             "estimator, such as 'NoisyGradient(Backpropagation(), ConstantNoise(0.1))')"
         )
     return Source(name, "yours", name.replace("{", "{{").replace("}", "}}"))
+
+
+def evolution_with(directions: int) -> Source:
+    """Return evolution on all weights with so many random directions a step, each tried with both signs, ≥ 1.
+
+    Every direction sees its own share of the batch, so that the arithmetic of a step does not depend on their number.
+    """
+    call = f"ParameterEvolution({2 * directions}, {{sigma}})"
+    words = f"{directions} direction{'s' if directions > 1 else ''}"
+    return Source(words, "evolution", call, ranges=_with(sigma=(0.003, 0.1)), needs=frozenset({ABOVE}))

@@ -1,0 +1,191 @@
+"""The ledger: a row for each source, its error, what a step costs, its angle with the exact gradient, what it needs."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy import stats
+
+from common.experiments.comparison.run_selection import (
+    BASELINE,
+    aligned,
+    at_first_place,
+    at_place,
+    color_of,
+    final,
+    mean_by_source,
+    names,
+    places,
+    with_places,
+)
+from common.experiments.comparison.sources import FAMILIES, NEEDS, source
+from common.plotting import style
+from common.plotting.curves import NothingToDraw, column
+
+INITIALS = dict(zip(NEEDS, ("b", "ℓ", "a", "d", "p"), strict=True))
+_SMALLEST_COSINE = 1e-3
+
+
+def ledger(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw a row for each source at the first place: error and costs beside backpropagation's, cosine, needs."""
+    return _drawn(at_first_place(frame))
+
+
+def ledger_of(number: int, frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the ledger of another place of `places`, counted from 0.
+
+    Raises:
+        NothingToDraw: there are not so many.
+    """
+    frame = with_places(frame)
+    known = places(frame)
+    if number >= len(known):
+        raise NothingToDraw(f"the results hold {len(known)} sets of runs, each of one data set and one network")
+    return _drawn(at_place(frame, known[number]))
+
+
+ledger_second, ledger_third = partial(ledger_of, 1), partial(ledger_of, 2)
+ledger_second.__name__, ledger_third.__name__ = "ledger_second", "ledger_third"
+
+
+def _drawn(frame: pd.DataFrame) -> style.PaperFigure:
+    runs, rows = final(frame), _rows(names(frame))
+    height = 0.135 * (max(rows.values()) + 3) + 0.85
+    drawn, panels = style.figure(
+        style.DOUBLE_COLUMN, height, 4, sharey=True, gridspec_kw={"width_ratios": [2.3, 1.5, 1.4, 1.15]}
+    )
+    with matplotlib.rc_context(style.RC):
+        _draw_errors(panels[0], runs, rows)
+        _draw_costs(panels[1], runs, rows)
+        _draw_cosines(panels[2], aligned(frame), rows)
+        _draw_words(panels[3], runs, rows)
+    panels[0].set_yticks(list(rows.values()), list(rows))
+    panels[0].set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
+    _name_families(panels[0], rows)
+    style.annotate(drawn, _note(runs), _caption(frame, runs), frame)
+    return drawn
+
+
+def _note(runs: pd.DataFrame) -> str:
+    count = runs.groupby("run")["seed"].nunique()
+    seeds = f"{count.min()} to {count.max()} seeds" if count.min() < count.max() else f"{count.max()} seeds"
+    needs = ", ".join(f"{letter} {need}" for need, letter in INITIALS.items())
+    return (
+        f"Left, hollow: {seeds}; filled: their mean; a red cross: every seed diverged. Needs: {needs}. Errors on the "
+        "right are means ± 1 standard deviation."
+    )
+
+
+def _caption(frame: pd.DataFrame, runs: pd.DataFrame) -> str:
+    passes = round(runs[runs["run"] == BASELINE]["cost"].mean() / runs["train_examples"].mean())
+    timed = "timed in turns" if "example_seconds" in runs else "as they were while training"
+    return (
+        f"Sources of a training direction on {frame['place'].iloc[0]}, each with the arithmetic of {passes} passes of "
+        "backpropagation and equally many trials of its settings. Left: test error over backpropagation's of the same "
+        "seed; the band is the 95 % interval of backpropagation's mean. Middle: arithmetic of an example (squares) and "
+        f"its seconds (crosses; {timed}) over backpropagation's. Right: cosine with the exact gradient of the same "
+        "minibatch, at the weights of backpropagation's run, at the start (hollow) and after its first pass (filled); "
+        f"an arrow where it is below {_SMALLEST_COSINE:g}."
+    )
+
+
+def _rows(listed: list[str]) -> dict[str, float]:
+    """Give every source a row, with a free one above each family for its name."""
+    rows, place, family = {}, -1.0, None
+    for name in listed:
+        place += 1 if source(name).family == family else 2
+        rows[name], family = place, source(name).family
+    return rows
+
+
+def _name_families(axes: Axes, rows: dict[str, float]) -> None:
+    for family in FAMILIES:
+        own = [place for name, place in rows.items() if source(name).family == family]
+        if own:
+            look = {"va": "center", "fontsize": 6.5, "fontweight": "bold"}
+            listed = next(name for name, place in rows.items() if place == min(own))
+            place = (0.01, min(own) - 1)
+            axes.annotate(family, place, xycoords=axes.get_yaxis_transform(), color=color_of(listed), **look)
+
+
+def _draw_errors(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
+    baseline = runs[runs["run"] == BASELINE]["test_error"].dropna()
+    errors = baseline / baseline.mean()
+    if len(errors) > 1:
+        half = stats.t.ppf(0.975, len(errors) - 1) * errors.std(ddof=1) / math.sqrt(len(errors))
+        lowest = max(1 - half, 0.1)  # the axis is logarithmic, and few seeds leave an interval that reaches below zero
+        axes.axvspan(lowest, 1 + half, color="#D0D0D0", zorder=0, linewidth=0)
+    axes.axvline(1, color=style.BLACK, linewidth=0.6, zorder=1)
+    for name, place in rows.items():
+        color, ratios = color_of(name), runs[runs["run"] == name]["error_ratio"].dropna()
+        if ratios.empty:
+            axes.plot(1, place, "x", color=style.VERMILION)
+            continue
+        axes.plot(ratios, [place] * len(ratios), "o", color=color, markerfacecolor="none", markersize=2.5, alpha=0.7)
+        axes.plot(ratios.mean(), place, "s", color=color, markersize=4)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel("Test error\n÷ backpropagation's")
+
+
+def _draw_costs(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
+    examples = runs["step"] * runs["batch_size"]
+    seconds = column(runs, "example_seconds").astype(float)
+    spent = runs.assign(examples=examples, spent=(seconds * examples).fillna(runs["seconds"].astype(float)))
+    each = spent.groupby("run")[["cost", "spent", "examples"]].sum()
+    ratios = each.div(each["examples"], axis=0)
+    ratios /= ratios.loc[BASELINE]
+    axes.axvline(1, color=style.BLACK, linewidth=0.6)
+    for name, place in rows.items():
+        axes.plot(ratios.loc[name, "cost"], place, "s", color=color_of(name), markersize=4)
+        axes.plot(ratios.loc[name, "spent"], place, "x", color=color_of(name), markersize=3.5, markeredgewidth=0.9)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel("Arithmetic ■ and seconds ×\n÷ backpropagation's")
+
+
+def _draw_cosines(axes: Axes, rows: pd.DataFrame, places: dict[str, float]) -> None:
+    for epoch, face in ((0, "none"), (1, None)):
+        means = mean_by_source(rows[rows["epoch"] == epoch], "aligned_cosine")
+        for name, place in places.items():
+            value, color = means.get(name, math.nan), color_of(name)
+            if value < _SMALLEST_COSINE:
+                axes.plot(
+                    _SMALLEST_COSINE,
+                    place,
+                    marker=matplotlib.markers.CARETLEFT,
+                    color=color,
+                    markerfacecolor=face or color,
+                    markersize=3.5,
+                )
+            elif not math.isnan(value):
+                axes.plot(value, place, "o", color=color, markerfacecolor=face or color, markersize=3.2)
+    axes.set_xscale("log")
+    axes.set_xlim(_SMALLEST_COSINE * 0.7, 1.6)
+    axes.set_xticks([0.001, 0.01, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
+    axes.minorticks_off()
+    axes.set_xlabel("Cosine with\nthe exact gradient")
+
+
+def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
+    """Write which needs a source has, and its error as a number."""
+    for name, place in rows.items():
+        for number, need in enumerate(NEEDS):
+            if need in source(name).needs:
+                axes.text(number, place, INITIALS[need], ha="center", va="center", fontsize=6)
+        own = runs[runs["run"] == name]
+        errors = own["test_error"].where(own["status"] != "diverged").dropna()
+        spread = f" ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else ""
+        text = f"{errors.mean():.2f}{spread}" if len(errors) else "diverged"
+        axes.text(len(NEEDS) + 5.2, place, text, ha="right", va="center", fontsize=6)
+    axes.set_xlim(-0.7, len(NEEDS) + 5.4)
+    axes.set_xticks([])
+    axes.grid(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(left=False)
+    axes.set_xlabel("Needs      Test error (%)")

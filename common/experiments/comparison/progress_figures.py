@@ -1,0 +1,190 @@
+"""How sources get along: error against arithmetic, how soon targets are reached, and what the best ones pay with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from common.experiments.comparison.run_selection import (
+    BASELINE,
+    EQUAL,
+    arithmetic_to,
+    at_first_place,
+    color_of,
+    final,
+    names,
+    with_measured_seconds,
+)
+from common.experiments.comparison.sources import FAMILIES, source
+from common.plotting import style
+from common.plotting.curves import Series, draw_curves, select, set_error_axis, spread_note
+
+TARGETS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # × backpropagation's final validation error, fixed beforehand
+_LARGEST_RATIO = 30.0  # that is shown
+_LOOKS = [{"linestyle": dash, "marker": mark} for dash, mark in zip(style.LINE_STYLES, style.MARKERS, strict=False)]
+_HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
+
+
+def curves(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw validation error against arithmetic, a panel for each family, backpropagation in every one."""
+    frame = at_first_place(frame)
+    runs = select(frame, group=EQUAL)
+    families = [family for family in FAMILIES if any(source(name).family == family for name in names(frame))]
+    columns = min(3, len(families))
+    lines = math.ceil(len(families) / columns)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.0 * lines + 0.4, columns, rows=lines, sharey=True, sharex=True)
+    runs = runs.assign(passes=runs["cost"] / runs["train_examples"])
+    shown = []
+    for axes, family in zip(panels, families, strict=False):
+        own = [name for name in names(frame) if source(name).family == family and name != BASELINE]
+        series = [Series(BASELINE, select(runs, run=BASELINE), {"color": style.BLACK, "linestyle": "-"})]
+        series += [
+            Series(name, select(runs, run=name), _LOOKS[i % len(_LOOKS)] | {"color": _HUES[i % len(_HUES)]})
+            for i, name in enumerate(own)
+        ]
+        draw_curves(axes, series, "passes", "validation_error")
+        axes.set_title(family, fontweight="bold", fontsize=7)
+        axes.set_xlabel("")
+        axes.set_ylabel("")
+        style.legend(axes)
+        shown += series[1:]
+    for axes in panels[len(families) :]:
+        axes.set_visible(False)
+    for number, axes in enumerate(panels[: len(families)]):
+        if number + columns >= len(families):
+            axes.set_xlabel("Arithmetic (passes of backpropagation)")
+            axes.tick_params(labelbottom=True)
+        if number % columns == 0:
+            set_error_axis(axes, runs, "validation")
+    caption = (
+        f"Validation error on {frame['place'].iloc[0]} against arithmetic, by the family of the source; the same "
+        "arithmetic for all. Rates fall to zero by a cosine, so that only the ends compare."
+    )
+    style.annotate(drawn, spread_note(shown), caption, frame)
+    return drawn
+
+
+def targets(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the share of targets that each source reached within a multiple of what the best one spent."""
+    frame = at_first_place(frame)
+    runs = with_measured_seconds(select(frame, group=EQUAL))
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.1, 2, sharey=True)
+    for axes, clock, label in zip(panels, ("cost", "clock"), ("arithmetic", "seconds"), strict=True):
+        ratios = ratios_to_best(runs, clock)
+        _draw_profile(axes, ratios)
+        axes.set_xlabel(f"τ: {label} ÷ those of the best source")
+    panels[0].set_ylabel("Share of targets reached within τ")
+    _name_lines(panels[1], ratios_to_best(runs, "clock"))
+    listed = ", ".join(f"{factor:g}" for factor in TARGETS)
+    caption = (
+        f"Time to target on {frame['place'].iloc[0]}: the share of targets, {listed} times backpropagation's final "
+        "validation error, each with every seed, that a source reached within τ times what the quickest source "
+        "for that target and seed spent."
+    )
+    note = "A source that is quickest to every target would be a line at 1; one that reaches few ends low."
+    style.annotate(drawn, note, caption, frame)
+    return drawn
+
+
+def ratios_to_best(runs: pd.DataFrame, clock: str) -> pd.DataFrame:
+    """Return what each run spent to each target over the least that any source spent with the same seed.
+
+    Args:
+        runs: of equal arithmetic at one place.
+        clock: the column that is spent.
+
+    Returns:
+        Columns run, seed, target (the factor) and ratio, NaN where the target was not reached; targets that no source
+        reached are left out.
+    """
+    final_error = runs[runs["run"] == BASELINE].sort_values("epoch").groupby("seed")["validation_error"].last().mean()
+    spent = [arithmetic_to(runs, factor * final_error, clock).assign(target=factor) for factor in TARGETS]
+    rows = pd.concat(spent, ignore_index=True)
+    best = rows.groupby(["target", "seed"])["spent"].transform("min")
+    return rows.assign(ratio=rows["spent"] / best)[best.notna()]
+
+
+def _draw_profile(axes: Axes, ratios: pd.DataFrame) -> None:
+    with matplotlib.rc_context(style.RC):
+        for name, rows in ratios.groupby("run", sort=False):
+            taus = np.sort(rows["ratio"].dropna())
+            share = np.arange(1, len(taus) + 1) / len(rows)
+            if not len(taus):
+                continue
+            ends = [taus[0], *taus, _LARGEST_RATIO]
+            axes.step(ends, [0, *share, share[-1]], where="post", color=color_of(name), linewidth=0.9, alpha=0.85)
+    axes.set_xscale("log")
+    axes.set_xlim(0.97, _LARGEST_RATIO)
+    axes.set_ylim(0, 1.02)
+    style.log_ticks(axes.xaxis, at=[1, 2, 3, 5, 10, 20])
+
+
+def _name_lines(axes: Axes, ratios: pd.DataFrame) -> None:
+    """Write names beside the ends of lines, lines that end together in one text."""
+    shares = ratios.groupby("run", sort=False)["ratio"].agg(lambda own: (own <= _LARGEST_RATIO).mean())
+    place = math.inf
+    for share, together in sorted(shares[shares > 0].groupby(shares.round(2)), reverse=True):
+        place = min(share, place - 0.04)
+        first, *others = together.index
+        words = first if not others else f"{first}, {others[0]}" + f" and {len(others) - 1} more" * (len(others) > 1)
+        look = {"fontsize": 5.5, "va": "center", "color": color_of(first), "annotation_clip": False}
+        axes.annotate(words, (1.01, place / 1.02), xycoords="axes fraction", **look)
+
+
+def payments(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw test error against seconds, memory and bytes sent of runs of equal arithmetic, with the Pareto fronts."""
+    frame = at_first_place(frame)
+    runs = with_measured_seconds(final(frame))
+    runs = runs[runs["status"] != "diverged"]
+    kinds = {"clock": "Seconds", "step_memory": "Memory of a step (MB)", "bytes_sent": "Sent (MB)"}
+    kinds = {name: label for name, label in kinds.items() if name in runs and runs[name].notna().any()}
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.2, len(kinds), sharey=True)
+    for axes, (name, label) in zip(panels, kinds.items(), strict=True):
+        scale = 1.0 if name == "clock" else 1e-6
+        points = pd.DataFrame(
+            {"x": runs.groupby("run")[name].mean() * scale, "y": runs.groupby("run")["test_error"].mean()}
+        ).dropna()
+        _draw_front(axes, points)
+        axes.set_xlabel(label)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        style.log_ticks(axes.xaxis)
+    style.log_ticks(panels[0].yaxis)
+    panels[0].set_ylabel("Test error (%)")
+    passes = round(runs[runs["run"] == BASELINE]["cost"].mean() / runs["train_examples"].mean())
+    caption = (
+        f"What sources pay beside arithmetic on {frame['place'].iloc[0]}, at that of {passes} passes of "
+        "backpropagation: seconds of the whole run, memory that a step holds beyond the weights, bytes a worker would "
+        "send in the whole run. The line joins those that no other beats in both."
+    )
+    style.annotate(drawn, "Means over the seeds; named: the sources on the front.", caption, frame)
+    return drawn
+
+
+def front(points: pd.DataFrame) -> Sequence[str]:
+    """Return the names of points, columns x and y, that no other has at most the x and the y of, by x."""
+    ordered, best, kept = points.sort_values(["x", "y"]), math.inf, []
+    for name, row in ordered.iterrows():
+        if row["y"] < best:
+            kept.append(name)
+            best = row["y"]
+    return kept
+
+
+def _draw_front(axes: Axes, points: pd.DataFrame) -> None:
+    for name, row in points.iterrows():
+        axes.plot(row["x"], row["y"], "o", color=color_of(name), markersize=3.5)
+    kept = front(points)
+    corners = points.loc[kept]
+    axes.step(corners["x"], corners["y"], where="post", color=style.GRAY, linewidth=0.7, zorder=0)
+    for number, name in enumerate(kept):
+        row = points.loc[name]
+        offset = (4, 5) if number % 2 else (4, -6)
+        axes.annotate(
+            name, (row["x"], row["y"]), xytext=offset, textcoords="offset points", fontsize=5.5, color=color_of(name)
+        )

@@ -1,0 +1,155 @@
+"""Which rows of 08_comparison a figure shows, in which order, and what is computed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from common import results
+from common.experiments.comparison.sources import FAMILIES, SOURCES, source
+from common.experiments.estimator_calls import compared
+from common.plotting import captions, style
+from common.plotting.curves import NothingToDraw, column, select, with_errors
+
+BASELINE = "backpropagation"
+EQUAL, LONGER, ALIGNED, ZEROTH = "equal arithmetic", "own convergence", "alignment", "zeroth order"
+LONGER_SUFFIX = ", longer"
+COLORS = {
+    "exact gradient": style.BLACK,
+    "noise": style.BLUE,
+    "compressed": style.SKY,
+    "curvature": style.GREEN,
+    "feedback": style.PURPLE,
+    "decoupled": style.VERMILION,
+    "forward": style.BROWN,
+    "evolution": style.ORANGE,
+    "yours": style.GRAY,
+}
+_NORMALISED = "normalised_"
+
+
+def color_of(name: str) -> str:
+    """Return the color of a source's family."""
+    return COLORS[source(name).family]
+
+
+def with_places(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add errors, and as `place` what runs are compared within: data set and network, with or without batch norm."""
+    frame = with_errors(frame)
+    networks = frame["network"].str.removeprefix(_NORMALISED)
+    return frame.assign(place=frame["dataset"].map(captions.DATASETS).fillna(frame["dataset"]) + " (" + networks + ")")
+
+
+def places(frame: pd.DataFrame) -> list[str]:
+    """Name the places that have runs of equal arithmetic, mlp first, data sets in the order of `captions.DATASETS`."""
+    runs = select(frame, group=EQUAL)[["place", "dataset", "network"]].drop_duplicates("place")
+    listed = list(captions.DATASETS)
+
+    def order(row: object) -> tuple[bool, int]:
+        return "mlp" not in row.network, listed.index(row.dataset) if row.dataset in listed else len(listed)
+
+    return [row.place for row in sorted(runs.itertuples(), key=order)]
+
+
+def at_first_place(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the first of `places`.
+
+    Raises:
+        NothingToDraw: no runs of equal arithmetic, or none of backpropagation.
+    """
+    frame = with_places(frame)
+    known = places(frame)
+    if not known:
+        raise NothingToDraw(f"the results hold no runs of the group {EQUAL!r}")
+    return at_place(frame, known[0])
+
+
+def at_place(frame: pd.DataFrame, place: str) -> pd.DataFrame:
+    """Return a place's rows, see `with_places`.
+
+    Raises:
+        NothingToDraw: no runs of backpropagation there.
+    """
+    rows = frame[frame["place"] == place]
+    if select(rows, run=BASELINE, group=EQUAL)["test_error"].dropna().empty:
+        raise NothingToDraw(f"the results hold no runs of {BASELINE!r} with equal arithmetic")
+    return rows
+
+
+def names(frame: pd.DataFrame) -> list[str]:
+    """Name the sources in the order of their families, those of the table in its order."""
+    known = select(frame, group=EQUAL).sort_values("order")["run"].drop_duplicates().tolist()
+    listed = list(SOURCES)
+
+    def order(name: str) -> tuple[int, int]:
+        return FAMILIES.index(source(name).family), listed.index(name) if name in listed else len(listed)
+
+    return sorted(known, key=order)
+
+
+def final(frame: pd.DataFrame, group: str = EQUAL) -> pd.DataFrame:
+    """Return the last rows of a group by source, with `error_ratio` to backpropagation of the same seed."""
+    rows = select(results.last_rows(frame), group=group)
+    rows = rows.assign(run=rows["run"].str.removesuffix(LONGER_SUFFIX))
+    baseline = rows[rows["run"] == BASELINE].set_index("seed")["test_error"]
+    good = rows["status"] != "diverged"
+    return rows.assign(error_ratio=(rows["test_error"] / rows["seed"].map(baseline)).where(good))
+
+
+def aligned(frame: pd.DataFrame, epochs: Sequence[int] | None = None) -> pd.DataFrame:
+    """Return what `DirectionQuality` measured: a row for each source, seed and epoch, the source in the column `run`.
+
+    Args:
+        frame: the rows of a place.
+        epochs: which ones; None: all.
+    """
+    columns = [f"aligned_{name}" for name in ("cosine", "bias_squared", "variance", "decrease", "cost")]
+    looked = select(frame, group=ALIGNED)
+    if looked.empty or "aligned_estimators" not in looked:
+        return pd.DataFrame(columns=["run", "seed", "epoch", *columns])
+    rows = compared(looked, "aligned_estimators", columns).drop(columns="run")
+    texts = select(frame, group=EQUAL).drop_duplicates("run")[["run", "estimator"]]
+    rows = rows.drop(columns="estimator").merge(texts, left_on="aligned_estimators", right_on="estimator")
+    return rows if epochs is None else rows[rows["epoch"].isin(epochs)]
+
+
+def mean_by_source(rows: pd.DataFrame, value: str) -> pd.Series:
+    """Return a value's mean over the seeds, by source."""
+    return rows.groupby("run")[value].mean() if len(rows) else pd.Series(dtype=float)
+
+
+def arithmetic_to(runs: pd.DataFrame, target: float, clock: str = "cost") -> pd.DataFrame:
+    """Return what each run had spent when its validation error first was at a target.
+
+    Between two looks the logarithm of the error is taken for a straight line; before training it is that of a guess
+    among equally likely classes, 90 % for ten.
+
+    Args:
+        runs: rows of several runs, a row an epoch.
+        target: an error in per cent.
+        clock: the column that is spent.
+
+    Returns:
+        Columns run, seed and spent, NaN where the target was not reached.
+    """
+    reached = []
+    for (name, seed), own in runs.groupby(["run", "seed"], sort=False):
+        rows = own.sort_values("epoch")
+        error = np.log(np.maximum([90.0, *rows["validation_error"]], 1e-3))
+        spent = np.array([0.0, *rows[clock]], float)
+        below = np.flatnonzero(error <= np.log(target))
+        value = np.nan
+        if len(below) and below[0] > 0:
+            last = below[0]
+            share = (error[last - 1] - np.log(target)) / (error[last - 1] - error[last])
+            value = spent[last - 1] + share * (spent[last] - spent[last - 1])
+        reached.append({"run": name, "seed": seed, "spent": value})
+    return pd.DataFrame(reached, columns=["run", "seed", "spent"])
+
+
+def with_measured_seconds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Add `clock`: seconds that compare, of an example as timed in turns, times the examples seen; else as recorded."""
+    measured = column(runs, "example_seconds").astype(float) * runs["step"] * runs["batch_size"]
+    return runs.assign(clock=measured if measured.notna().all() else runs["seconds"].astype(float))

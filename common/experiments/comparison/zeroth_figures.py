@@ -1,0 +1,56 @@
+"""How far evaluations alone get from scratch, by the number of weights and of directions that a step tries."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from common import results
+from common.experiments.comparison.run_selection import BASELINE, ZEROTH, with_places
+from common.plotting import captions, style
+from common.plotting.curves import NothingToDraw, select
+
+
+def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw test error against the number of weights, and against the cosine that as many directions are to have."""
+    rows = select(results.last_rows(with_places(frame)), group=ZEROTH)
+    rows = rows[rows["status"] != "diverged"]
+    if rows.empty:
+        raise NothingToDraw(f"the results hold no runs of the group {ZEROTH!r}")
+    population = rows["estimator"].str.extract(r"ParameterEvolution\((\d+)")[0].astype(float)
+    rows = rows.assign(directions=population / 2)
+    exact, searched = rows[rows["run"].str.startswith(BASELINE)], rows[rows["directions"].notna()]
+    count = searched["directions"]
+    searched = searched.assign(expected=np.sqrt(count / (count + searched["coordinates"])))
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 2, sharey=True)
+    by_size = exact.groupby("coordinates")["test_error"].mean()
+    with matplotlib.rc_context(style.RC):
+        panels[0].plot(by_size.index, by_size, "s-", color=style.BLACK, label="backpropagation")
+        for number, (count, own) in enumerate(searched.groupby("directions")):
+            look = style.group_style(number) | {"elinewidth": 0.8}
+            label = f"{count:.0f} direction{'s' if count > 1 else ''} a step"
+            for axes, by in zip(panels, ("coordinates", "expected"), strict=True):
+                means = own.groupby(by)["test_error"].agg(["mean", "std"])
+                axes.errorbar(means.index, means["mean"], means["std"].fillna(0), label=label, **look)
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        style.log_ticks(axes.xaxis)
+    style.log_ticks(panels[0].yaxis)
+    panels[0].set_xlabel("Number of weights D")
+    panels[1].set_xlabel("√(n/(n + D)), the cosine that n directions are to have")
+    panels[0].set_ylabel("Test error (%)")
+    style.legend(panels[0])
+    passes = round((exact["cost"] / exact["train_examples"]).mean())
+    data = captions.dataset(rows)
+    caption = (
+        f"How far evaluations alone get from scratch on {data}, with mlps of several sizes and the arithmetic of "
+        f"{passes} passes of backpropagation: n random directions a step, each tried with both signs on a share of "
+        "the batch of its own. Left: by the number of weights. Right: by the cosine with the gradient that n "
+        "directions are to have in D dimensions where the loss is linear; one line for each n, its points from large "
+        "networks to small ones."
+    )
+    counts = rows.groupby("run")["seed"].nunique()
+    style.annotate(drawn, f"Mean ± 1 standard deviation over {counts.max()} seeds.", caption, frame)
+    return drawn
