@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         drawn = importlib.import_module(f"common.experiments.{folder_of(options.experiment)}.figures")
         folders = (options.results, options.figures, options.expected)
-        redraw(options.experiment, *folders, figures=drawn.FIGURES, tabulate=drawn.TABLES)
+        redraw(options.experiment, *folders, figures=drawn.FIGURES, tabulate=drawn.TABLES, each=options.each)
     except (OSError, ValueError) as error:
         return _fail(str(error))
     return 0
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--figures", default="figures/quick", help="folder to write to (%(default)s)")
     parser.add_argument(
         "--expected", nargs="*", default=[], metavar="FILE", help="result files that make up the figures"
+    )
+    parser.add_argument(
+        "--each", action="store_true", help="draw each result file by itself, into files that end in its name"
     )
     return parser
 

@@ -19,6 +19,7 @@ def redraw(
     *,
     figures: Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]],
     tabulate: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]],
+    each: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
     """Draw all figures and tables of an experiment; one that has nothing to show is named and left out.
@@ -31,6 +32,8 @@ def redraw(
             say how many are missing; when empty, all files in the folder are read.
         figures: file name without ending -> function from the frame to the figure.
         tabulate: file name without ending -> function from the frame to the table.
+        each: draw each result file by itself, such as those of several data sets or networks, which no figure mixes.
+            File names then end in the result file's: 08_ledger_mnist_mlp from mnist_mlp.parquet.
         say: takes each sentence about what was written, left out or not found.
 
     Returns:
@@ -42,18 +45,11 @@ def redraw(
     expected = list(expected)
     frame = results.read(expected or Path(results_folder) / experiment, expected)
     _tell_gaps(frame, say)
+    if not each:
+        return _draw(frame, "", figures_folder, figures, tabulate, say)
     written: list[Path] = []
-    for name, make in figures.items():
-        written += _attempt(
-            name, figures_folder, say, lambda n=name, m=make: style.save(m(frame), figures_folder, n, frame)
-        )
-    for name, make in tabulate.items():
-        written += _attempt(
-            name,
-            figures_folder,
-            say,
-            lambda n=name, m=make: [tables.write_latex(m(frame), figures_folder, n, frame)],
-        )
+    for path in frame.attrs["files"]:
+        written += _draw(results.read(path), f"_{Path(path).stem}", figures_folder, figures, tabulate, say)
     return written
 
 
@@ -79,6 +75,29 @@ def drawable(
         except NothingToDraw as nothing:
             say(f"left out {make.__name__}: {nothing}")
     return drawn
+
+
+def _draw(
+    frame: pd.DataFrame,
+    suffix: str,
+    folder: str | os.PathLike,
+    figures: Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]],
+    tabulate: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]],
+    say: Callable[[str], None],
+) -> list[Path]:
+    written: list[Path] = []
+    for name, make in figures.items():
+        written += _attempt(
+            name + suffix, folder, say, lambda n=name + suffix, m=make: style.save(m(frame), folder, n, frame)
+        )
+    for name, make in tabulate.items():
+        written += _attempt(
+            name + suffix,
+            folder,
+            say,
+            lambda n=name + suffix, m=make: [tables.write_latex(m(frame), folder, n, frame)],
+        )
+    return written
 
 
 def _tell_gaps(frame: pd.DataFrame, say: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from fake_runs import ended, run_frame
 
 from common import results
+from common.experiments.__main__ import main
 from common.experiments.comparison import figures
 from common.plotting.curves import NothingToDraw
 
@@ -70,6 +71,27 @@ def test_a_source_that_diverged_in_every_seed_has_a_row():
     table = figures.table(lost).set_index("Source")
     assert table.loc["signs", "Verdict"] == "diverged"
     assert table.loc["signs", "Test error (%)"] == "-"
+
+
+def test_each_variant_is_drawn_by_itself_into_files_of_its_name(frame, tmp_path, capsys):
+    paths = [tmp_path / "results" / "08_comparison" / f"{name}.parquet" for name in ("mnist_mlp", "fashion_mnist_mlp")]
+    for path, dataset in zip(paths, ("mnist", "fashion_mnist"), strict=True):
+        results.write(frame.assign(dataset=dataset), path, {"parameters": {}})
+    call = ["08_comparison", "--results", str(tmp_path / "results"), "--figures", str(tmp_path / "figures")]
+    assert main(call) == 1
+    assert "mix several values of dataset" in capsys.readouterr().err
+    missing = tmp_path / "mnist_convnet.parquet"
+    assert main([*call, "--each", "--expected", *map(str, [*paths, missing])]) == 0
+    said = capsys.readouterr().out
+    assert f"missing: {missing}" in said
+    assert "figures/08_ledger_fashion_mnist_mlp.pdf" in said
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {
+        f"{name}_{variant}"
+        for name in [*figures.FIGURES, *figures.TABLES]
+        for variant in ("mnist_mlp", "fashion_mnist_mlp")
+    }
+    for variant, dataset in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (mlp)"}.items():
+        assert dataset in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
 
 
 def test_results_without_the_baseline_have_nothing_to_draw(frame):
