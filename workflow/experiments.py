@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 PRESETS = ("quick", "paper")
 EXPERIMENTS_FILE = Path("workflow/experiments.yml")
@@ -27,7 +27,11 @@ FIGURES_LOG = "logs/{preset}/{experiment}/figures.txt"
 # A job's error file holds this until it has ended; so a job without an end is known, though its earlier result is kept.
 STOPPED = "it was stopped before it could say why, logs/snakemake.txt may tell; started again, it goes on"
 
+# The one job of a notebook without seeds or variants; the jobs that run a seed each.
+_ALL, _SEED = "all", "seed{}"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# No hyphen in front: a command line would take the name for an option.
+_VARIANT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 class WorkflowError(Exception):
@@ -67,7 +71,7 @@ class Job:
         return pattern.format(preset=self.preset, experiment=self.experiment, name=self.name)
 
     def __str__(self) -> str:
-        return self.experiment if self.name == "all" else f"{self.experiment} {self.name}"
+        return self.experiment if self.name == _ALL else f"{self.experiment} {self.name}"
 
 
 def _set_by_reader(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -81,10 +85,43 @@ def _set_by_reader(parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _each_once(seeds: list[int] | None) -> list[int] | None:
-    if seeds is not None and len(set(seeds)) < len(seeds):
+def _each_once(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
         raise ValueError("each seed may be there once")
     return seeds
+
+
+def _names_a_job(name: str) -> str:
+    if not _VARIANT_NAME.fullmatch(name):
+        raise ValueError("the name of a variant is of letters, digits, _ and -, with no - in front")
+    if name == _ALL or re.fullmatch(_SEED.format(r"\d+"), name):
+        raise ValueError("jobs without variants are called so; give the variant another name")
+    return name
+
+
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0, strict=True)]],
+    Field(min_length=1),
+    AfterValidator(_each_once),
+]
+
+
+class Variant(BaseModel):
+    """What one job of a notebook lays over the parameters that its variants share: any parameters, and `seeds`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    # The notebook's own parameter, not a job per seed: what all seeds share, such as trials, is then made once.
+    seeds: Seeds = Field(default=None)
+
+    @model_validator(mode="after")
+    def _parameters_may_be_given(self) -> Self:
+        _set_by_reader(self.model_extra)
+        return self
+
+    def over(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return these parameters with the variant's laid over them."""
+        return {**parameters, **self.model_extra, **({} if self.seeds is None else {"seeds": self.seeds})}
 
 
 class Experiment(BaseModel):
@@ -93,15 +130,27 @@ class Experiment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     parameters: Annotated[dict[str, Any], AfterValidator(_set_by_reader)]
-    seeds: Annotated[
-        list[Annotated[int, Field(ge=0, strict=True)]] | None, Field(min_length=1), AfterValidator(_each_once)
-    ] = None
+    seeds: Seeds | None = None
+    # Not None in the file: a mapping that somebody forgot to fill would silently be no variants.
+    variants: Annotated[dict[Annotated[str, AfterValidator(_names_a_job)], Variant], Field(min_length=1)] = Field(
+        default=None
+    )
+
+    @model_validator(mode="after")
+    def _a_job_per_seed_or_per_variant(self) -> Self:
+        if self.seeds is not None and self.variants is not None:
+            raise ValueError("seeds and variants exclude each other; give each variant seeds of its own")
+        return self
 
     def jobs(self, preset: str, experiment: str) -> list[Job]:
-        """List the jobs: one per seed, or a single one that runs the notebook's default seeds."""
-        if self.seeds is None:
-            return [Job(preset, experiment, "all", self.parameters)]
-        return [Job(preset, experiment, f"seed{seed}", {**self.parameters, "seeds": [seed]}) for seed in self.seeds]
+        """List the jobs: one per variant or per seed, or a single one that runs the notebook's default seeds."""
+        if self.variants is not None:
+            parameters = {name: variant.over(self.parameters) for name, variant in self.variants.items()}
+        elif self.seeds is not None:
+            parameters = {_SEED.format(seed): {**self.parameters, "seeds": [seed]} for seed in self.seeds}
+        else:
+            parameters = {_ALL: self.parameters}
+        return [Job(preset, experiment, name, values) for name, values in parameters.items()]
 
 
 Experiments = dict[Literal["quick", "paper"], dict[str, Experiment]]
@@ -138,21 +187,27 @@ def load(path: Path = EXPERIMENTS_FILE) -> Experiments:
 
 
 def select(
-    preset: str, only: Collection[str] = (), seeds: Collection[int] = (), experiments: Experiments | None = None
+    preset: str,
+    only: Collection[str] = (),
+    seeds: Collection[int] = (),
+    variants: Collection[str] = (),
+    experiments: Experiments | None = None,
 ) -> list[Job]:
     """List the jobs of a preset, or a part of them.
 
     Args:
         preset: "quick" or "paper".
         only: names of notebooks, without ending; empty: all of the preset.
-        seeds: the seeds to run; empty: all. Only for notebooks that have one job per seed.
+        seeds: run the jobs of these seeds, of notebooks that have one job per seed.
+        variants: run the jobs of these variants, of notebooks that have variants. Without seeds and variants all jobs
+            are listed, with either just those that they name.
         experiments: what `load` returns; None: load it.
 
     Returns:
         At least one job, in the order of the file.
 
     Raises:
-        WorkflowError: for a name or a seed that the preset does not have.
+        WorkflowError: for a name, a seed or a variant that the preset does not have.
     """
     entries = (load() if experiments is None else experiments).get(preset, {})
     if not entries:
@@ -163,8 +218,11 @@ def select(
     chosen = {name: entry for name, entry in entries.items() if not only or name in only}
     if seeds:
         _require_seeds(preset, chosen, seeds)
+    if variants:
+        _require_variants(preset, chosen, variants)
     jobs = [job for name, entry in chosen.items() for job in entry.jobs(preset, name)]
-    return [job for job in jobs if not seeds or set(job.parameters.get("seeds", ())) & set(seeds)]
+    wanted = {*map(_SEED.format, seeds), *variants}
+    return [job for job in jobs if not wanted or job.name in wanted]
 
 
 def find(preset: str, experiment: str, name: str) -> Job:
@@ -173,6 +231,11 @@ def find(preset: str, experiment: str, name: str) -> Job:
     if name not in jobs:
         raise WorkflowError(_unknown(f"{name!r} is no job of {experiment} in the preset {preset!r}", name, jobs))
     return jobs[name]
+
+
+def drawn_apart(preset: str, experiment: str) -> bool:
+    """Whether each result has figures of its own: variants are of other data or networks, seeds of the same."""
+    return load()[preset][experiment].variants is not None
 
 
 def code_files() -> list[Path]:
@@ -189,17 +252,31 @@ def drawing_files() -> list[Path]:
 
 
 def _require_seeds(preset: str, chosen: Mapping[str, Experiment], seeds: Collection[int]) -> None:
-    allowed = sorted({seed for entry in chosen.values() for seed in entry.seeds or ()})
+    seeded = [name for name, entry in chosen.items() if entry.seeds]
+    allowed = sorted({seed for name in seeded for seed in chosen[name].seeds or ()})
     if not allowed:
+        varied = [name for name, entry in chosen.items() if entry.variants]
+        hint = f"; there are variants of {', '.join(varied)}" if varied else ""
         raise WorkflowError(
-            f"the preset {preset!r} runs {', '.join(chosen)} in one job each, so no seeds can be chosen"
+            f"the preset {preset!r} has no job per seed for {', '.join(chosen)}, so no seeds can be chosen{hint}"
         )
     for seed in seeds:
         if seed not in allowed:
             raise WorkflowError(
-                f"seed {seed} is not in the preset {preset!r} for {', '.join(chosen)}; "
+                f"seed {seed} is not in the preset {preset!r} for {', '.join(seeded)}; "
                 f"there are {', '.join(map(str, allowed))}"
             )
+
+
+def _require_variants(preset: str, chosen: Mapping[str, Experiment], variants: Collection[str]) -> None:
+    varied = [name for name, entry in chosen.items() if entry.variants]
+    if not varied:
+        raise WorkflowError(f"the preset {preset!r} has no variants of {', '.join(chosen)}, so none can be chosen")
+    known = {variant for name in varied for variant in chosen[name].variants or ()}
+    for name in variants:
+        if name not in known:
+            problem = f"{name!r} is no variant of {', '.join(varied)} in the preset {preset!r}"
+            raise WorkflowError(_unknown(problem, name, known))
 
 
 def _require_notebook(path: Path, preset: str, experiment: str) -> None:
@@ -225,5 +302,7 @@ def _sentence(error: ValidationError) -> str:
         return _unknown(f"{place} is no preset", str(first["loc"][0]), PRESETS)
     if first["type"] == "missing":
         return f"{place} is missing; write {{}} for the notebook's defaults"
+    if first["type"] in ("model_type", "dict_type"):
+        return f"{place} must be a mapping of names to values, got {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if first["type"] == "value_error" else f"{place}: {message}, got {first['input']!r}"

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.chdir(ROOT)
     try:
-        jobs = select(options.preset, options.only, options.seeds)
+        jobs = select(options.preset, options.only, options.seeds, options.variants)
         with one_run_at_a_time():
             return run(jobs, options)
     except WorkflowError as error:
@@ -139,8 +139,16 @@ def has_other_parameters(job: Job) -> bool:
     if job.preset == "paper":
         # A parameter that the notebook gained later does not make hours of training outdated.
         wanted = {name: value for name, value in wanted.items() if name in stored or name in job.parameters}
-    # [value]: the stored ones are checked, and the check makes a list of a single value where a list is meant.
-    return any(name not in stored or stored[name] not in (value, [value]) for name, value in wanted.items())
+    return any(name not in stored or not _same(stored[name], value) for name, value in wanted.items())
+
+
+def _same(stored: Any, value: Any) -> bool:
+    """Whether a stored parameter, which was checked, is this one, which was not.
+
+    The check makes a list of a single value where a list is meant, and of "all" the list of what there was at the time:
+    as with a new parameter, that there is more by now does not make hours of training outdated.
+    """
+    return stored in (value, [value]) or (value == "all" and isinstance(stored, list))
 
 
 def notebook_defaults(job: Job) -> dict[str, Any]:
@@ -220,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, required=True)
     parser.add_argument("--only", type=_names, default=[], help="notebooks, e.g. 01_baseline_sgd; default: all")
     parser.add_argument("--seeds", type=_numbers, default=[], help="seeds, e.g. 0,1; default: all")
+    parser.add_argument("--variants", type=_names, default=[], help="variants, e.g. mnist_mlp; default: all")
     parser.add_argument("--cores", type=int, help="cores to use; default: all")
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
     parser.add_argument("--profile", default="local", help="a folder of workflow/profiles")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from common.checks import nearest
 from common.experiments.parameters import NOTEBOOKS
-from common.plotting.draw import redraw
+from common.plotting.draw import Drawings, redraw
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         drawn = importlib.import_module(f"common.experiments.{folder_of(options.experiment)}.figures")
         folders = (options.results, options.figures, options.expected)
-        redraw(options.experiment, *folders, figures=drawn.FIGURES, tabulate=drawn.TABLES)
+        optional = {"pages": getattr(drawn, "PAGES", {}), "together": getattr(drawn, "TOGETHER", {})}
+        redraw(
+            options.experiment, *folders, drawings=Drawings(drawn.FIGURES, drawn.TABLES, **optional), each=options.each
+        )
     except (OSError, ValueError) as error:
         return _fail(str(error))
     return 0
@@ -39,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--figures", default="figures/quick", help="folder to write to (%(default)s)")
     parser.add_argument(
         "--expected", nargs="*", default=[], metavar="FILE", help="result files that make up the figures"
+    )
+    parser.add_argument(
+        "--each", action="store_true", help="draw each result file by itself, into files that end in its name"
     )
     return parser
 

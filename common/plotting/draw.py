@@ -1,7 +1,8 @@
-"""Redraw one experiment's figures and tables from its stored results."""
+"""Redraw one experiment's figures, tables and pages from its stored results."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,25 @@ from common import results
 from common.plotting import style, tables
 from common.plotting.curves import NothingToDraw
 
+Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What is drawn of an experiment's results: each a file name without ending, and a function of the frame.
+
+    Attributes:
+        figures: of the results, or of each result file.
+        tables: likewise, for LaTeX.
+        pages: likewise, tables to be sorted and filtered in a browser.
+        together: figures that compare result files, such as those of several data sets.
+    """
+
+    figures: Figures
+    tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]]
+    pages: Mapping[str, Callable[[pd.DataFrame], tables.Page]] = field(default_factory=dict)
+    together: Figures = field(default_factory=dict)
+
 
 def redraw(
     experiment: str,
@@ -17,11 +37,11 @@ def redraw(
     figures_folder: str | os.PathLike,
     expected: Iterable[str | os.PathLike] = (),
     *,
-    figures: Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]],
-    tabulate: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]],
+    drawings: Drawings,
+    each: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Draw all figures and tables of an experiment; one that has nothing to show is named and left out.
+    """Draw all figures, tables and pages of an experiment; one that has nothing to show is named and left out.
 
     Args:
         experiment: notebook stem; results are read from `results_folder`/`experiment`.
@@ -29,8 +49,10 @@ def redraw(
         figures_folder: where to, e.g. figures/quick.
         expected: the result files that make up the figures. When given, just these are read, and the figures
             say how many are missing; when empty, all files in the folder are read.
-        figures: file name without ending -> function from the frame to the figure.
-        tabulate: file name without ending -> function from the frame to the table.
+        drawings: what is drawn.
+        each: draw each result file by itself, such as those of several data sets or networks, which few figures mix.
+            File names then end in the result file's: 08_ledger_mnist_mlp from mnist_mlp.parquet. What is drawn
+            together has its own name.
         say: takes each sentence about what was written, left out or not found.
 
     Returns:
@@ -42,19 +64,13 @@ def redraw(
     expected = list(expected)
     frame = results.read(expected or Path(results_folder) / experiment, expected)
     _tell_gaps(frame, say)
+    parts = {"": frame}
+    if each:
+        parts = {f"_{Path(path).stem}": results.read(path) for path in frame.attrs["files"]}
     written: list[Path] = []
-    for name, make in figures.items():
-        written += _attempt(
-            name, figures_folder, say, lambda n=name, m=make: style.save(m(frame), figures_folder, n, frame)
-        )
-    for name, make in tabulate.items():
-        written += _attempt(
-            name,
-            figures_folder,
-            say,
-            lambda n=name, m=make: [tables.write_latex(m(frame), figures_folder, n, frame)],
-        )
-    return written
+    for suffix, part in parts.items():
+        written += _draw(part, suffix, figures_folder, drawings, say)
+    return written + _draw(frame, "", figures_folder, Drawings(drawings.together, {}), say)
 
 
 def drawable(
@@ -81,6 +97,28 @@ def drawable(
     return drawn
 
 
+def _draw(
+    frame: pd.DataFrame, suffix: str, folder: str | os.PathLike, drawings: Drawings, say: Callable[[str], None]
+) -> list[Path]:
+    from common.plotting.page import write_page  # itables, which nobody else needs
+
+    def figure(make: Callable, name: str) -> list[Path]:
+        return style.save(make(frame), folder, name, frame)
+
+    def table(make: Callable, name: str) -> list[Path]:
+        return [tables.write_latex(make(frame), folder, name, frame)]
+
+    def page(make: Callable, name: str) -> list[Path]:
+        return [write_page(make(frame), folder, name, frame)]
+
+    written: list[Path] = []
+    for kind, functions in ((figure, drawings.figures), (table, drawings.tables), (page, drawings.pages)):
+        for name, make in functions.items():
+            named = name + suffix
+            written += _attempt(named, folder, say, lambda k=kind, m=make, n=named: k(m, n))
+    return written
+
+
 def _tell_gaps(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
     for path in frame.attrs["missing"]:
         say(f"missing: {path}")
@@ -94,12 +132,7 @@ def _attempt(
     try:
         paths = make()
     except NothingToDraw as nothing:
-        for ending in (
-            ".pdf",
-            ".png",
-            ".txt",
-            ".tex",
-        ):  # a figure of former results would pass for one of these
+        for ending in (".pdf", ".png", ".txt", ".tex", ".html"):  # one of former results would pass for one of these
             (Path(folder) / f"{name}{ending}").unlink(missing_ok=True)
         say(f"left out {name}: {nothing}")
         return []

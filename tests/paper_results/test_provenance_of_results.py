@@ -3,12 +3,14 @@
 import re
 
 import pytest
-from paper_runs import stored
+from paper_runs import ROOT, stored
 
-from workflow.experiments import load
+from common import results
+from workflow.experiments import RESULT, find, load
 from workflow.run import has_other_parameters
 
-MNIST, BOSTON_HOUSING = "06b0d1f124c4", "fb857230bbf9"  # checksums of the data as published
+# Checksums of the data as published.
+MNIST, FASHION_MNIST, BOSTON_HOUSING = "06b0d1f124c4", "ca3ab2a37f84", "fb857230bbf9"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,23 @@ MNIST, BOSTON_HOUSING = "06b0d1f124c4", "fb857230bbf9"  # checksums of the data 
 def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds, checksum):
     frame = stored(experiment)
     assert frame["seed"].nunique() >= seeds
+    assert_clean_code_on(frame, checksum)
+
+
+@pytest.mark.parametrize(
+    ("variant", "seeds", "checksum"),
+    [("mnist_mlp", 10, MNIST), ("fashion_mnist_mlp", 5, FASHION_MNIST), ("mnist_convnet", 5, MNIST)],
+)
+def test_every_run_of_the_comparison_too(variant, seeds, checksum):
+    path = ROOT / find("paper", "08_comparison", variant).path(RESULT)
+    if not path.exists():
+        pytest.skip("this result is still to be made")
+    frame = results.read(path)
+    assert frame.loc[frame["group"] != "trial", "seed"].nunique() == seeds
+    assert_clean_code_on(frame, checksum)
+
+
+def assert_clean_code_on(frame, checksum):
     for provenance in frame.attrs["provenance"]:
         assert provenance["dirty"] is False
         assert re.fullmatch("[0-9a-f]{40}", provenance["commit"])

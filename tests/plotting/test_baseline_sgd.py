@@ -22,10 +22,8 @@ NAMES = [*baseline_sgd.FIGURES]
 
 
 def redraw(results_folder, figures_folder, expected, name):
-    figures = {name: baseline_sgd.FIGURES[name]}
-    return redrawing.redraw(
-        EXPERIMENT, results_folder, figures_folder, expected, figures=figures, tabulate=baseline_sgd.TABLES
-    )
+    drawings = redrawing.Drawings({name: baseline_sgd.FIGURES[name]}, baseline_sgd.TABLES)
+    return redrawing.redraw(EXPERIMENT, results_folder, figures_folder, expected, drawings=drawings)
 
 
 def test_import_is_light_and_without_tensorflow():

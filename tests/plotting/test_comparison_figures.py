@@ -6,6 +6,7 @@ import pytest
 from fake_runs import ended, run_frame
 
 from common import results
+from common.experiments.__main__ import main
 from common.experiments.comparison import figures
 from common.experiments.comparison.progress_figures import front, ratios_to_best
 from common.experiments.comparison.run_selection import (
@@ -19,6 +20,7 @@ from common.experiments.comparison.run_selection import (
     names,
 )
 from common.plotting.curves import NothingToDraw, select
+from common.plotting.page import write_page
 
 PLAN = {
     "backpropagation": ("Backpropagation()", 0.02, 1.0),
@@ -27,6 +29,7 @@ PLAN = {
     "forward gradient": ("ForwardGradient()", 0.2, 0.7),
     "NewtonCG(Backpropagation())": ("NewtonCG(Backpropagation())", 0.05, 6.0),
 }
+ALL = figures.FIGURES | figures.TOGETHER
 COSINES = {"Backpropagation()": 1.0, "SignGradient(Backpropagation())": 0.6, "ForwardGradient()": 0.0001}
 
 
@@ -84,18 +87,16 @@ def frame():
     return results.combine(frames)
 
 
-@pytest.mark.parametrize("name", [name for name in figures.FIGURES if name != "08_ledger_third"])
+@pytest.mark.parametrize("name", ALL)
 def test_figures_can_be_drawn(name, frame):
-    drawn = figures.FIGURES[name](frame)
+    drawn = ALL[name](frame)
     drawn.draw_without_rendering()
     assert "MNIST" in drawn.caption
 
 
-def test_the_ledgers_are_of_one_data_set_each(frame):
+def test_the_ledger_is_of_one_data_set(frame):
     assert "on MNIST (mlp)" in figures.ledger(frame).caption
-    assert "on Fashion-MNIST (mlp)" in figures.ledger_second(frame).caption
-    with pytest.raises(NothingToDraw, match="2 sets of runs"):
-        figures.ledger_third(frame)
+    assert "on Fashion-MNIST (mlp)" in figures.ledger(frame[frame["dataset"] == "fashion_mnist"]).caption
 
 
 def test_the_ledger_has_a_row_for_each_source_in_the_order_of_families(frame):
@@ -170,14 +171,41 @@ def test_a_source_that_diverged_in_every_seed_has_a_row():
     assert table.loc["signs", "Error (%)"] == "-"
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+def test_each_variant_is_drawn_by_itself_and_what_compares_them_together(frame, tmp_path, capsys):
+    paths = [tmp_path / "results" / "08_comparison" / f"{name}.parquet" for name in ("mnist_mlp", "fashion_mnist_mlp")]
+    for path, dataset in zip(paths, ("mnist", "fashion_mnist"), strict=True):
+        results.write(frame[frame["dataset"] == dataset], path, {"parameters": {}})
+    call = ["08_comparison", "--results", str(tmp_path / "results"), "--figures", str(tmp_path / "figures")]
+    missing = tmp_path / "mnist_convnet.parquet"
+    assert main([*call, "--each", "--expected", *map(str, [*paths, missing])]) == 0
+    said = capsys.readouterr().out
+    assert f"missing: {missing}" in said
+    assert "figures/08_ledger_fashion_mnist_mlp.pdf" in said
+    assert "left out 08_zeroth_order_fashion_mnist_mlp" in said
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"08_ledger_mnist_mlp.png", "08_ledger_table_mnist_mlp.tex", "08_ledger_page_mnist_mlp.html"} < names
+    assert "08_ranks.pdf" in names
+    for variant, place in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (mlp)"}.items():
+        assert place in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
+
+
+def test_a_page_is_one_file_with_its_numbers_and_origin(frame, tmp_path):
+    path = write_page(figures.page(frame), tmp_path, "page", frame)
+    text = path.read_text(encoding="utf-8")
+    assert "forward gradient" in text
+    assert "<dt>commit</dt>" in text
+    assert 'src="http' not in text  # nothing is loaded
+    assert write_page(figures.page(frame), tmp_path, "page", frame).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_results_without_the_baseline_have_nothing_to_draw(name, frame):
     kept = frame[frame["group"].isin([EQUAL, LONGER]) & (frame["run"] != "backpropagation")]
     with pytest.raises(NothingToDraw):
-        figures.FIGURES[name](kept)
+        ALL[name](kept)
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", ALL)
 def test_results_of_trials_alone_have_nothing_to_draw(name, frame):
     with pytest.raises(NothingToDraw):
-        figures.FIGURES[name](pd.DataFrame(frame.assign(group="trial")))
+        ALL[name](pd.DataFrame(frame.assign(group="trial")))

@@ -48,7 +48,7 @@ def test_every_figure_is_drawn_within_its_page_and_says_its_subject(frame, name)
 def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
     results.write(seeds[0], tmp_path / "results" / EXPERIMENT / "seed0.parquet", origin(0))
     folders = tmp_path / "results", tmp_path / "figures"
-    redrawing.redraw(EXPERIMENT, *folders, figures=FIGURES, tabulate=evolution_strategies.TABLES)
+    redrawing.redraw(EXPERIMENT, *folders, drawings=redrawing.Drawings(FIGURES, evolution_strategies.TABLES))
     wrote = {f"{name}{ending}" for name in FIGURES for ending in (".pdf", ".png", ".txt")}
     wrote |= {f"{name}.tex" for name in evolution_strategies.TABLES}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote

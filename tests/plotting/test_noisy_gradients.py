@@ -238,7 +238,7 @@ def test_what_the_results_lack_is_left_out_and_named(seeds, tmp_path, capsys, wo
     path = tmp_path / "results" / EXPERIMENT / "all.parquet"
     results.write(without(seeds[0], word), path, origin(0))
     figures = {figure: noisy_gradients.FIGURES[figure]}
-    assert redrawing.redraw(EXPERIMENT, tmp_path / "results", tmp_path, figures=figures, tabulate={}) == []
+    assert redrawing.redraw(EXPERIMENT, tmp_path / "results", tmp_path, drawings=redrawing.Drawings(figures, {})) == []
     assert f"left out {figure}: the results hold {sentence}" in capsys.readouterr().out
 
 

@@ -46,7 +46,7 @@ def test_every_figure_is_drawn_within_its_page_and_has_a_caption(frame, name):
 def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
     results.write(seeds[0], tmp_path / "results" / EXPERIMENT / "seed0.parquet", origin(0))
     folders = tmp_path / "results", tmp_path / "figures"
-    redrawing.redraw(EXPERIMENT, *folders, figures=FIGURES, tabulate=synthetic_gradients.TABLES)
+    redrawing.redraw(EXPERIMENT, *folders, drawings=redrawing.Drawings(FIGURES, synthetic_gradients.TABLES))
     wrote = {f"{name}{ending}" for name in FIGURES for ending in (".pdf", ".png", ".txt")}
     wrote |= {f"{name}.tex" for name in synthetic_gradients.TABLES}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == wrote

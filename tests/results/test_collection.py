@@ -189,7 +189,11 @@ def test_note_of_a_run_survives(tmp_path):
     assert (origin["commit"], origin["parameters"], origin["data_checksum"]) == (None, {"epochs": 3}, "ab")
 
 
-@pytest.mark.parametrize("experiment", sorted(path.name for path in (ROOT / "results" / "paper").iterdir()))
+# Not every folder: one whose first run is under way is still empty.
+COMMITTED = sorted({path.parent.name for path in (ROOT / "results" / "paper").glob("*/*.parquet")})
+
+
+@pytest.mark.parametrize("experiment", COMMITTED)
 def test_committed_results_are_read(experiment):
     frame = results.read(ROOT / "results" / "paper" / experiment)
     assert frame.attrs["unreadable"] == {}

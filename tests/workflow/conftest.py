@@ -25,9 +25,11 @@ os.replace(result_file + ".tmp", result_file)
 DRAW = """
 import pathlib, sys
 name, results, figures = sys.argv[1], sys.argv[3], pathlib.Path(sys.argv[5])
-missing = [path for path in sys.argv[7:] if not pathlib.Path(path).exists()]
+end = sys.argv.index("--expected")
+options, expected = sys.argv[6:end], sys.argv[end + 1 :]
+missing = [path for path in expected if not pathlib.Path(path).exists()]
 figures.mkdir(parents=True, exist_ok=True)
-(figures / f"{name}.txt").write_text(f"missing: {missing}")
+(figures / f"{name}.txt").write_text(" ".join([*options, f"missing: {missing}"]))
 with open("drawn.txt", "a") as file: file.write(name + "\\n")
 """
 

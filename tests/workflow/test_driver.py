@@ -120,6 +120,35 @@ def test_paper_runs_seeds_apart_and_only_for_a_reason(project):
     assert project.runs()[3:] == ["01_one [0]"]
 
 
+def test_variants_run_apart_and_are_drawn_apart(project):
+    def experiments(rate):
+        variants = {
+            "slow": {"rate": rate, "seeds": [0, 1, 2]},
+            "fast": {"rate": 0.9, "seeds": [3]},
+            "bad": {"rate": -1},
+        }
+        project.experiments(paper={"01_one": {"parameters": {"rate": 0.1}, "variants": variants}})
+
+    project.notebook("01_one", "assert rate > 0")
+    experiments(0.2)
+    code, output = project.run("--preset", "paper", "--variants", "slow")
+    assert code == 0, output
+    assert "01_one slow: finished" in output
+    assert project.stored() == ["paper/01_one/slow.parquet"]
+    assert project.runs() == ["01_one [0, 1, 2]"]
+    missing = [f"results/paper/01_one/{name}.parquet" for name in ("bad", "fast")]
+    assert project.lines("figures/paper/01_one.txt") == [f"--each missing: {missing}"]
+
+    experiments(0.3)  # of the variant that is stored; the other runs for the first time
+    code, output = project.run("--preset", "paper")
+    assert code == 1
+    assert "2 of 3 results" in output
+    assert "FAILED 01_one bad: AssertionError" in output
+    assert sorted(project.runs()[1:]) == ["01_one [0, 1, 2]", "01_one [0, 1]", "01_one [3]"]
+    assert project.run("--preset", "paper", "--variants", "slow fast")[0] == 0
+    assert len(project.runs()) == 4
+
+
 def test_a_killed_sweep_goes_on_and_leaves_nothing_running(project):
     project.notebook("01_slow", SLOW)
     project.experiments(quick={"01_slow": {"parameters": {}}})
@@ -197,6 +226,8 @@ def store(job, parameters):
         ("paper", {"seeds": 3}, {"seeds": [3], "rate": 0.5}, False),
         ("paper", {}, {"seeds": [0, 1]}, False),  # the notebook gained `rate` later
         ("paper", {"rate": 0.5}, {"seeds": [0, 1]}, True),
+        ("paper", {"rate": "all"}, {"seeds": [0, 1], "rate": ["slow", "fast"]}, False),  # all that there was then
+        ("paper", {"rate": "all"}, {"seeds": [0, 1], "rate": "slow"}, True),
         ("quick", {}, {"seeds": [0, 1]}, True),
         ("quick", {}, {"seeds": [0, 1], "rate": 0.5, "store": "elsewhere"}, False),
         ("quick", {}, {"seeds": [0], "rate": 0.5}, True),  # written to the same file by hand
@@ -240,7 +271,8 @@ def test_two_runs_at_once_take_turns(project):
     ("call", "sentence"),
     [
         (["--only", "01_on"], "'01_on' is no notebook of the preset 'quick'; there is 01_one; did you mean '01_one'?"),
-        (["--seeds", "3"], "the preset 'quick' runs 01_one in one job each, so no seeds can be chosen"),
+        (["--seeds", "3"], "the preset 'quick' has no job per seed for 01_one, so no seeds can be chosen"),
+        (["--variants", "mlp"], "the preset 'quick' has no variants of 01_one, so none can be chosen"),
     ],
 )
 def test_a_wrong_call_is_told_in_one_line(project, call, sentence):

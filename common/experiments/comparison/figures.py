@@ -8,7 +8,7 @@ import pandas as pd
 
 from common import results
 from common.experiments.comparison.agreement_figures import agreement, ranks
-from common.experiments.comparison.ledger_figures import INITIALS, ledger, ledger_second, ledger_third
+from common.experiments.comparison.ledger_figures import INITIALS, ledger
 from common.experiments.comparison.progress_figures import curves, payments, targets
 from common.experiments.comparison.run_selection import (
     BASELINE,
@@ -58,7 +58,7 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
             row |= {"high": -100 * compared["low"], "verdict": compared["verdict"]}
         needs = " ".join(INITIALS[need] for need in NEEDS if need in source(name).needs)
         rows.append(row | dict(means.loc[name]) | {"needs": needs, "seeds": len(errors)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows)[list(_COLUMNS)]
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +89,7 @@ def page(frame: pd.DataFrame) -> tables.Page:
     """Return `values` to be sorted and filtered, with what the columns mean."""
     rows = values(frame)
     rows = rows.assign(memory=rows["memory"] / 1e6, sent=rows["sent"] / 1e3)
-    digits = {"memory": 2, "sent": 1, "arithmetic": 2, "seconds": 2, "epsilon": 2}
-    numbers = {name: rows[name].round(digits.get(name, 2)) for name in rows.select_dtypes("number")}
+    rows = rows.assign(**{name: rows[name].round(2) for name in rows.select_dtypes("number")})
     words = (
         "One row for each source of a training direction. Error: per cent of the test images, mean over the seeds, at "
         "equal arithmetic; longer: at the larger budget. Difference, low and high: points of error above "
@@ -100,7 +99,7 @@ def page(frame: pd.DataFrame) -> tables.Page:
         + "."
     )
     place = at_first_place(frame)["place"].iloc[0]
-    return tables.Page(rows.assign(**numbers), f"Sources of a training direction on {place}", words)
+    return tables.Page(rows, f"Sources of a training direction on {place}", words)
 
 
 def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,15 +133,17 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 FIGURES = {
     "08_ledger": ledger,
-    "08_ledger_second": ledger_second,
-    "08_ledger_third": ledger_third,
     "08_curves": curves,
     "08_targets": targets,
     "08_payments": payments,
     "08_agreement": agreement,
-    "08_ranks": ranks,
     "08_zeroth_order": zeroth_order,
 }
+_COLUMNS = (
+    *("source", "family", "error", "deviation", "difference", "low", "high", "verdict", "longer", "longer_deviation"),
+    *("arithmetic", "seconds", "memory", "sent", "epsilon", "needs", "seeds"),
+)
+TOGETHER = {"08_ranks": ranks}
 PAGES = {"08_ledger_page": page}
 TABLES = {"08_ledger_table": table, "08_directions_table": directions_table}
 

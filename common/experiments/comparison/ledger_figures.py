@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import matplotlib
 import pandas as pd
@@ -14,17 +13,14 @@ from common.experiments.comparison.run_selection import (
     BASELINE,
     aligned,
     at_first_place,
-    at_place,
     color_of,
     final,
     mean_by_source,
     names,
-    places,
-    with_places,
 )
 from common.experiments.comparison.sources import FAMILIES, NEEDS, source
 from common.plotting import style
-from common.plotting.curves import NothingToDraw, column
+from common.plotting.curves import column
 
 INITIALS = dict(zip(NEEDS, ("b", "ℓ", "a", "d", "p"), strict=True))
 _SMALLEST_COSINE = 1e-3
@@ -32,27 +28,7 @@ _SMALLEST_COSINE = 1e-3
 
 def ledger(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw a row for each source at the first place: error and costs beside backpropagation's, cosine, needs."""
-    return _drawn(at_first_place(frame))
-
-
-def ledger_of(number: int, frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the ledger of another place of `places`, counted from 0.
-
-    Raises:
-        NothingToDraw: there are not so many.
-    """
-    frame = with_places(frame)
-    known = places(frame)
-    if number >= len(known):
-        raise NothingToDraw(f"the results hold {len(known)} sets of runs, each of one data set and one network")
-    return _drawn(at_place(frame, known[number]))
-
-
-ledger_second, ledger_third = partial(ledger_of, 1), partial(ledger_of, 2)
-ledger_second.__name__, ledger_third.__name__ = "ledger_second", "ledger_third"
-
-
-def _drawn(frame: pd.DataFrame) -> style.PaperFigure:
+    frame = at_first_place(frame)
     runs, rows = final(frame), _rows(names(frame))
     height = 0.135 * (max(rows.values()) + 3) + 0.85
     drawn, panels = style.figure(
