@@ -1,17 +1,23 @@
 """The sources of 08_comparison: what may be asked for, how settings are sampled, what a budget pays for."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from common import optimizers
+from common import optimizers, results
 from common.data import Dataset, Split
 from common.estimators import parse
 from common.experiments.budgets import affordable_steps
-from common.experiments.comparison.plan import Conditions, settings
+from common.experiments.comparison.measurements import with_measured_steps
+from common.experiments.comparison.plan import Conditions, estimators_of, settings, zeroth_order
+from common.experiments.comparison.run_selection import EQUAL, ZEROTH
 from common.experiments.comparison.sources import FAMILIES, NEEDS, SOURCES, Source, source
 from common.experiments.parameters import ParameterError, validate
 from common.tasks.networks import Network
+from common.training.best_weights import BestWeights
 
 COMPARISON = {
     "dataset": "digits",
@@ -21,17 +27,26 @@ COMPARISON = {
     "sources": ["backpropagation", "signs"],
     "batch_size": 32,
     "passes": 2,
-    "long_passes": 0,
+    "long_passes": 4,
+    "long_seeds": [],
     "seeds": [0, 1],
     "trials": 2,
     "trial_seeds": [100],
+    "alignment_seeds": [],
     "alignment_batches": 1,
+    "alignment_repeats": 2,
     "alignment_warm_up": 0,
+    "timed_examples": 64,
+    "timed_rounds": 0,
+    "zeroth_hidden": [],
+    "zeroth_directions": [1],
 }
 
 
 def test_all_stands_for_the_whole_table_and_one_name_for_a_list():
     assert validate("08_comparison", COMPARISON | {"sources": "all"}).sources == list(SOURCES)
+    convnet = validate("08_comparison", COMPARISON | {"sources": "all", "network": "tiny_convnet", "hidden": []})
+    assert convnet.sources == [name for name, row in SOURCES.items() if not row.normalised]
     assert validate("08_comparison", COMPARISON | {"sources": "backpropagation"}).sources == ["backpropagation"]
     call = "NoisyGradient(Backpropagation(), ConstantNoise(0.5))"
     assert validate("08_comparison", COMPARISON | {"sources": ["backpropagation", call]}).sources[1] == call
@@ -46,6 +61,10 @@ def test_all_stands_for_the_whole_table_and_one_name_for_a_list():
         ({"sources": ["backpropagation", "backpropagation"]}, "each value once"),
         ({"trial_seeds": [1]}, "'trial_seeds' must be other seeds than the runs' own, .0, 1., got .1."),
         ({"batch_size": 2_000}, "'batch_size' must be at most the 1,257 training examples"),
+        ({"network": "lenet5", "hidden": [], "sources": ["backpropagation", "cDNI, batch norm"]}, "without batch norm"),
+        ({"zeroth_directions": [3]}, "'zeroth_directions' must be divisors of batch_size, 32"),
+        ({"zeroth_directions": [2, 2]}, "each value once"),
+        ({"alignment_repeats": 1}, "'alignment_repeats' must be greater than or equal to 2, got 1"),
         ({"trials": 0}, "'trials' must be greater than or equal to 1, got 0"),
     ],
 )
@@ -109,6 +128,45 @@ def test_a_budget_that_pays_for_too_few_steps_is_refused(conditions):
     dear = source("ParameterEvolution(4096, 0.1, own_data=False)")
     with pytest.raises(ValueError, match=r"'mine': 4,000 gradients pay for 0 steps, which must be 4 at least"):
         conditions.run(dear, {"rate": 0.001}, "mine", group="g", passes=4)
+
+
+def test_a_long_run_keeps_its_best_weights_and_batch_norm_is_trained(conditions):
+    run = conditions.run(SOURCES["cDNI, batch norm"], {"rate": 0.001, "head_rate": 0.001}, "m", group="g", passes=4,
+                         keep_best=True)  # fmt: skip
+    assert run.callbacks == [BestWeights]
+    assert repr(run.network) == "Network('normalised_mlp', hidden=[8])"  # dropout=True: it normalises by the batch
+    assert conditions.run(SOURCES["SGD"], {"rate": 0.1}, "m", group="g", passes=4).callbacks == ()
+    images = replace(conditions, network=Network("lenet5"))
+    with pytest.raises(ValueError, match="the network of a source with batch norm must be mlp, got 'lenet5'"):
+        images.run(SOURCES["backpropagation, batch norm"], {"rate": 0.1}, "m", group="g", passes=4)
+
+
+def test_estimators_are_looked_at_once_and_without_batch_norm(conditions):
+    rows = [SOURCES[name] for name in ("backpropagation", "backpropagation, batch norm", "SGD", "signs")]
+    plan = [conditions.run(row, {"rate": 0.1}, row.name, group="g", passes=4) for row in rows]
+    assert [repr(each) for each in estimators_of(plan)] == ["Backpropagation()", "SignGradient(Backpropagation())"]
+
+
+def test_zeroth_order_is_tuned_on_each_network(conditions):
+    options = {"passes": 2, "trials": 2, "seeds": [100], "experiment": "08_comparison"}
+    plan, tried = zeroth_order(conditions, [[4], [8]], [1, 5], **options)
+    assert [run.name for run in plan] == [
+        f"{name} on {size}" for size in (4, 8) for name in ("backpropagation", "1 direction", "5 directions")
+    ]
+    assert {run.group for run in plan} == {ZEROTH}
+    assert [len(results.last_rows(frame)) for frame in tried] == [6, 6]
+    assert "ParameterEvolution(10, " in repr(plan[2].estimator)
+
+
+def test_steps_are_measured_for_runs_of_equal_arithmetic_only(conditions):
+    plan = [conditions.run(SOURCES[name], {"rate": 0.1}, name, group=EQUAL, passes=2) for name in ("SGD", "momentum")]
+    frame = pd.DataFrame({"run": ["SGD", "momentum", "SGD"], "group": [EQUAL, EQUAL, "trial"]})
+    measured = with_measured_steps(frame, plan, examples=100, rounds=1, seed=0)
+    assert (measured["example_seconds"][:2] > 0).all()
+    weights = plan[0].network.task(plan[0].data, 0).parameter_count
+    assert measured["kept_memory"][1] - measured["kept_memory"][0] == pytest.approx(4 * weights, abs=16)  # velocities
+    assert measured.loc[2, ["example_seconds", "step_memory", "kept_memory"]].isna().all()
+    assert "example_seconds" not in with_measured_steps(frame, plan, examples=100, rounds=0, seed=0)
 
 
 def test_noise_is_what_the_privacy_takes(conditions):

@@ -50,7 +50,8 @@ class Comparison(Parameters):
     sources: Names
     batch_size: Count
     passes: Count
-    long_passes: Annotated[Whole, Field(ge=0)]
+    long_passes: Count
+    long_seeds: SeedsOrEmpty
     trials: Count
     trial_seeds: Seeds
     alignment_seeds: SeedsOrEmpty
@@ -67,7 +68,7 @@ class Comparison(Parameters):
         training, fits = training_examples(self.dataset, self.validation)
         require_at_most(self, ("batch_size", "timed_examples"), training, fits)
         require_hidden_for_mlp(self)
-        require_each_once(self, ("sources", "trial_seeds", "alignment_seeds", "zeroth_directions"))
+        require_each_once(self, ("sources", "trial_seeds", "long_seeds", "alignment_seeds", "zeroth_directions"))
         divisors = all(self.batch_size % count == 0 for count in self.zeroth_directions)
         shares = f"divisors of batch_size, {self.batch_size}: each direction sees its share of a batch"
         require_parameter(divisors, "zeroth_directions", self.zeroth_directions, shares)
