@@ -16,6 +16,14 @@ from common import results
 from common.atomic import replacing
 from common.plotting import style
 
+# What pdfLaTeX's text fonts do not have, or lay out as text.
+_IN_LATEX = str.maketrans(
+    {"±": r"$\pm$", "×": r"$\times$", "÷": r"$\div$", "≥": r"$\ge$", "≤": r"$\le$", "−": "$-$", "√": r"$\sqrt{}$"}
+    | {"α": r"$\alpha$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "η": r"$\eta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
+    | {"τ": r"$\tau$", "φ": r"$\varphi$", "ℓ": r"$\ell$", "Σ": r"$\Sigma$", "→": r"$\to$", "·": r"$\cdot$"}
+    | {"²": "$^2$", "³": "$^3$", "–": "--"}
+)
+
 
 @dataclass(frozen=True)
 class Value:
@@ -105,7 +113,8 @@ def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame
     """Write a table as a LaTeX tabular with booktabs rules, its origin in comment lines.
 
     Args:
-        table: what `final_table` returned, with columns added at will.
+        table: what `final_table` returned, with columns added at will; with `attrs["wide"]` it is scaled to the width
+            of the page.
         folder: where to.
         name: file name without ending.
         frame: the frame it was made from, whose provenance goes into the comments.
@@ -116,7 +125,11 @@ def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame
     path = Path(folder) / f"{name}.tex"
     comments = [f"% {key}: {value}" for key, value in style.origin(frame).items()]
     warning = style.incomplete(frame)
-    lines = [*comments, to_latex(table), *([rf"\par\textbf{{{warning}}}"] if warning else [])]
+    tabular = to_latex(table)
+    if table.attrs.get("wide"):
+        comments.append("% as wide as the page: needs the package graphicx")
+        tabular = rf"\resizebox{{\textwidth}}{{!}}{{\scriptsize{tabular}}}"
+    lines = [*comments, tabular, *([rf"\par\textbf{{{warning}}}"] if warning else [])]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -138,7 +151,7 @@ def to_latex(table: pd.DataFrame) -> str:
     numeric = [_is_numeric(table[name]) for name in table]
     styler = table.style.hide(axis="index").format(escape="latex", na_rep="--").format_index(escape="latex", axis=1)
     text = styler.to_latex(hrules=True, column_format="".join("r" if is_number else "l" for is_number in numeric))
-    return text.replace("±", r"$\pm$").rstrip()
+    return text.translate(_IN_LATEX).rstrip()
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -1,5 +1,8 @@
 """The figures and tables of the ledger, from runs made of formulas."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +22,7 @@ from common.experiments.comparison.run_selection import (
     at_first_place,
     names,
 )
+from common.plotting import tables
 from common.plotting.curves import NothingToDraw, select
 from common.plotting.page import write_page
 
@@ -113,10 +117,10 @@ def test_the_table_says_what_the_interval_carries(frame):
     assert table.loc["backpropagation", "Longer (%)"] == "1.80"
     assert table.loc["signs", "Needs"] == "b a d"
     assert table.loc["forward gradient", "Difference [95 %]"].startswith("+18.9")
-    assert table.loc["NewtonCG(Backpropagation())", "Arithmetic"] == "6.00"
+    assert table.loc["NewtonCG(Backpropagation())", "Arithm."] == "6.00"
     assert table.loc["NewtonCG(Backpropagation())", "Seconds"] == "6.00"
-    assert table.loc["backpropagation", "Memory (MB)"] == "3"
-    assert table.loc["backpropagation", "Sent (kB)"] == "10"
+    assert table.loc["backpropagation", "MB held"] == "3"
+    assert table.loc["backpropagation", "kB sent"] == "10"
 
 
 def test_the_table_of_directions_says_how_much_of_a_bias_is_known(frame):
@@ -187,6 +191,20 @@ def test_each_variant_is_drawn_by_itself_and_what_compares_them_together(frame, 
     assert "08_ranks.pdf" in names
     for variant, place in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (mlp)"}.items():
         assert place in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+def test_the_table_compiles_and_fits_a_page(frame, tmp_path):
+    long = figures.table(frame)
+    long = pd.concat([long] * 7, ignore_index=True)
+    long.attrs["wide"] = True
+    tables.write_latex(long, tmp_path, "table", frame)
+    page = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\noindent\input{table}\end{document}"
+    (tmp_path / "page.tex").write_text(page, encoding="utf-8")
+    call = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    said = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "Overfull" not in said
+    assert "(1 page," in said
 
 
 def test_a_page_is_one_file_with_its_numbers_and_origin(frame, tmp_path):

@@ -52,3 +52,9 @@ def test_latex_file_tells_its_origin_and_what_is_missing(tmp_path, frame, missin
     text = path.read_text()
     assert text.startswith("% experiment: 01_baseline_sgd\n% seeds: 0, 1\n% commit: 0123456789abcdef")
     assert ("INCOMPLETE: 1 of 3 result files missing" in text) == bool(missing)
+
+
+def test_what_pdflatex_cannot_set_as_text_is_set_as_mathematics():
+    text = tables.to_latex(pd.DataFrame({"ε": ["σ = 0.1 → 1", "Σ ≥ 2 × η²"]}))
+    assert text.isascii()
+    assert r"$\sigma$ = 0.1 $\to$ 1" in text

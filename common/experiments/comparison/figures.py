@@ -73,16 +73,18 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
                 "Longer (%)": tables.mean_and_spread(row.longer, row.longer_deviation, 2),
                 "Difference [95 %]": interval,
                 "Verdict": row.verdict,
-                "Arithmetic": f"{row.arithmetic:.2f}",
+                "Arithm.": f"{row.arithmetic:.2f}",
                 "Seconds": f"{row.seconds:.2f}",
-                "Memory (MB)": _number(row.memory / 1e6),
-                "Sent (kB)": _number(row.sent / 1e3),
+                "MB held": _number(row.memory / 1e6),
+                "kB sent": _number(row.sent / 1e3),
                 "ε": _number(row.epsilon, 2),
                 "Needs": row.needs,
                 "n": row.seeds,
             }
         )
-    return pd.DataFrame(rows)
+    text = pd.DataFrame(rows)
+    text.attrs["wide"] = True
+    return text
 
 
 def page(frame: pd.DataFrame) -> tables.Page:
