@@ -12,8 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from common.checks import require
 from common.data.load import SPECIFICATIONS
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from common.experiments.places import REPOSITORY, prepare_file, prepare_folder, resolved
 
 
 def _no_boolean(value: Any) -> Any:
@@ -86,10 +85,8 @@ class Parameters(BaseModel):
 
     @property
     def result_path(self) -> Path:
-        """Where the last cell writes: `result_file`, or results/own/ of this repository from any working folder."""
-        return (
-            Path(self.result_file) if self.result_file else REPOSITORY / "results" / "own" / f"{self.notebook}.parquet"
-        )
+        """Where the last cell writes: `result_file`, or results/own/ of this repository; see `places.resolved`."""
+        return resolved(self.result_file or f"results/own/{self.notebook}.parquet")
 
     @property
     def result_name(self) -> str:
@@ -100,7 +97,33 @@ class Parameters(BaseModel):
     @property
     def store_path(self) -> Path:
         """Where finished runs are kept: `store`, else the environment's RUN_STORE, else results/.store."""
-        return Path(self.store or os.environ.get("RUN_STORE", "") or REPOSITORY / "results" / ".store")
+        return resolved(self.store or os.environ.get("RUN_STORE", "") or "results/.store")
+
+    @property
+    def weights_path(self) -> Path | None:
+        """Where a network is to be kept; None: nowhere."""
+        return resolved(self.weights_file) if self.weights_file else None
+
+    @property
+    def tensorboard_path(self) -> Path | str:
+        """The folder of TensorBoard's logs; empty: there are none."""
+        return resolved(self.tensorboard_dir) if self.tensorboard_dir else ""
+
+    def prepare_places(self) -> None:
+        """Make every folder that the notebook will write to, and try to write there.
+
+        Where the default store cannot be written, in a clone that may only be read, it warns and training goes on.
+
+        Raises:
+            ValueError: the parameter's name, and why nothing can be written.
+        """
+        prepare_file("result_file", self.result_path)
+        if self.weights_path:
+            prepare_file("weights_file", self.weights_path)
+        if self.tensorboard_path:
+            prepare_folder("tensorboard_dir", self.tensorboard_path)
+        if self.store:
+            prepare_folder("store", self.store_path)
 
 
 def require_parameter(condition: bool, name: str, value: Any, allowed: str) -> None:

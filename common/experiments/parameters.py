@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from common.checks import nearest
 from common.experiments.fields import Parameters
+from common.experiments.places import replaced
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
 RESULT = "p"  # what every notebook calls the checked parameters
@@ -61,17 +62,28 @@ def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, An
         the text "1e-3", which YAML makes of an unquoted 1e-3, becomes 0.001.
 
     Raises:
-        ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name.
+        ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name; or
+            the place where nothing can be written.
     """
     former = _drop(namespace)
     try:
         checked = validate(notebook, _values(cells, namespace))
+        _prepare(checked)
     except ParameterError as error:
         _refuse(namespace, former, str(error))
         raise
     if "get_ipython" in namespace:
         namespace["get_ipython"]().events.register("post_run_cell", _after_cell)
     return checked
+
+
+def _prepare(checked: Parameters) -> None:
+    try:
+        checked.prepare_places()
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    if changed := replaced(checked.result_path, checked.model_dump()):
+        print(f"The last cell will replace the result in {checked.result_name}, which has {changed}.")
 
 
 def _after_cell(result: Any) -> None:

@@ -1,7 +1,6 @@
 import contextlib
 import subprocess
 import sys
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -134,10 +133,10 @@ def test_a_client_without_history_is_served():
 
 def test_results_go_into_the_repository_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert _validate().result_path == Path("out.parquet")
     default = _validate(result_file="").result_path
     assert default.parts[-3:] == ("results", "own", "01_baseline_sgd.parquet")
     assert (default.parents[2] / "pyproject.toml").is_file()
+    assert _validate().result_path == default.parents[2] / "out.parquet"
 
 
 def test_a_mistake_mended_in_the_session_is_forgotten():
