@@ -6,8 +6,11 @@ is the same on every machine, and says what a method needs: backpropagation keep
 backward pass, a forward pass needs one layer's at a time.
 
 What TensorFlow adds or saves is not in it: its allocator's rounding and fragmentation, buffers that an elementwise
-operation takes over from its input, fused operations, another order on several threads, XLA, and the workspaces of
-kernels, such as oneDNN's.
+operation takes over from its input, fused operations, XLA, the workspaces of kernels (oneDNN's), and the order in which
+it runs what is ready. Beside the growth of a process' peak resident memory, where malloc returned what was freed, an
+MLP 784-256-256-256-10 with 16,384 examples by backpropagation: 84 MB counted, 72 MB measured. Where much is ready early
+(random tangents of every layer), the order matters: 12 layers of 256 units with 16,384 examples by
+`LocalLosses(ActivityForwardGradient())`: 72 MB counted, 294 to 321 MB measured, 124 MB in the order of the trace.
 """
 
 from __future__ import annotations
@@ -201,7 +204,7 @@ class _Steps:
             return [_Value(value.buffer, tensor) for value, tensor in zip(inputs, known, strict=False)]
         if operation.type == "TensorListReserve":
             buffer = self._buffer(0, step)
-            buffer.length = _static(inputs[1].known, operation)
+            buffer.length = _length(inputs[1].known, operation)
             return [_Value(buffer, *known)]
         # A list that is made of a tensor is as large.
         sized = [inputs[0].known] if operation.type == "TensorListFromTensor" else known
@@ -218,21 +221,13 @@ class _Steps:
         peak = test.peak(test.run(condition, arguments))
         results = iteration.run(body, arguments)
         peak = max(peak, iteration.peak(results))
-        for argument, result in zip(arguments, results, strict=True):
-            before, after = argument.known.shape, result.known.shape
-            if before != after:
-                raise ValueError(f"{_name(operation)} changes the shape of a loop variable from {before} to {after}")
-        changed = [argument.buffer is not result.buffer for argument, result in zip(arguments, results, strict=True)]
-        sizes = [
-            _bytes(argument.known, operation) if change else 0
-            for argument, change in zip(arguments, changed, strict=True)
-        ]
-        variables = [(value.buffer, size) for value, size in zip(inputs, sizes, strict=True) if size]
+        sizes = [_changed(operation, *pair) for pair in zip(arguments, results, strict=True)]
+        variables = [(value.buffer, size) for value, size in zip(inputs, sizes, strict=True) if size is not None]
         self._bodies.append(_Body(self._step(inputs), peak, variables))
-        after = self._step([])  # what the last iteration made stays, as what the loop makes
+        end = self._step([])  # what the last iteration made stays, as what the loop makes
         return [
-            _Value(self._buffer(size, after) if change else value.buffer, argument.known)
-            for value, argument, change, size in zip(inputs, arguments, changed, sizes, strict=True)
+            _Value(value.buffer if size is None else self._buffer(size, end), argument.known)
+            for value, argument, size in zip(inputs, arguments, sizes, strict=True)
         ]
 
     def _outputs_of_branches(
@@ -245,14 +240,14 @@ class _Steps:
             results.append(steps.run(branch, arguments))
             peak = max(peak, steps.peak(results[-1]))
         self._bodies.append(_Body(self._step(inputs), peak, []))
-        after, outputs = self._step([]), []
+        end, outputs = self._step([]), []
         for tensor, *values in zip(operation.outputs, *results, strict=True):
             known = _placeholder(self._replay, tensor)
             if all(value.known.shape == values[0].known.shape for value in values):
                 known.set_shape(values[0].known.shape)
             same = {value.buffer.outer for value in values}
             given = same.pop() if len(same) == 1 else None  # by every branch, as it is outside
-            outputs.append(_Value(given or self._buffer(_bytes(known, operation), after), known))
+            outputs.append(_Value(given or self._buffer(_bytes(known, operation), end), known))
         return outputs
 
     def _step(self, inputs: Sequence[_Value]) -> int:
@@ -300,6 +295,14 @@ def _passed_on(body: tf.Graph) -> list[bool]:
     return same
 
 
+def _changed(operation: tf.Operation, argument: _Value, result: _Value) -> int | None:
+    """Return the bytes of a loop's variable that iterations make anew; None: its buffer is passed on."""
+    before, after = argument.known.shape, result.known.shape
+    if before != after:
+        raise ValueError(f"{_name(operation)} changes the shape of a loop variable from {before} to {after}")
+    return None if argument.buffer is result.buffer else _bytes(argument.known, operation)
+
+
 def _carried(body: _Body) -> int:
     """Return the bytes of a loop's variables that are not in the place of what they began as, because that stays."""
     replaced, total = set(), 0
@@ -333,7 +336,7 @@ def _bytes(tensor: tf.Tensor, operation: tf.Operation) -> int:
     if tensor.dtype == tf.resource:
         return 0
     if tensor.dtype == tf.variant:
-        raise ValueError(f"{_name(operation)} makes a list of tensors whose size is not known before it runs")
+        raise ValueError(f"{_name(operation)} makes a variant, such as a list of tensors, whose size is not known")
     if not tensor.shape.is_fully_defined():
         raise ValueError(
             f"{_name(operation)} makes a tensor of shape {tensor.shape}, whose size is not known before it runs"
@@ -341,11 +344,12 @@ def _bytes(tensor: tf.Tensor, operation: tf.Operation) -> int:
     return tensor.shape.num_elements() * tensor.dtype.size
 
 
-def _static(tensor: tf.Tensor, operation: tf.Operation) -> int:
-    value = tf.get_static_value(tensor)
-    if value is None:
+def _length(number: tf.Tensor, operation: tf.Operation) -> int:
+    with number.graph.as_default():
+        length = tf.zeros(tf.reshape(number, [1])).shape[0]  # inferred from more than tf.get_static_value knows
+    if length is None:
         raise ValueError(f"{_name(operation)} makes a list of tensors whose length is not known before it runs")
-    return int(value)
+    return length
 
 
 def _set_element(buffer: _Buffer, size: int) -> None:
