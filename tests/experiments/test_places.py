@@ -87,8 +87,8 @@ def test_a_folder_that_may_only_be_read_is_named(tmp_path):
     closed.mkdir(mode=0o555)
     code = (
         "import os, sys\n"
-        "if os.geteuid() == 0: os.setuid(65534)\n"
         "from common.experiments.places import prepare_folder\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
         "try:\n    prepare_folder('tensorboard_dir', __import__('pathlib').Path(sys.argv[1]) / 'logs')\n"
         "except ValueError as error:\n    print(error)\n"
     )
@@ -115,4 +115,4 @@ def test_a_result_with_other_parameters_is_told_before_it_is_replaced(tmp_path, 
     assert capsys.readouterr().out == ""
     _check(tmp_path, epochs=3, seeds=[0, 1])
     said = capsys.readouterr().out
-    assert "which has epochs 1 (now 3), seeds [0] (now [0, 1])." in said
+    assert "which has seeds [0] (now [0, 1]), epochs 1 (now 3)." in said
