@@ -159,9 +159,8 @@ def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
         text = f"{errors.mean():.2f}{spread}" if len(errors) else "diverged"
         axes.text(len(NEEDS) + 5.2, place, text, ha="right", va="center", fontsize=6)
     axes.set_xlim(-0.7, len(NEEDS) + 5.4)
-    axes.set_xticks([])
+    axes.set_xticks([(len(NEEDS) - 1) / 2, len(NEEDS) + 3.6], ["Needs", "Error (%)"])
     axes.grid(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    axes.tick_params(left=False)
-    axes.set_xlabel("Needs      Test error (%)")
+    axes.tick_params(left=False, bottom=False)
