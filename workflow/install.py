@@ -65,9 +65,11 @@ def runs() -> bool:
 
 
 def pip(*arguments: str) -> None:
-    """Call the environment's pip with the user's own settings; its output is the progress."""
-    # Inside another environment, PYTHONHOME and its kin would point pip there.
-    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+    """Call the environment's pip with the user's own settings, such as an index; its output is the progress."""
+    # Inside another environment, PYTHONHOME and its kin would point pip there; the others, away from .venv.
+    elsewhere = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+    clean = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    clean["PIP_USER"] = "0"  # over a configuration file, too
     subprocess.run([str(PYTHON), "-m", "pip", *arguments], cwd=ROOT, env=clean, check=True)
 
 

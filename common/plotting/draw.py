@@ -91,7 +91,8 @@ def drawable(
     drawn = []
     for make in figures:
         try:
-            drawn.append(make(frame))
+            with style.defaults():
+                drawn.append(make(frame))
         except NothingToDraw as nothing:
             say(f"left out {make.__name__}: {nothing}")
     return drawn
@@ -103,7 +104,8 @@ def _draw(
     from common.plotting.page import write_page  # itables, which nobody else needs
 
     def figure(make: Callable, name: str) -> list[Path]:
-        return style.save(make(frame), folder, name, frame)
+        with style.defaults():
+            return style.save(make(frame), folder, name, frame)
 
     def table(make: Callable, name: str) -> list[Path]:
         return [tables.write_latex(make(frame), folder, name, frame)]

@@ -9,6 +9,7 @@ import math
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,13 @@ SOURCE_LOOK = {"marker": "D", "markersize": 6, "markerfacecolor": "none", "color
 # The order in which groups get their colors: well apart for the first few.
 _COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, BROWN)
 
-RC = {
+# Matplotlib's own settings, whatever the user's matplotlibrc says, but for windows, files and clocks.
+_NOT_OURS = (
+    *("backend", "date.epoch", "docstring", "interactive", "savefig.directory", "timezone", "tk.", "toolbar"),
+    "webagg",
+)
+_DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith(_NOT_OURS)}
+RC = _DEFAULTS | {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
     "font.size": 7,
@@ -81,6 +88,11 @@ RC = {
     "pdf.fonttype": 42,  # TrueType, which journals ask for and editors can edit
     "ps.fonttype": 42,
 }
+
+
+def defaults() -> AbstractContextManager[None]:
+    """Draw from matplotlib's own settings, not from those of the user's matplotlibrc."""
+    return matplotlib.rc_context(_DEFAULTS)
 
 
 class PaperFigure(Figure):
