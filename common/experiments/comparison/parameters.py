@@ -70,8 +70,8 @@ class Comparison(Parameters):
         require_hidden_for_mlp(self)
         require_each_once(self, ("sources", "trial_seeds", "long_seeds", "alignment_seeds", "zeroth_directions"))
         divisors = all(self.batch_size % count == 0 for count in self.zeroth_directions)
-        shares = f"divisors of batch_size, {self.batch_size}: each direction sees its share of a batch"
-        require_parameter(divisors, "zeroth_directions", self.zeroth_directions, shares)
+        allowed = f"divisors of batch_size, {self.batch_size}: each direction sees its share of a batch"
+        require_parameter(divisors, "zeroth_directions", self.zeroth_directions, allowed)
         for name in self.sources:
             if name not in SOURCES:
                 source(name)

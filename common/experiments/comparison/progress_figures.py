@@ -126,9 +126,9 @@ def _draw_profile(axes: Axes, ratios: pd.DataFrame) -> None:
 
 def _name_lines(axes: Axes, ratios: pd.DataFrame) -> None:
     """Write names beside the ends of lines, lines that end together in one text."""
-    shares = ratios.groupby("run", sort=False)["ratio"].agg(lambda own: (own <= _LARGEST_RATIO).mean())
+    reached = ratios.groupby("run", sort=False)["ratio"].agg(lambda own: (own <= _LARGEST_RATIO).mean())
     place = math.inf
-    for share, together in sorted(shares[shares > 0].groupby(shares.round(2)), reverse=True):
+    for share, together in sorted(reached[reached > 0].groupby(reached.round(2)), reverse=True):
         place = min(share, place - 0.04)
         first, *others = together.index
         words = first if not others else f"{first}, {others[0]}" + f" and {len(others) - 1} more" * (len(others) > 1)
