@@ -14,6 +14,7 @@ NAMES = [name for name in diagnostics.__all__ if name not in ("Diagnostic", "eig
 CALLS = {name: f"{name}()" for name in NAMES} | {
     "BoundaryAlignment": "BoundaryAlignment(8)",
     "BoundaryGradients": "BoundaryGradients(8)",
+    "DirectionQuality": "DirectionQuality([LogitEvolution(Likelihood(), 1.0, samples=10)], 8, at=[0])",
     "EstimatorAlignment": "EstimatorAlignment([LogitEvolution(Likelihood(), 1.0, samples=10)], 8)",
     "GradientAlignment": "GradientAlignment(8, at=[0, 3])",
     "LastWeightGradients": "LastWeightGradients(8)",
