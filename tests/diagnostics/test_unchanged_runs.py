@@ -40,6 +40,7 @@ TRAINS = {"BoundaryAlignment": "synthetic", "BoundaryGradients": "synthetic", "L
 CONSTRUCTORS = {
     "BoundaryAlignment": lambda cls: cls(8),
     "BoundaryGradients": lambda cls: cls(8),
+    "DirectionQuality": lambda cls: cls([SAMPLED, SyntheticGradients(width=4)], 8, repeats=2),
     "EstimatorAlignment": lambda cls: cls([SAMPLED, SyntheticGradients(width=4)], 8),
     "GradientAlignment": lambda cls: cls(8, at="ends"),
     "GradientNoiseScale": lambda cls: cls(4, 16),
