@@ -29,11 +29,11 @@ from common.checks import nearest, require
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.experiments import progress
-from common.experiments.identity import columns, run_digest
+from common.experiments.identity import columns, identity_of
 from common.optimizers.clone import copy_of
-from common.results.frame import combine, run_frame
+from common.results.frame import combine, plain, run_frame
 from common.results.provenance import run_provenance
-from common.results.store import Store
+from common.results.store import Store, identity_digest
 from common.settings import Configured, text
 from common.tasks.task import Task
 from common.training.history import History
@@ -212,24 +212,25 @@ class _Runner:
         """Return the frame of the run with one seed, and its final weights."""
         provenance = run_provenance(device(), self._run.data.checksum)
         if self._store is None:
-            return self._train(seed, shown, None, provenance | {"digest": self._digest(seed)})
-        digest = run_digest(self._run, seed)
+            return self._train(seed, shown, None, provenance | self._named(seed))
+        identity = identity_of(self._run, seed)
+        digest = identity_digest(identity)
         with self._store.lock(digest):
             stored = None if self._wants_logs(seed) else self._store.find(digest)
             if stored is not None:
-                return stored.frame, stored.weights
-            provenance = self._store.begin(digest, provenance)
-            frame, weights = self._train(
-                seed, shown, self._store.checkpoint_dir(digest), provenance | {"digest": digest}
-            )
+                # Records of old do not say what their digest is of.
+                return stored.frame.assign(identity=plain(identity)), stored.weights
+            provenance = self._store.begin(digest, provenance) | {"digest": digest, "identity": identity}
+            frame, weights = self._train(seed, shown, self._store.checkpoint_dir(digest), provenance)
             self._store.write(digest, frame, weights)
             return frame, weights
 
-    def _digest(self, seed: int) -> str:
-        """That of a run which is not kept; empty where a notebook defines a part of it, whose code is in no file."""
+    def _named(self, seed: int) -> dict[str, Any]:
+        """Digest and identity of a run that is not kept; none where a notebook's own class is a part of it."""
         with contextlib.suppress(ValueError):
-            return run_digest(self._run, seed)
-        return ""
+            identity = identity_of(self._run, seed)
+            return {"digest": identity_digest(identity), "identity": identity}
+        return {"digest": ""}
 
     def _wants_logs(self, seed: int) -> bool:
         return self._logs is not None and not self._log_dir(seed).exists()

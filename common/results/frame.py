@@ -31,6 +31,7 @@ PROVENANCE = (
     "ended",
     "resumed",
     "digest",
+    "identity",
     "note",
 )
 
