@@ -8,7 +8,6 @@ import argparse
 import os
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from workflow.child import stop_with_parent, use_threads
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -125,31 +125,10 @@ def sentence(error: Exception) -> str:
     return textwrap.shorten(plain(text), 600, placeholder=" …")
 
 
-def use_threads(count: int) -> None:
-    """Limit the threads of TensorFlow and of the numerical libraries in the notebook's process."""
-    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[variable] = str(count)
-
-
 def prefer_own_kernel() -> None:
     """Take the kernel of this environment, though the user may have one of the same name elsewhere."""
     os.environ.pop("JUPYTER_PATH", None)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-
-
-def stop_with_parent() -> None:
-    """End this process soon after its parent: a killed sweep must not go on in the background.
-
-    The notebook's own process watches this one in the same way (ipykernel does that).
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _last_duration(job: Job) -> str:
