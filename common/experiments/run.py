@@ -31,6 +31,7 @@ from common.estimators.estimator import GradientEstimator
 from common.experiments import progress
 from common.experiments.identity import columns, identity_of
 from common.optimizers.clone import copy_of
+from common.results.consumption import Consumption
 from common.results.frame import combine, plain, run_frame
 from common.results.provenance import run_provenance
 from common.results.store import Store, identity_digest
@@ -240,23 +241,13 @@ class _Runner:
 
     def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run
-        if run.loop is train:
-            task, history = self._train_traced(seed, shown, checkpoint_dir)
-        else:
-            task, estimator, optimizer = run.built_for(seed)
-            history = run.loop(
-                task,
-                estimator,
-                optimizer,
-                run.data,
-                epochs=run.epochs,
-                batch_size=run.examples_per_step,
-                seed=seed,
-                callbacks=self._callbacks(seed, shown, task, estimator),
-                diagnostics=run.diagnostics,
-                checkpoint_dir=checkpoint_dir,
-                **run.options,
-            )
+        with Consumption() as consumption:
+            if run.loop is train:
+                task, history = self._train_traced(seed, shown, checkpoint_dir)
+            else:
+                task, history = self._train_by_another_loop(seed, shown, checkpoint_dir)
+        # What the sessions before took that a resumed run goes on from is not known.
+        taken = {} if provenance.get("resumed") else consumption.columns
         frame = run_frame(
             history.epochs,
             experiment=self._experiment,
@@ -265,7 +256,7 @@ class _Runner:
             status=history.status,
             metric=task.metric_name,
             diverged_step=history.diverged_step,
-            provenance=provenance,
+            provenance={**provenance, **taken},
             run=run.name,
             group=run.group,
             order=0,
@@ -273,6 +264,24 @@ class _Runner:
             **self._columns | {"batch_size": run.examples_per_step},
         )
         return frame, task.network.get_weights()
+
+    def _train_by_another_loop(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
+        run = self._run
+        task, estimator, optimizer = run.built_for(seed)
+        history = run.loop(
+            task,
+            estimator,
+            optimizer,
+            run.data,
+            epochs=run.epochs,
+            batch_size=run.examples_per_step,
+            seed=seed,
+            callbacks=self._callbacks(seed, shown, task, estimator),
+            diagnostics=run.diagnostics,
+            checkpoint_dir=checkpoint_dir,
+            **run.options,
+        )
+        return task, history
 
     def _train_traced(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
         """Train with the trace of the seed before, whose variables get the values of freshly made objects."""
