@@ -15,7 +15,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from workflow.child import stop_with_parent, use_threads
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -27,6 +26,7 @@ from workflow.experiments import (
     WorkflowError,
     find,
 )
+from workflow.processes import stop_with_parent
 from workflow.progress import ProgressLines, plain
 
 # jsonschema imports this to check web addresses, which no notebook's schema asks for; it takes three seconds to load.
@@ -123,6 +123,12 @@ def sentence(error: Exception) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     return textwrap.shorten(plain(text), 600, placeholder=" …")
+
+
+def use_threads(count: int) -> None:
+    """Limit the threads of TensorFlow and of the numerical libraries in the notebook's process."""
+    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[variable] = str(count)
 
 
 def prefer_own_kernel() -> None:

@@ -30,6 +30,7 @@ from workflow.retrain import REFUSED
 
 ROOT = Path(__file__).resolve().parent.parent
 _LARGEST_SEED = 2**31
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 class NotRebuiltError(Exception):
@@ -135,15 +136,9 @@ def retrained(run: StoredRun, threads: int) -> StoredRun:
     with tempfile.TemporaryDirectory() as folder:
         to = Path(folder, "again.parquet")
         call = [sys.executable, "-m", "workflow.retrain", str(run.path.resolve()), str(run.number), str(to)]
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
-        child = subprocess.Popen(
-            [*call, "--threads", str(threads)],
-            cwd=ROOT,
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        variables = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        child = subprocess.Popen(call, cwd=ROOT, env=variables, **pipes)
         try:
             errors: list[str] = []
             reader = threading.Thread(target=_show_progress, args=(child.stderr, errors))

@@ -1,14 +1,14 @@
 """Trains one stored run again: `python -m workflow.retrain FILE NUMBER TO`, which `workflow.reproduce` starts.
 
-A process of its own, because TensorFlow takes the number of its threads when it starts. Its rows go to the file TO; if
-the run cannot be rebuilt, TO is not written, and the last line of the output says why.
+A process of its own, because TensorFlow takes the number of its threads from the environment when it starts. The rows
+go to the file TO; if the run cannot be rebuilt, TO is not written, and the last line of the output says why.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from workflow.child import stop_with_parent, use_threads
+from workflow.processes import stop_with_parent
 
 REFUSED = 3
 
@@ -19,10 +19,8 @@ def main() -> int:
     parser.add_argument("file", type=Path, help="a result file")
     parser.add_argument("number", type=int, help="which of its runs, from 0")
     parser.add_argument("to", type=Path, help="where the rows go")
-    parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
     stop_with_parent()
-    use_threads(arguments.threads)
 
     from common.experiments.reproduction import train_again
     from common.experiments.stored_settings import CannotRebuildError

@@ -221,9 +221,10 @@ def _label(value: Any) -> str:
 
 
 def _hashes(rows: pd.DataFrame) -> tuple[str, str, str]:
-    kept = [name for name in rows if rows[name].notna().any()]
-    told = [name for name in kept if not _is_origin(name)]
-    return tuple(_hash(rows, names) for names in (("epoch", "step", *MEASURED), told, kept))
+    columns = {name: _hash(rows[name]) for name in sorted(rows) if rows[name].notna().any()}
+    told = {name: hashed for name, hashed in columns.items() if not _is_origin(name)}
+    numbers = {name: columns.get(name) for name in ("epoch", "step", *MEASURED)}
+    return tuple(hashlib.sha256(repr(part).encode()).hexdigest() for part in (numbers, told, columns))
 
 
 def _is_origin(name: str) -> bool:
@@ -231,13 +232,8 @@ def _is_origin(name: str) -> bool:
     return (name in PROVENANCE and name != "digest") or name.endswith("seconds")
 
 
-def _hash(rows: pd.DataFrame, names: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        digest.update(f"{name}\0".encode())
-        for value in rows[name]:
-            digest.update(_bytes(value))
-    return digest.hexdigest()
+def _hash(column: pd.Series) -> str:
+    return hashlib.sha256(b"".join(map(_bytes, column))).hexdigest()
 
 
 def _bytes(value: Any) -> bytes:
@@ -301,4 +297,6 @@ def _write(copy: _Copy) -> None:
 
 
 def _notes(notes: Mapping[bytes, bytes]) -> dict[str, Any]:
-    return {name: json.loads(notes.get(name.encode(), b"{}")) for name in ("provenance", "measurements")}
+    """Return what a file says of itself beside its rows; how these lie in it is written anew."""
+    own = (b"pandas", b"shapes", b"ARROW:schema")
+    return {name.decode(): json.loads(value) for name, value in notes.items() if name not in own}
