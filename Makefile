@@ -1,7 +1,7 @@
 # Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help figures check test lab paper benchmark lock clean
+.PHONY: help figures check test lab paper reproduce benchmark lock clean
 .DELETE_ON_ERROR:
 
 VENV_PYTHON := .venv/bin/python
@@ -16,13 +16,18 @@ find_python = $(shell for candidate in $(or $(PYTHON),$(CANDIDATES)); do \
 NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(CANDIDATES))); install one with its \
 	venv module (Debian: python3-venv) or name it, as in make figures PYTHON=/path/to/python3.12
 
-# What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0,1 CORES=2 FORCE=1, or VARIANTS=mnist_mlp
+# What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0-4 CORES=2 FORCE=1, or VARIANTS=mnist_mlp
 RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(VARIANTS),--variants "$(VARIANTS)") $(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) \
 	$(if $(PROFILE),--profile "$(PROFILE)")
 
+# Which stored runs are trained again: make reproduce COUNT=5 RESULTS=results/paper/03_optimizers_from_scratch NAME=momentum
+REPRODUCE = $(VENV_PYTHON) -m workflow.reproduce $(if $(RESULTS),--results "$(RESULTS)") \
+	$(if $(COUNT),--count "$(COUNT)") $(if $(SEED),--seed "$(SEED)") $(if $(NAME),--run "$(NAME)") \
+	$(if $(SEEDS),--of-seed "$(SEEDS)") $(if $(DIGEST),--digest "$(DIGEST)") $(if $(AT_MOST),--at-most "$(AT_MOST)")
+
 # As many processes as cores, but each needs over a gigabyte. The cells of a notebook stay in one of them.
-SIDE_BY_SIDE = -n $(or $(CORES),auto) --maxprocesses 4 --dist
+SIDE_BY_SIDE = -n $(or $(CORES:all=auto),auto) --maxprocesses 4 --dist
 
 define LINT
 $(VENV_PYTHON) -m ruff check .
@@ -33,8 +38,9 @@ endef
 help:  ## list these commands
 	@echo "Commands (the first one also installs what is needed into .venv):"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
-	@echo "figures and paper take ONLY=01_baseline_sgd (notebooks), CORES=2, FORCE=1 (run again);"
-	@echo "paper also SEEDS=0,1 and, of notebooks that run on several data sets or networks, VARIANTS=mnist_mlp."
+	@echo "figures and paper take ONLY=01_baseline_sgd (notebooks), CORES=2 or all, FORCE=1 (run again);"
+	@echo "paper also SEEDS=0-4 or 0,2 and, of notebooks that run on several data sets or networks, VARIANTS=mnist_mlp;"
+	@echo "reproduce COUNT=3, AT_MOST=60 (seconds of training), RESULTS=results/paper, NAME=momentum, SEEDS=0-1, DIGEST=..."
 
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
 	@$(RUN) --preset quick
@@ -55,6 +61,9 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 
 paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
 	@$(RUN) --preset paper
+
+reproduce: $(INSTALLED)  ## train some stored runs again, say whether they come out the same
+	@$(REPRODUCE)
 
 benchmark: $(INSTALLED)  ## measure the training loop against Keras' own
 	$(VENV_PYTHON) -m benchmarks

@@ -38,6 +38,7 @@ SLOW = frozenset(
         "estimators/test_synthetic_gradients.py",
         "estimators/test_weight_regression.py",
         "experiments/test_comparison.py",
+        "experiments/test_reproduction.py",
         "experiments/test_tuning.py",
         "optimizers/test_optimizers.py",
         "optimizers/test_shampoo_soap.py",
@@ -57,6 +58,7 @@ SLOW = frozenset(
         "training/test_tensorboard.py",
         "training/test_trainer.py",
         "workflow/test_driver.py",
+        "workflow/test_reproduce.py",
     }
 )
 

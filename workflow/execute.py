@@ -8,7 +8,6 @@ import argparse
 import os
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from workflow.experiments import (
     WorkflowError,
     find,
 )
+from workflow.processes import stop_with_parent
 from workflow.progress import ProgressLines, plain
 
 # jsonschema imports this to check web addresses, which no notebook's schema asks for; it takes three seconds to load.
@@ -135,21 +135,6 @@ def prefer_own_kernel() -> None:
     """Take the kernel of this environment, though the user may have one of the same name elsewhere."""
     os.environ.pop("JUPYTER_PATH", None)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-
-
-def stop_with_parent() -> None:
-    """End this process soon after its parent: a killed sweep must not go on in the background.
-
-    The notebook's own process watches this one in the same way (ipykernel does that).
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _last_duration(job: Job) -> str:

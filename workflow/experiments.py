@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from common.numbers import parse_numbers
 
 PRESETS = ("quick", "paper")
 EXPERIMENTS_FILE = Path("workflow/experiments.yml")
@@ -85,6 +96,11 @@ def _set_by_reader(parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
+def _spelled_out(seeds: Any) -> Any:
+    """Take the text "0-4" for the seeds that it names; YAML makes a text of an unquoted 0-4 too."""
+    return parse_numbers(seeds, "they") if isinstance(seeds, str) else seeds
+
+
 def _each_once(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
         raise ValueError("each seed may be there once")
@@ -103,6 +119,7 @@ Seeds = Annotated[
     list[Annotated[int, Field(ge=0, strict=True)]],
     Field(min_length=1),
     AfterValidator(_each_once),
+    BeforeValidator(_spelled_out),
 ]
 
 

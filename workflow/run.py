@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from common.numbers import parse_cores, parse_numbers
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -46,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all is there, 1 something failed, 2 the call or experiments.yml is wrong.
     """
-    options = _parser().parse_args(arguments)
     os.chdir(ROOT)
     try:
+        options = _parser().parse_args(arguments)
         jobs = select(options.preset, options.only, options.seeds, options.variants)
         with one_run_at_a_time():
             return run(jobs, options)
@@ -219,17 +220,29 @@ def _names(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(name) for name in _names(text)]
+def seeds_of(text: str) -> list[int]:
+    """Read what --seeds names, such as 0-4; raises WorkflowError, of which argparse makes no usage of many lines."""
+    try:
+        return parse_numbers(text, "--seeds")
+    except ValueError as error:
+        raise WorkflowError(error) from None
+
+
+def cores_of(text: str) -> int | None:
+    """Read what --cores names, a number or all (None); raises WorkflowError."""
+    try:
+        return parse_cores(text, "--cores")
+    except ValueError as error:
+        raise WorkflowError(error) from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workflow.run", description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=PRESETS, required=True)
     parser.add_argument("--only", type=_names, default=[], help="notebooks, e.g. 01_baseline_sgd; default: all")
-    parser.add_argument("--seeds", type=_numbers, default=[], help="seeds, e.g. 0,1; default: all")
+    parser.add_argument("--seeds", type=seeds_of, default=[], help="seeds, e.g. 0-4 or 0,2; default: all")
     parser.add_argument("--variants", type=_names, default=[], help="variants, e.g. mnist_mlp; default: all")
-    parser.add_argument("--cores", type=int, help="cores to use; default: all")
+    parser.add_argument("--cores", type=cores_of, help="cores to use, a number or all; default: all")
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
     parser.add_argument("--profile", default="local", help="a folder of workflow/profiles")
     return parser

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from common.checks import require
 from common.data.load import SPECIFICATIONS
 from common.experiments.places import REPOSITORY, prepare_file, prepare_folder, resolved
+from common.numbers import parse_numbers
 
 
 def _no_boolean(value: Any) -> Any:
@@ -41,14 +42,32 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def as_seeds(value: Any, info: ValidationInfo) -> list[Any]:
+    """Take `-p seeds 0-4`, and such a text within a list, for the seeds it means; all else is as in `as_list`."""
+    seeds: list[Any] = []
+    for part in as_list(value):
+        if isinstance(part, str) and not _is_number(part):
+            seeds += parse_numbers(part, f"parameter {info.field_name!r}")
+        else:
+            seeds.append(part)
+    return seeds
+
+
+def _is_number(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(text)
+        return True
+    return False
+
+
 Real = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_no_boolean), BeforeValidator(_spelled_whole)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Count = Annotated[Whole, Field(ge=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
-Seeds = Annotated[list[Seed], BeforeValidator(as_list), Field(min_length=1)]
-SeedsOrEmpty = Annotated[list[Seed], BeforeValidator(as_list)]
+Seeds = Annotated[list[Seed], BeforeValidator(as_seeds), Field(min_length=1)]
+SeedsOrEmpty = Annotated[list[Seed], BeforeValidator(as_seeds)]
 Counts = Annotated[list[Count], BeforeValidator(as_list), Field(min_length=1)]
 Positives = Annotated[list[Positive], BeforeValidator(as_list), Field(min_length=1)]
 Accuracies = Annotated[list[Annotated[Positive, Field(lt=1)]], BeforeValidator(as_list), Field(min_length=1)]

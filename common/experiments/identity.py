@@ -19,30 +19,41 @@ if TYPE_CHECKING:
 def run_digest(run: Run, seed: int) -> str:
     """Return the digest of what decides a run's numbers with one seed, by which a store finds its record.
 
+    Raises:
+        ValueError: a part whose code is in no file, such as a class that a notebook defines.
+    """
+    return identity_digest(identity_of(run, seed))
+
+
+def identity_of(run: Run, seed: int) -> dict[str, Any]:
+    """Return what decides a run's numbers with one seed; a record keeps it, so that its run can be made again.
+
     Names and groups are labels and do not count: two runs that differ in nothing else are one. The code that counts is
     that of the run's own parts and of its loop, of this project or another, with all that they import of this one.
+
+    Returns:
+        network, estimator, optimizer, diagnostics and options as texts, callbacks and loop by their dotted names, the
+        digests of data and code, batch_size (None: the whole training split), epochs and seed.
 
     Raises:
         ValueError: a part whose code is in no file, such as a class that a notebook defines.
     """
     parts = (run.estimator, run.network, run.optimizer, *run.diagnostics, *run.callbacks, run.loop)
     modules = {module for part in parts for module in _modules(part)}  # installed packages do not count
-    return identity_digest(
-        {
-            "network": text(run.network),
-            "estimator": text(run.estimator),
-            "optimizer": text(run.optimizer),
-            "data": run.data.digest,
-            "batch_size": run.batch_size,
-            "epochs": run.epochs,
-            "seed": seed,
-            "diagnostics": [text(diagnostic) for diagnostic in run.diagnostics],
-            "callbacks": [f"{callback.__module__}.{callback.__qualname__}" for callback in run.callbacks],
-            "options": {name: text(value) for name, value in sorted(run.options.items())},
-            "loop": f"{run.loop.__module__}.{run.loop.__qualname__}",
-            "code": code_digest(sorted(modules)),
-        }
-    )
+    return {
+        "network": text(run.network),
+        "estimator": text(run.estimator),
+        "optimizer": text(run.optimizer),
+        "data": run.data.digest,
+        "batch_size": run.batch_size,
+        "epochs": run.epochs,
+        "seed": seed,
+        "diagnostics": [text(diagnostic) for diagnostic in run.diagnostics],
+        "callbacks": [f"{callback.__module__}.{callback.__qualname__}" for callback in run.callbacks],
+        "options": {name: text(value) for name, value in sorted(run.options.items())},
+        "loop": f"{run.loop.__module__}.{run.loop.__qualname__}",
+        "code": code_digest(sorted(modules)),
+    }
 
 
 def columns(run: Run) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from common.experiments.fields import Parameters
 from common.experiments.places import replaced
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
+INJECTED_PATHS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # of papermill's --inject-*; they change no run
 RESULT = "p"  # what every notebook calls the checked parameters
 QUEUE_SECONDS = 1.0  # a front end sends all of Run All in 0.1 s, a slow browser on a busy machine in 0.4 s
 
@@ -131,12 +132,12 @@ def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any
 
 
 def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
-    """Check the values given for a notebook's parameters; see `check`."""
+    """Check the values given for a notebook's parameters, but for paths that papermill injects; see `check`."""
     if notebook not in NOTEBOOKS:
         raise ParameterError(f"notebook must be one of {sorted(NOTEBOOKS)}, got {notebook!r}")
     model = NOTEBOOKS[notebook]
     try:
-        return model(**values)
+        return model(**{name: value for name, value in values.items() if name not in INJECTED_PATHS})
     except ValidationError as error:
         sentences = [_sentence(entry, model) for entry in error.errors()]
         # A union or a list reports one mistake several times; say it once.
@@ -184,6 +185,8 @@ def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
         bound = "at least" if entry["type"] == "too_short" else "at most"
         return f"parameter {name!r} must be a list of {bound} {length} value{'s' * (length > 1)}, got {value!r}"
     message = entry["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if message.startswith("parameter "):  # a sentence already, of `as_seeds`
+        return message
     return f"parameter {name!r} must be {message}, got {value!r}"
 
 

@@ -29,11 +29,12 @@ from common.checks import nearest, require
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.experiments import progress
-from common.experiments.identity import columns, run_digest
+from common.experiments.identity import columns, identity_of
 from common.optimizers.clone import copy_of
-from common.results.frame import combine, run_frame
+from common.results.consumption import Consumption
+from common.results.frame import combine, plain, run_frame
 from common.results.provenance import run_provenance
-from common.results.store import Store
+from common.results.store import Store, identity_digest
 from common.settings import Configured, text
 from common.tasks.task import Task
 from common.training.history import History
@@ -212,24 +213,25 @@ class _Runner:
         """Return the frame of the run with one seed, and its final weights."""
         provenance = run_provenance(device(), self._run.data.checksum)
         if self._store is None:
-            return self._train(seed, shown, None, provenance | {"digest": self._digest(seed)})
-        digest = run_digest(self._run, seed)
+            return self._train(seed, shown, None, provenance | self._named(seed))
+        identity = identity_of(self._run, seed)
+        digest = identity_digest(identity)
         with self._store.lock(digest):
             stored = None if self._wants_logs(seed) else self._store.find(digest)
             if stored is not None:
-                return stored.frame, stored.weights
-            provenance = self._store.begin(digest, provenance)
-            frame, weights = self._train(
-                seed, shown, self._store.checkpoint_dir(digest), provenance | {"digest": digest}
-            )
+                # Records of old do not say what their digest is of.
+                return stored.frame.assign(identity=plain(identity)), stored.weights
+            provenance = self._store.begin(digest, provenance) | {"digest": digest, "identity": identity}
+            frame, weights = self._train(seed, shown, self._store.checkpoint_dir(digest), provenance)
             self._store.write(digest, frame, weights)
             return frame, weights
 
-    def _digest(self, seed: int) -> str:
-        """That of a run which is not kept; empty where a notebook defines a part of it, whose code is in no file."""
+    def _named(self, seed: int) -> dict[str, Any]:
+        """Digest and identity of a run that is not kept; none where a notebook's own class is a part of it."""
         with contextlib.suppress(ValueError):
-            return run_digest(self._run, seed)
-        return ""
+            identity = identity_of(self._run, seed)
+            return {"digest": identity_digest(identity), "identity": identity}
+        return {"digest": ""}
 
     def _wants_logs(self, seed: int) -> bool:
         return self._logs is not None and not self._log_dir(seed).exists()
@@ -239,23 +241,13 @@ class _Runner:
 
     def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run
-        if run.loop is train:
-            task, history = self._train_traced(seed, shown, checkpoint_dir)
-        else:
-            task, estimator, optimizer = run.built_for(seed)
-            history = run.loop(
-                task,
-                estimator,
-                optimizer,
-                run.data,
-                epochs=run.epochs,
-                batch_size=run.examples_per_step,
-                seed=seed,
-                callbacks=self._callbacks(seed, shown, task, estimator),
-                diagnostics=run.diagnostics,
-                checkpoint_dir=checkpoint_dir,
-                **run.options,
-            )
+        with Consumption() as consumption:
+            if run.loop is train:
+                task, history = self._train_traced(seed, shown, checkpoint_dir)
+            else:
+                task, history = self._train_by_another_loop(seed, shown, checkpoint_dir)
+        # What the sessions before took that a resumed run goes on from is not known.
+        taken = {} if provenance.get("resumed") else consumption.columns
         frame = run_frame(
             history.epochs,
             experiment=self._experiment,
@@ -264,7 +256,7 @@ class _Runner:
             status=history.status,
             metric=task.metric_name,
             diverged_step=history.diverged_step,
-            provenance=provenance,
+            provenance={**provenance, **taken},
             run=run.name,
             group=run.group,
             order=0,
@@ -272,6 +264,24 @@ class _Runner:
             **self._columns | {"batch_size": run.examples_per_step},
         )
         return frame, task.network.get_weights()
+
+    def _train_by_another_loop(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
+        run = self._run
+        task, estimator, optimizer = run.built_for(seed)
+        history = run.loop(
+            task,
+            estimator,
+            optimizer,
+            run.data,
+            epochs=run.epochs,
+            batch_size=run.examples_per_step,
+            seed=seed,
+            callbacks=self._callbacks(seed, shown, task, estimator),
+            diagnostics=run.diagnostics,
+            checkpoint_dir=checkpoint_dir,
+            **run.options,
+        )
+        return task, history
 
     def _train_traced(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
         """Train with the trace of the seed before, whose variables get the values of freshly made objects."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from common.results.files import files_below, listed, load_all, result_files
 from common.results.frame import bare, combine, plain, refuse_two_meanings, run_columns
-from common.results.result_file import UNREADABLE, ResultFile, load, reasons, write_table
+from common.results.result_file import ResultFile, write_table
 
 PAPER = Path(__file__).resolve().parents[2] / "results" / "paper"
 _FILE = "_file"
@@ -36,10 +37,10 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
         ValueError: when two files hold the same run (experiment, method, parameters and seed), or a name is a parameter
             in one file and a diagnostic in another.
     """
-    roots = _listed(PAPER if paths is None else paths)
-    files = _result_files(roots)
+    roots = listed(PAPER if paths is None else paths)
+    files = result_files(roots)
     missing = [str(path) for path in dict.fromkeys([*files, *map(Path, expected or ())]) if not path.is_file()]
-    loaded, unreadable = _load_all(path for path in files if path.is_file())
+    loaded, unreadable = load_all(path for path in files if path.is_file())
     if not loaded:
         raise FileNotFoundError(_nothing_read(roots, missing, unreadable))
     frame = _united({path: file.frame for path, file in loaded.items()}, keep_equal_records=False)
@@ -74,9 +75,9 @@ def collect(
         ValueError: a file that cannot be read; a run twice, unless it is the same record; a name that is a parameter in
             one source and a diagnostic in another; no run of the experiment.
     """
-    listed = [sources] if isinstance(sources, pd.DataFrame) else _listed(sources)
-    frames = {f"frame {i}": bare(source) for i, source in enumerate(listed, 1) if isinstance(source, pd.DataFrame)}
-    files = _load_or_refuse([source for source in listed if not isinstance(source, pd.DataFrame)])
+    given = [sources] if isinstance(sources, pd.DataFrame) else listed(sources)
+    frames = {f"frame {i}": bare(source) for i, source in enumerate(given, 1) if isinstance(source, pd.DataFrame)}
+    files = _load_or_refuse([source for source in given if not isinstance(source, pd.DataFrame)])
     frames |= {name: file.frame for name, file in files.items()}
     if experiment is not None:
         frames = {name: frame[frame["experiment"] == experiment] for name, frame in frames.items()}
@@ -86,7 +87,7 @@ def collect(
         raise ValueError(f"no source holds {wanted}, so {os.fspath(path)} is not written")
     whole = _united(frames, keep_equal_records=True)
     kept = [file for name, file in files.items() if name in frames]
-    write_table(whole, path, {"provenance": {}, "measurements": _measurements(kept, listed)})
+    write_table(whole, path, {"provenance": {}, "measurements": _measurements(kept, given)})
     return whole
 
 
@@ -103,39 +104,14 @@ def merge(paths: Paths, path: str | os.PathLike) -> pd.DataFrame:
     Raises:
         FileNotFoundError, ValueError: as `collect`.
     """
-    return collect(_listed(paths), path)
-
-
-def _listed(paths: Any) -> list[Any]:
-    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-
-
-def _result_files(roots: Iterable[str | os.PathLike]) -> list[Path]:
-    return sorted({file for root in roots for file in _files_below(Path(root))})
-
-
-def _files_below(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return [root]
-    inner = ((path, path.relative_to(root)) for path in root.rglob("*.parquet"))
-    return [path for path, name in inner if not any(part.startswith(".") for part in name.parts)]
-
-
-def _load_all(paths: Iterable[Path]) -> tuple[dict[str, ResultFile], dict[str, str]]:
-    loaded, unreadable = {}, {}
-    for path in paths:
-        try:
-            loaded[str(path)] = load(path)
-        except UNREADABLE as error:
-            unreadable[str(path)] = reasons(error)
-    return loaded, unreadable
+    return collect(listed(paths), path)
 
 
 def _load_or_refuse(roots: list[str | os.PathLike]) -> dict[str, ResultFile]:
     for root in roots:
-        if not any(file.is_file() for file in _files_below(Path(root))):
+        if not any(file.is_file() for file in files_below(Path(root))):
             raise FileNotFoundError(f"{os.fspath(root)} is no result file and no folder that holds one")
-    loaded, unreadable = _load_all(_result_files(roots))
+    loaded, unreadable = load_all(result_files(roots))
     for path, reason in unreadable.items():
         raise ValueError(f"the result file {path} cannot be read ({reason}); remove it, or train its runs again")
     return loaded

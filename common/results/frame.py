@@ -29,8 +29,11 @@ PROVENANCE = (
     "threads",
     "begun",
     "ended",
+    "energy_joules",
+    "peak_memory",
     "resumed",
     "digest",
+    "identity",
     "note",
 )
 
@@ -117,7 +120,7 @@ def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.Da
     """
     check_provenance(provenance)
     values = {"ended": now(), **provenance}
-    kinds = {"dirty": "boolean", "threads": "Int64"}
+    kinds = {"dirty": "boolean", "threads": "Int64", "energy_joules": "Float64", "peak_memory": "Int64"}
     columns = {}
     for name in PROVENANCE:
         value = values.get(name)

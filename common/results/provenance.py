@@ -61,7 +61,9 @@ def run_provenance(device: str, data_checksum: str | None = None) -> dict[str, A
     Returns:
         Values for columns of `PROVENANCE`: commit and dirty as in `provenance`, as they were when they were first
         asked for (the code of a long process is that of its start), versions, data_checksum, device, threads (None
-        where the device does not say) and begun (ISO 8601, UTC). `Store.begin` adds resumed, `run_frame` ended.
+        where the device does not say) and begun (ISO 8601, UTC). `Store.begin` adds resumed, `run_frame` ended, and
+        whoever trains digest and identity, what the digest is of, as JSON: from it the run can be made again; and
+        energy_joules and peak_memory, where the machine tells, see `Consumption`.
     """
     commit, dirty = _loaded_code()
     name, threads = device_and_threads(device)

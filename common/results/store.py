@@ -182,7 +182,7 @@ class Store:
         """
         known = self._begun.pop(digest, {})
         if "digest" in frame:
-            known = {name: frame[name].iloc[0] for name in PROVENANCE}
+            known = {name: frame[name].iloc[0] for name in PROVENANCE if name in frame}
             known = {name: None if pd.isna(value) else value for name, value in known.items()}
         frame = with_provenance(frame, known | {"digest": digest})
         record = Record(digest, frame, [np.asarray(array) for array in weights], dict(measurements or {}))

@@ -19,3 +19,6 @@ def test_a_second_plan_counts_on_and_has_logs_of_its_own(tmp_path):
     assert [*frame["order"].unique(), *later["order"].unique()] == [0, 1, 2]
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["00-seed0", "01-seed0", "02-seed0"]
     assert isinstance(trained["second", 0].network, keras.Model)
+    memory = frame["peak_memory"].dropna()  # only Linux tells
+    assert memory.between(2**27, 2**40).all()
+    assert frame["energy_joules"].dropna().gt(0).all()

@@ -40,9 +40,9 @@ def _code(notebook):
     return [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
 
 
-def _papermill(notebook, folder, **values):
+def _papermill(notebook, folder, *options, **values):
     """Run the plain command of the README, from another folder."""
-    command = [sys.executable, "-m", "papermill", str(notebook), str(folder / "out.ipynb"), "-k", "python3"]
+    command = [sys.executable, "-m", "papermill", str(notebook), str(folder / "out.ipynb"), "-k", "python3", *options]
     for name, value in values.items():
         command += ["-p", name, str(value)]
     environment = os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"}
@@ -84,6 +84,14 @@ def test_a_diverged_run_is_a_result(notebook, tmp_path):
     frame = results.read(tmp_path / "out.parquet")
     assert "diverged" in set(frame["status"])
     assert frame.loc[frame["status"] == "diverged", "diverged_step"].notna().all()
+
+
+def test_papermill_may_inject_paths_and_seeds_may_be_a_range(tmp_path):
+    notebook = NOTEBOOKS / "00_one_direction.ipynb"
+    values = TINY[notebook.stem] | {"seeds": "3-4", "result_file": tmp_path / "out.parquet"}
+    done = _papermill(notebook, tmp_path, "--inject-paths", **values, store=tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert set(results.read(tmp_path / "out.parquet")["seed"]) == {3, 4}
 
 
 @pytest.mark.parametrize(("name", "value", "words"), [*WRONG, ("seedz", 1, "unknown parameter 'seedz' (= 1); did you")])

@@ -11,7 +11,7 @@ import yaml
 
 from common.experiments.parameters import validate
 from workflow.experiments import RESULT, WorkflowError, drawn_apart, find, load, select
-from workflow.run import has_other_parameters
+from workflow.run import has_other_parameters, main
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
@@ -51,6 +51,18 @@ def test_one_job_without_seeds_and_one_per_seed_with(write):
     assert jobs[1].parameters == {"rate": 0.1, "seeds": [5]}
     assert find("paper", "01_one", "seed5") == jobs[1]
     assert [str(job) for job in (*select("quick", ["02_two"]), jobs[1])] == ["02_two", "01_one seed5"]
+
+
+def test_seeds_may_be_a_range(write):
+    write(
+        {
+            "paper": {
+                "01_one": {"parameters": {}, "seeds": "0-2"},
+                "02_two": VARIED | {"variants": {"a": {"seeds": "1,4-5"}}},
+            }
+        }
+    )
+    assert [job.parameters["seeds"] for job in select("paper")] == [[0], [1], [2], [1, 4, 5]]
 
 
 def test_one_job_per_variant_of_its_parameters_laid_over_the_shared_ones(write):
@@ -133,6 +145,10 @@ def varied(**variants):
         ({"parameters": {"result_file": "x"}}, "result_file is set by the workflow; remove it"),
         ({"parameters": {"seeds": [1]}}, "seeds stand beside `parameters`, not in it"),
         ({"parameters": {}, "seeds": [1, 1]}, "seeds: each seed may be there once"),
+        (
+            {"parameters": {}, "seeds": "4-0"},
+            "01_one: seeds: they must be whole numbers ≥ 0 and ranges of them, such as 0-4 or 0,2,5-7, got '4-0'",
+        ),
         ({"parameters": {}, "seeds": []}, "seeds: List should have at least 1 item"),
         ({"parameters": {}, "seeds": [-1]}, "greater than or equal to 0, got -1"),
         (
@@ -236,3 +252,22 @@ def test_a_result_of_these_parameters_is_not_made_again(checked, tmp_path, monke
         notes = {"provenance": json.dumps({"parameters": parameters.model_dump()})}
         pyarrow.parquet.write_table(pyarrow.table({}).replace_schema_metadata(notes), path)
         assert not has_other_parameters(job), f"{job.preset}: {job}"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--seeds", "4-0"], "--seeds must be whole numbers ≥ 0 and ranges of them, such as 0-4 or 0,2,5-7, got '4-0'"),
+        (["--seeds=-1"], "got '-1'"),
+        (["--cores", "0"], "--cores must be 'all' or a whole number ≥ 1, got '0'"),
+        (["--cores", "many"], "--cores must be 'all' or a whole number ≥ 1, got 'many'"),
+        (["--seeds", "0-9"], "seed 2 is not in the preset 'paper'"),
+    ],
+)
+def test_wrong_seeds_and_cores_on_the_command_line_are_one_sentence(option, words, capsys):
+    assert main(["--preset", "paper", "--only", "01_baseline_sgd", *option]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.startswith("Error: ")
+    assert words in written.err
+    assert written.err.count("\n") == 1

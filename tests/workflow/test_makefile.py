@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("figures", "check", "test", "lab", "paper", "benchmark", "lock", "clean", "help")
+TARGETS = ("figures", "check", "test", "lab", "paper", "reproduce", "benchmark", "lock", "clean", "help")
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""What a training takes where the machine tells: energy of its processors, and the process's peak memory.
+
+Energy is read from counters: of the processors and their memory by RAPL (Linux's powercap, which on many machines only
+root may read), of NVIDIA's GPUs by NVML (the package nvidia-ml-py, in the extra `energy`). They count for the whole
+machine: what other processes did meanwhile is in it, so it is a run's own energy only where the run is alone.
+"""
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+POWERCAP = Path("/sys/class/powercap")
+PROCESS = Path("/proc/self")
+# RAPL's counters start again at 0 after 65 kJ on some machines, which a server draws in minutes.
+SAMPLE_SECONDS = 30.0
+
+Counter = tuple[Callable[[], float], float | None]  # reads joules; at how many it starts again (None: never)
+
+
+class Consumption:
+    """Measures what happens in a block.
+
+        with Consumption() as consumption:
+            ...
+        consumption.energy_joules, consumption.peak_memory
+
+    Args:
+        powercap: where Linux has RAPL's counters.
+        process: where Linux tells of this process.
+
+    Attributes:
+        energy_joules: of all processors and GPUs with a counter, in joules, above 0; None where there is no counter
+            that may be read and moves.
+        peak_memory: the largest resident memory, in bytes, that this process had within the block: with Python,
+            TensorFlow, the data sets and whatever earlier runs left, but without the memory of GPUs. None where the
+            system does not let a process forget its former peak, which only Linux does.
+    """
+
+    def __init__(self, powercap: Path = POWERCAP, process: Path = PROCESS):
+        self.energy_joules: float | None = None
+        self.peak_memory: int | None = None
+        self._counters = [*_rapl(powercap), *_nvml()]
+        self._process = process
+
+    def __enter__(self) -> "Consumption":
+        self._joules, self._last = 0.0, None
+        self._sample()
+        self._ended = threading.Event()
+        self._sampler = threading.Thread(target=self._sample_until_the_end, daemon=True)
+        if self._counters:
+            self._sampler.start()
+        self._forgets = _forget_peak(self._process)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._sampler.is_alive():
+            self._ended.set()
+            self._sampler.join()
+            self._sample()
+        self.energy_joules = self._joules or None  # counters that stand still say nothing
+        self.peak_memory = _peak(self._process) if self._forgets else None
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Both numbers as values of a result's provenance, without those that the machine does not tell."""
+        values = {"energy_joules": self.energy_joules, "peak_memory": self.peak_memory}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _sample_until_the_end(self) -> None:
+        while not self._ended.wait(SAMPLE_SECONDS):
+            self._sample()
+
+    def _sample(self) -> None:
+        try:
+            now = [read() for read, _ in self._counters]
+        except Exception:  # of files or of NVML: a counter that is gone must end no training
+            self._counters, self._joules = [], 0.0
+            return
+        for (_, limit), before, after in zip(self._counters, self._last or now, now, strict=True):
+            self._joules += after - before + (limit or 0.0) * (after < before)
+        self._last = now
+
+
+def _rapl(powercap: Path) -> Iterator[Counter]:
+    """Yield a counter for each processor package, and for memory that is not counted in one."""
+    for zone in sorted(powercap.glob("intel-rapl:*")):
+        with contextlib.suppress(OSError, ValueError):
+            name = (zone / "name").read_text().strip()
+            if name.startswith("package") or name == "dram":
+                _joules(zone / "energy_uj")  # may not be ours to read
+                yield (lambda path=zone / "energy_uj": _joules(path)), _joules(zone / "max_energy_range_uj")
+
+
+def _joules(path: Path) -> float:
+    return int(path.read_text()) / 1e6
+
+
+def _nvml() -> Iterator[Counter]:
+    """Yield a counter for each GPU that has one, where NVML's Python package and driver are there."""
+    try:
+        nvml = importlib.import_module("pynvml")
+        nvml.nvmlInit()
+    except Exception:  # the package, the driver or the GPU is not there, in as many classes of errors
+        return
+    for index in range(nvml.nvmlDeviceGetCount()):
+        with contextlib.suppress(nvml.NVMLError):
+            gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+            nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)  # GPUs before Volta have none
+            yield (lambda gpu=gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3), None
+
+
+def _forget_peak(process: Path) -> bool:
+    """Let the kernel count the peak of this process's memory anew; returns whether it does."""
+    try:
+        (process / "clear_refs").write_text("5")  # see proc(5): it resets the peak and nothing else
+    except OSError:
+        return False
+    return True
+
+
+def _peak(process: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        for line in (process / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None

@@ -1,0 +1,37 @@
+"""Which result files there are below some folders, and what they hold or why they cannot be read."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from common.results.result_file import UNREADABLE, ResultFile, load, reasons
+
+
+def listed(paths: Any) -> list[Any]:
+    """Return paths, or frames, as a list, also where there is but one of them."""
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def files_below(root: Path) -> list[Path]:
+    """List the result files of a folder and its subfolders, hidden ones left out; a file is itself, there or not."""
+    if not root.is_dir():
+        return [root]
+    inner = ((path, path.relative_to(root)) for path in root.rglob("*.parquet"))
+    return [path for path, name in inner if not any(part.startswith(".") for part in name.parts)]
+
+
+def result_files(roots: Iterable[str | os.PathLike]) -> list[Path]:
+    """List the result files of several files and folders, each once, in the order of their names."""
+    return sorted({file for root in roots for file in files_below(Path(root))})
+
+
+def load_all(paths: Iterable[Path]) -> tuple[dict[str, ResultFile], dict[str, str]]:
+    """Read result files; returns them by path, and by path why others cannot be read."""
+    loaded, unreadable = {}, {}
+    for path in paths:
+        try:
+            loaded[str(path)] = load(path)
+        except UNREADABLE as error:
+            unreadable[str(path)] = reasons(error)
+    return loaded, unreadable
