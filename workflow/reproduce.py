@@ -163,11 +163,11 @@ def report(run: StoredRun, again: StoredRun, compared: Agreement) -> Iterator[st
     if compared.verdict != IDENTICAL:
         parts = [f"{name} {value:.3g} (epoch {epoch})" for name, (value, epoch) in compared.largest.items()]
         yield f"largest differences: {', '.join(parts)}"
-    versions = [json.loads(one.value("versions") or "{}") for one in (run, again)]
+    versions = [json.loads(each.value("versions") or "{}") for each in (run, again)]
     other = [name for name in versions[1] if versions[0].get(name) != versions[1][name]]
-    for word, one, known in zip(("then", "now"), (run, again), versions, strict=True):
+    for word, trained, known in zip(("then", "now"), (run, again), versions, strict=True):
         named = ", ".join(f"{name} {known.get(name, 'unknown')}" for name in other)
-        yield f"{word + ':':<6}{_code(one)}, {_machine(one)}; {named or 'the same versions'}"
+        yield f"{word + ':':<6}{_code(trained)}, {_machine(trained)}; {named or 'the same versions'}"
     if changed := _changed_code(run, again):
         yield changed
     yield from _cautions(run, again)
@@ -185,7 +185,7 @@ def _machine(run: StoredRun) -> str:
 
 
 def _changed_code(run: StoredRun, again: StoredRun) -> str:
-    codes = [json.loads(one.value("identity") or "{}").get("code") for one in (run, again)]
+    codes = [json.loads(each.value("identity") or "{}").get("code") for each in (run, again)]
     if not all(codes):
         return ""
     return f"the code that decides its numbers is {'the same' if codes[0] == codes[1] else 'another'}"

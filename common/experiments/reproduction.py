@@ -62,10 +62,10 @@ def run_of(stored: StoredRun) -> tuple[Run, int]:
         "estimator": (settings.estimator, estimators.parse),
         "optimizer": (settings.optimizer, optimizers.parse),
     }
-    made = {}
+    parsed = {}
     for name, (text, read) in parts.items():
         try:
-            made[name] = read(text)
+            parsed[name] = read(text)
         except ValueError as error:
             raise CannotRebuildError(f"this code does not read its {name}: {error}") from error
     try:
@@ -78,7 +78,7 @@ def run_of(stored: StoredRun) -> tuple[Run, int]:
             options=settings.options,
             loop=_of_this_project(settings.loop, "loop"),
             callbacks=[_of_this_project(name, "callback") for name in settings.callbacks],
-            **made,
+            **parsed,
         )
     except ValueError as error:
         raise CannotRebuildError(str(error)) from error

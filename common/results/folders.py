@@ -222,9 +222,9 @@ def _label(value: Any) -> str:
 
 def _hashes(rows: pd.DataFrame) -> tuple[str, str, str]:
     columns = {name: _hash(rows[name]) for name in sorted(rows) if rows[name].notna().any()}
-    told = {name: hashed for name, hashed in columns.items() if not _is_origin(name)}
+    kept = {name: hashed for name, hashed in columns.items() if not _is_origin(name)}
     numbers = {name: columns.get(name) for name in ("epoch", "step", *MEASURED)}
-    return tuple(hashlib.sha256(repr(part).encode()).hexdigest() for part in (numbers, told, columns))
+    return tuple(hashlib.sha256(repr(part).encode()).hexdigest() for part in (numbers, kept, columns))
 
 
 def _is_origin(name: str) -> bool:

@@ -19,11 +19,11 @@ def checked(tmp_path):
     """Return a function that gives papermill these options, and the check the cells that come of it."""
 
     def checked(*options):
-        source, made = REPOSITORY / "notebooks" / f"{NOTEBOOK}.ipynb", tmp_path / "out.ipynb"
-        call = [str(source), str(made), "--prepare-only", "--kernel", "python3", *options]
+        source, prepared = REPOSITORY / "notebooks" / f"{NOTEBOOK}.ipynb", tmp_path / "out.ipynb"
+        call = [str(source), str(prepared), "--prepare-only", "--kernel", "python3", *options]
         done = CliRunner().invoke(papermill, call)
         assert done.exit_code == 0, done.output
-        cells = [cell.source for cell in nbformat.read(made, as_version=4).cells if cell.cell_type == "code"]
+        cells = [cell.source for cell in nbformat.read(prepared, as_version=4).cells if cell.cell_type == "code"]
         cells = [cell for cell in cells if cell.startswith("# Parameters")]
         assert len(cells) == 2
         namespace = {}

@@ -54,10 +54,10 @@ def test_result_files_and_stores_of_two_machines_become_one(machines):
     assert {"constant": 1.5} in frame.attrs["measurements"]
     store = results.Store(into / ".store")
     for each in kept:
-        found = store.find(each.digest)
-        pd.testing.assert_frame_equal(found.frame, each.frame, check_like=True)
-        assert [array.tolist() for array in found.weights] == [[2.0]]
-        assert found.measurements == each.measurements
+        stored = store.find(each.digest)
+        pd.testing.assert_frame_equal(stored.frame, each.frame, check_like=True)
+        assert [array.tolist() for array in stored.weights] == [[2.0]]
+        assert stored.measurements == each.measurements
 
 
 def test_a_second_merge_changes_nothing_and_a_killed_one_goes_on(machines, monkeypatch):
@@ -91,8 +91,8 @@ def test_a_second_merge_changes_nothing_and_a_killed_one_goes_on(machines, monke
 def test_one_digest_with_two_results_is_refused_and_nothing_is_written(machines):
     first, second, into = machines
     record(first, 0)
-    one, other = record(first, 1), record(second, 1, loss=0.6)
-    paths = [str(results.Store(folder).path(each.digest)) for folder, each in ((first, one), (second, other))]
+    known, other = record(first, 1), record(second, 1, loss=0.6)
+    paths = [str(results.Store(folder).path(each.digest)) for folder, each in ((first, known), (second, other))]
     with pytest.raises(ValueError, match="differ in 'train_loss'") as error:
         merge_folders([first, second], into)
     assert all(path in str(error.value) for path in paths)
