@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,10 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from common.checks import require
-from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_epochs
-from common.diagnostics.gradient_alignment import minibatches, require_batches
+from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured
+from common.diagnostics.gradient_alignment import (
+    built_copies,
+    minibatches,
+    require_comparison,
+    traced_on_minibatches,
+)
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.estimator import GradientEstimator, RunContext
+from common.estimators.estimator import GradientEstimator
 from common.training.history import Moment
 from common.training.state import unchanged, variables_of
 from common.vectors import flatten, unflatten
@@ -62,11 +66,8 @@ class DirectionQuality(Diagnostic):
         loss_examples: int = 2_000,
         at: Epochs = "ends",
     ):
-        require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
-        require_batches(batch_size, batches)
-        require_epochs(at)
+        require_comparison(estimators, batch_size, batches, warm_up, at)
         require(repeats >= 2, "repeats", "≥ 2", repeats)
-        require(warm_up >= 0, "warm_up", "≥ 0", warm_up)
         require(loss_examples >= 1, "loss_examples", "≥ 1", loss_examples)
         self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
         self.repeats, self.warm_up, self.loss_examples = repeats, warm_up, loss_examples
@@ -82,7 +83,8 @@ class DirectionQuality(Diagnostic):
         looks = list(minibatches(moment, self.batch_size, self.warm_up + self.batches))
         before, after = looks[: self.warm_up], looks[self.warm_up :]
         exact = [traced.exact(*batch).numpy() for batch in after]
-        start = traced.loss_at(traced.weights())
+        weights = traced.weights()
+        start = traced.loss_at(weights)
         measured = []
         for estimator, direction in traced.estimators:
             with unchanged(variables_of(estimator)):
@@ -90,10 +92,10 @@ class DirectionQuality(Diagnostic):
                     direction(*batch)
                 sampled = [self._sampled(estimator, direction, batch, len(looks)) for batch in after]
             moments = np.mean([_moments(*pair) for pair in zip(sampled, exact, strict=True)], axis=0)
-            decrease = _best_decrease(traced, start, [estimates[0] for estimates in sampled])
+            decrease = _best_decrease(traced, weights, start, [estimates[0] for estimates in sampled])
             cost = estimator.cost(self.batch_size) / self.batch_size
             measured.append([*moments, decrease, cost])
-        columns = ("cosine", "bias_squared", "variance", "decrease", "cost")
+        columns = (*_Moments._fields, "decrease", "cost")
         names = np.array([repr(estimator) for estimator in self.estimators])
         numbers = dict(zip(columns, np.array(measured).T, strict=True))
         return {"aligned_estimators": names} | {f"aligned_{name}": column for name, column in numbers.items()}
@@ -108,25 +110,19 @@ class DirectionQuality(Diagnostic):
         return np.stack(estimates)
 
     def _traced(self, moment: Moment) -> _Traced:
-        estimators = [copy.deepcopy(estimator) for estimator in self.estimators]
-        for estimator in estimators:
-            estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
         exact = Backpropagation()
         exact.build(moment.task)
-        directions = [(estimator, self._direction(estimator, moment)) for estimator in estimators]
+        copies = built_copies(self.estimators, moment)
+        directions = [(estimator, self._direction(estimator, moment)) for estimator in copies]
         return _Traced(moment, self._direction(exact, moment), directions, self.loss_examples)
 
     def _direction(self, estimator: GradientEstimator, moment: Moment) -> Direction:
         """Trace a function from (x, y, seed) to the estimate as one vector, (P,)."""
-        split = moment.dataset.train
-        batch = [tf.TensorSpec([self.batch_size, *part.shape[1:]], part.dtype) for part in (split.x, split.y)]
 
         def direction(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             return flatten(estimator.estimate(x, y, seed).gradients)
 
-        # Concrete: TensorFlow's retracing warning takes the functions of several estimators and runs for one.
-        traced = tf.function(direction, jit_compile=False, autograph=False)
-        return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
+        return traced_on_minibatches(direction, moment, self.batch_size)
 
 
 class _Traced:
@@ -178,9 +174,8 @@ def _moments(estimates: np.ndarray, exact: np.ndarray) -> _Moments:
     return _Moments(cosine, bias_squared / squared, variance / squared)
 
 
-def _best_decrease(traced: _Traced, start: float, directions: Sequence[np.ndarray]) -> float:
-    """Return the largest mean decrease of the loss by one step of a common length, at least 0."""
-    weights = traced.weights()
+def _best_decrease(traced: _Traced, weights: np.ndarray, start: float, directions: Sequence[np.ndarray]) -> float:
+    """Return the largest mean decrease of the loss by one step of a common length from some weights, at least 0."""
     decreases = np.zeros([len(directions), len(LENGTHS)])
     for row, direction in zip(decreases, directions, strict=True):
         length = float(np.linalg.norm(direction))

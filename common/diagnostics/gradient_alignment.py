@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -75,10 +75,7 @@ class EstimatorAlignment(Diagnostic):
         warm_up: int = 0,
         at: Epochs = "ends",
     ):
-        require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
-        require_batches(batch_size, batches)
-        require_epochs(at)
-        require(warm_up >= 0, "warm_up", "≥ 0", warm_up)
+        require_comparison(estimators, batch_size, batches, warm_up, at)
         self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
         self.warm_up = warm_up
 
@@ -99,10 +96,8 @@ class EstimatorAlignment(Diagnostic):
         return {"aligned_estimators": names, "aligned_cosine": cosines, "aligned_signal_to_noise": ratios}
 
     def _traced(self, moment: Moment) -> list[tuple[GradientEstimator, Function]]:
-        estimators = [copy.deepcopy(estimator) for estimator in self.estimators]
-        for estimator in estimators:
-            estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
-        return [(estimator, _comparison(moment, estimator, self.batch_size)) for estimator in estimators]
+        copies = built_copies(self.estimators, moment)
+        return [(estimator, _comparison(moment, estimator, self.batch_size)) for estimator in copies]
 
 
 def require_batches(batch_size: int, batches: int) -> None:
@@ -113,6 +108,37 @@ def require_batches(batch_size: int, batches: int) -> None:
     """
     require(batch_size >= 1, "batch_size", "≥ 1", batch_size)
     require(batches >= 1, "batches", "≥ 1", batches)
+
+
+def require_comparison(
+    estimators: Sequence[GradientEstimator], batch_size: int, batches: int, warm_up: int, at: Epochs
+) -> None:
+    """Refuse what no comparison of estimators that do not train can be made with.
+
+    Raises:
+        ValueError: no estimator, or a value out of range.
+    """
+    require(len(estimators) >= 1, "the number of estimators", "≥ 1", len(estimators))
+    require_batches(batch_size, batches)
+    require_epochs(at)
+    require(warm_up >= 0, "warm_up", "≥ 0", warm_up)
+
+
+def built_copies(estimators: Sequence[GradientEstimator], moment: Moment) -> list[GradientEstimator]:
+    """Return copies of estimators that do not train, built for the task and the seed of a moment."""
+    copies = [copy.deepcopy(estimator) for estimator in estimators]
+    for estimator in copies:
+        estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
+    return copies
+
+
+def traced_on_minibatches(function: Callable, moment: Moment, batch_size: int) -> Function:
+    """Trace a function of (x, y, seed) for minibatches of the training split, see `minibatches`."""
+    split = moment.dataset.train
+    batch = [tf.TensorSpec([batch_size, *part.shape[1:]], part.dtype) for part in (split.x, split.y)]
+    # Concrete: TensorFlow's retracing warning takes the functions of several estimators and runs for one.
+    traced = tf.function(function, jit_compile=False, autograph=False)
+    return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
 
 
 def _comparison(moment: Moment, estimator: GradientEstimator, batch_size: int) -> Function:
@@ -126,11 +152,7 @@ def _comparison(moment: Moment, estimator: GradientEstimator, batch_size: int) -
         error = [a - b for a, b in zip(estimate, gradients, strict=True)]
         return tf.linalg.global_norm(gradients) ** 2, tf.linalg.global_norm(error) ** 2, cosine(gradients, estimate)
 
-    split = moment.dataset.train
-    batch = [tf.TensorSpec([batch_size, *part.shape[1:]], part.dtype) for part in (split.x, split.y)]
-    # Concrete: TensorFlow's retracing warning takes the functions of several estimators and runs for one.
-    traced = tf.function(compare, jit_compile=False, autograph=False)
-    return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
+    return traced_on_minibatches(compare, moment, batch_size)
 
 
 def _averaged(

@@ -5,61 +5,25 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from moments import linear_task, moment
+from moments import Fixed, Turns, linear_task, moment, ones_and_zeros
 
 from common.data import Split
 from common.diagnostics import DirectionQuality
 from common.diagnostics.direction_quality import LENGTHS
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext
 from common.estimators.noise.noisy_gradient import ConstantNoise, NoisyGradient
 from common.tasks import networks, task
-
-
-class _Fixed(GradientEstimator):
-    """One direction, whatever the batch; it costs two gradients of each example."""
-
-    def __init__(self, gradients):
-        super().__init__()
-        self.gradients = gradients
-
-    def estimate(self, x, y, seed):
-        outputs = self.task.outputs(x, seed)
-        pairs = zip(self.gradients, self.task.weights, strict=True)
-        return GradientEstimate(self.task.loss(y, outputs), outputs, [tf.fill(w.shape, value) for value, w in pairs])
-
-    def cost(self, batch_size):
-        return 2.0 * batch_size
-
-
-class _Turns(Backpropagation):
-    """With each call since `build` its direction turns further away from the exact gradient."""
-
-    def build(self, task, run=RunContext()):  # noqa: B008 (as the contract has it)
-        super().build(task, run)
-        self.calls = tf.Variable(0.0)
-
-    def estimate(self, x, y, seed):
-        estimate = super().estimate(x, y, seed)
-        first, *rest = estimate.gradients
-        first += self.calls.assign_add(1.0)
-        return estimate._replace(gradients=[first, *rest])
-
-
-def _ones_and_zeros():
-    """With the weights of `linear_task` every gradient is 2 (0.5 · 1 - 0) (1, 1) = (1, 1), every loss 1/4."""
-    return Split(np.ones((8, 1), np.float32), np.zeros((8, 1), np.float32))
 
 
 def _measured(estimators, *, network_task=None, split=None, **options):
     network_task = network_task or linear_task()
     options = {"batch_size": 4} | options
-    return DirectionQuality(estimators, **options)(moment(network_task, split or _ones_and_zeros(), 0, epochs=1))
+    return DirectionQuality(estimators, **options)(moment(network_task, split or ones_and_zeros(), 0, epochs=1))
 
 
 def test_by_hand():
-    measured = _measured([Backpropagation(), _Fixed([1.0, 3.0])])
-    assert list(measured["aligned_estimators"]) == ["Backpropagation()", "_Fixed([1.0, 3.0])"]
+    measured = _measured([Backpropagation(), Fixed([1.0, 3.0])])
+    assert list(measured["aligned_estimators"]) == ["Backpropagation()", "Fixed([1.0, 3.0])"]
     np.testing.assert_allclose(measured["aligned_cosine"], [1.0, 4 / math.sqrt(20)], rtol=1e-6)
     np.testing.assert_allclose(measured["aligned_bias_squared"], [0.0, 4 / 2], atol=1e-6)  # the error is (0, 2)
     np.testing.assert_allclose(measured["aligned_variance"], [0.0, 0.0], atol=1e-12)
@@ -71,7 +35,7 @@ def test_by_hand():
 
 
 def test_a_direction_uphill_decreases_nothing_and_none_has_no_angle():
-    measured = _measured([_Fixed([-1.0, -1.0]), _Fixed([0.0, 0.0])])
+    measured = _measured([Fixed([-1.0, -1.0]), Fixed([0.0, 0.0])])
     np.testing.assert_array_equal(measured["aligned_decrease"], [0.0, 0.0])
     np.testing.assert_allclose(measured["aligned_cosine"], [-1.0, math.nan], rtol=1e-6)
 
@@ -93,7 +57,7 @@ def test_noise_is_variance_and_no_bias():
 
 
 def test_an_estimator_s_state_moves_in_the_warm_up_and_from_batch_to_batch_only():
-    at_once, later = (_measured([_Turns()], batches=1, warm_up=count) for count in (0, 3))
+    at_once, later = (_measured([Turns()], batches=1, warm_up=count) for count in (0, 3))
     assert at_once["aligned_variance"] == later["aligned_variance"] == 0  # repeats begin at one state
     np.testing.assert_allclose(at_once["aligned_bias_squared"], 1 / 2, rtol=1e-5)
     np.testing.assert_allclose(later["aligned_bias_squared"], 16 / 2, rtol=1e-5)

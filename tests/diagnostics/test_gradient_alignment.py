@@ -4,100 +4,62 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from moments import linear_task, moment
+from moments import Fixed, Turns, linear_task, moment, ones_and_zeros
 
 from common.data import Split
 from common.diagnostics import EstimatorAlignment, GradientAlignment
 from common.estimators.backpropagation import Backpropagation
-from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext
+from common.estimators.estimator import RunContext
 from common.estimators.noise.noisy_gradient import AnnealedNoise, ConstantNoise, NoisyGradient
 from common.tasks import networks as models
 from common.tasks import task as tasks
-
-
-class _Fixed(GradientEstimator):
-    """One direction, whatever the batch."""
-
-    def __init__(self, gradients):
-        super().__init__()
-        self.gradients = gradients
-
-    def estimate(self, x, y, seed):
-        outputs = self.task.outputs(x, seed)
-        pairs = zip(self.gradients, self.task.weights, strict=True)
-        return GradientEstimate(self.task.loss(y, outputs), outputs, [tf.fill(w.shape, value) for value, w in pairs])
-
-    def cost(self, batch_size):
-        return float(batch_size)
 
 
 def _align(estimator, task, split, batch_size, batches=2, epoch=1):
     return GradientAlignment(batch_size, batches)(moment(task, split, epoch, estimator=estimator))
 
 
-def _ones_and_zeros():
-    """With the weights of `linear_task` every example's gradient is 2 (0.5 · 1 - 0) (1, 1) = (1, 1)."""
-    return Split(np.ones((8, 1), np.float32), np.zeros((8, 1), np.float32))
-
-
 def test_alignment_by_hand():
-    measured = _align(_Fixed([1.0, 3.0]), linear_task(), _ones_and_zeros(), batch_size=4)  # the error is (0, 2)
+    measured = _align(Fixed([1.0, 3.0]), linear_task(), ones_and_zeros(), batch_size=4)  # the error is (0, 2)
     assert measured["gradient_norm"] == pytest.approx(math.sqrt(2))
     assert measured["signal_to_noise"] == pytest.approx(2 / 4)
     assert measured["cosine"] == pytest.approx((1 + 3) / math.sqrt(2 * 10))
 
 
 def test_estimators_that_do_not_train_are_compared_by_the_same_measure():
-    estimators = [_Fixed([1.0, 3.0]), Backpropagation()]
+    estimators = [Fixed([1.0, 3.0]), Backpropagation()]
     compare = EstimatorAlignment(estimators, batch_size=4)
-    task, split = linear_task(), _ones_and_zeros()
+    task, split = linear_task(), ones_and_zeros()
     assert compare.at_start
     assert compare(moment(task, split, 1, epochs=3)) == {}
     measured = compare(moment(task, split, 3, epochs=3))
-    assert list(measured["aligned_estimators"]) == ["_Fixed([1.0, 3.0])", "Backpropagation()"]
+    assert list(measured["aligned_estimators"]) == ["Fixed([1.0, 3.0])", "Backpropagation()"]
     np.testing.assert_allclose(measured["aligned_cosine"], [4 / math.sqrt(20), 1.0], rtol=1e-6)
     np.testing.assert_allclose(measured["aligned_signal_to_noise"], [0.5, math.inf], rtol=1e-6)
     assert not any(hasattr(estimator, "task") for estimator in estimators)
 
 
 def test_estimators_that_learn_may_see_minibatches_before_they_are_compared():
-    task, split = linear_task(), _ones_and_zeros()
+    task, split = linear_task(), ones_and_zeros()
     at_once, later = (
-        EstimatorAlignment([_Turns()], batch_size=4, batches=1, warm_up=count)(moment(task, split, 0))
+        EstimatorAlignment([Turns()], batch_size=4, batches=1, warm_up=count)(moment(task, split, 0))
         for count in (0, 3)
     )
     assert later["aligned_cosine"] < at_once["aligned_cosine"]
     with pytest.raises(ValueError, match="warm_up must be ≥ 0, got -1"):
-        EstimatorAlignment([_Turns()], batch_size=4, warm_up=-1)
-
-
-class _Turns(Backpropagation):
-    """With each call since `build` its direction turns further away from the exact gradient."""
-
-    traces = 0
-
-    def build(self, task, run=RunContext()):  # noqa: B008 (as the contract has it)
-        super().build(task, run)
-        self.calls = tf.Variable(0.0)
-
-    def estimate(self, x, y, seed):
-        _Turns.traces += 1
-        estimate = super().estimate(x, y, seed)
-        first, *rest = estimate.gradients
-        first += self.calls.assign_add(1.0)
-        return estimate._replace(gradients=[first, *rest])
+        EstimatorAlignment([Turns()], batch_size=4, warm_up=-1)
 
 
 def test_estimators_that_do_not_train_are_traced_once_and_begin_each_look_as_built():
-    compare, task, split = EstimatorAlignment([_Turns()], batch_size=4, at=[0, 1, 2]), linear_task(), _ones_and_zeros()
-    _Turns.traces = 0
+    compare, task, split = EstimatorAlignment([Turns()], batch_size=4, at=[0, 1, 2]), linear_task(), ones_and_zeros()
+    Turns.traces = 0
     measured = [compare(moment(task, split, epoch, epochs=2))["aligned_signal_to_noise"].item() for epoch in (0, 1, 2)]
     assert measured == pytest.approx([2 * 2 / (1 + 4)] * 3)  # two minibatches: the errors are 1 and 2
-    assert _Turns.traces == 1
+    assert Turns.traces == 1
 
 
 def test_estimators_that_do_not_train_are_built_anew_for_another_task():
-    compare, split = EstimatorAlignment([Backpropagation()], batch_size=4), _ones_and_zeros()
+    compare, split = EstimatorAlignment([Backpropagation()], batch_size=4), ones_and_zeros()
     for weight in (0.5, 2.0):
         task = linear_task()
         task.weights[0].assign([[weight]])
@@ -144,7 +106,7 @@ def test_alignment_without_noise_is_perfect():
 
 
 def test_alignment_of_what_is_not_a_number_is_not_a_number():
-    measured = _align(_Fixed([math.nan, 0.0]), linear_task(), _ones_and_zeros(), batch_size=4)
+    measured = _align(Fixed([math.nan, 0.0]), linear_task(), ones_and_zeros(), batch_size=4)
     assert math.isnan(measured["signal_to_noise"])
     assert math.isnan(measured["cosine"])
 
@@ -174,7 +136,7 @@ class _Learns(Backpropagation):
 @pytest.mark.parametrize("wrap", [lambda learns: learns, lambda learns: NoisyGradient(learns, ConstantNoise(0.1))])
 def test_alignment_leaves_the_estimators_state_as_it_was(wrap):
     learns = _Learns()
-    estimator, task, split = wrap(learns), linear_task(), _ones_and_zeros()
+    estimator, task, split = wrap(learns), linear_task(), ones_and_zeros()
     estimator.build(task)
     estimator.estimate(tf.constant(split.x), tf.constant(split.y), tf.constant([0, 0], tf.int64))
     before = learns.state()
@@ -204,4 +166,4 @@ def test_impossible_alignments_are_named(sizes, words):
 
 def test_an_alignment_of_more_than_there_is_is_named():
     with pytest.raises(ValueError, match="batch_size must be at most the 8 training examples, got 9"):
-        _align(Backpropagation(), linear_task(), _ones_and_zeros(), batch_size=9)
+        _align(Backpropagation(), linear_task(), ones_and_zeros(), batch_size=9)
