@@ -101,8 +101,6 @@ def drawable(
 def _draw(
     frame: pd.DataFrame, suffix: str, folder: str | os.PathLike, drawings: Drawings, say: Callable[[str], None]
 ) -> list[Path]:
-    from common.plotting.page import write_page  # itables, which nobody else needs
-
     def figure(make: Callable, name: str) -> list[Path]:
         with style.defaults():
             return style.save(make(frame), folder, name, frame)
@@ -111,6 +109,8 @@ def _draw(
         return [tables.write_latex(make(frame), folder, name, frame)]
 
     def page(make: Callable, name: str) -> list[Path]:
+        from common.plotting.page import write_page  # itables, which nobody else needs
+
         return [write_page(make(frame), folder, name, frame)]
 
     written: list[Path] = []

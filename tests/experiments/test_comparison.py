@@ -13,8 +13,7 @@ from common.estimators import parse
 from common.experiments.budgets import affordable_steps
 from common.experiments.comparison.measurements import with_measured_steps
 from common.experiments.comparison.plan import Conditions, estimators_of, settings, zeroth_order
-from common.experiments.comparison.run_selection import EQUAL, ZEROTH
-from common.experiments.comparison.sources import FAMILIES, NEEDS, SOURCES, Source, source
+from common.experiments.comparison.sources import EQUAL, FAMILIES, NEEDS, SOURCES, ZEROTH, Source, source
 from common.experiments.parameters import ParameterError, validate
 from common.tasks.networks import Network
 from common.training.best_weights import BestWeights

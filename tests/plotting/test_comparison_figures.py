@@ -12,16 +12,8 @@ from common import results
 from common.experiments.__main__ import main
 from common.experiments.comparison import figures
 from common.experiments.comparison.progress_figures import front, ratios_to_best
-from common.experiments.comparison.run_selection import (
-    ALIGNED,
-    EQUAL,
-    LONGER,
-    ZEROTH,
-    aligned,
-    arithmetic_to,
-    at_first_place,
-    names,
-)
+from common.experiments.comparison.run_selection import aligned, arithmetic_to, at_first_place, names
+from common.experiments.comparison.sources import ALIGNED, EQUAL, LONGER, ZEROTH
 from common.plotting import tables
 from common.plotting.curves import NothingToDraw, select
 from common.plotting.page import write_page

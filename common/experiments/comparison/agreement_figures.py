@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from common.experiments.comparison.run_selection import (
-    BASELINE,
     aligned,
     at_first_place,
     at_place,
@@ -18,7 +17,7 @@ from common.experiments.comparison.run_selection import (
     places,
     with_places,
 )
-from common.experiments.comparison.sources import source
+from common.experiments.comparison.sources import BASELINE, source
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import results
-from common.experiments.comparison.run_selection import BASELINE, EQUAL
+from common.experiments.comparison.sources import BASELINE, EQUAL
 from common.plotting.curves import select
 
 if TYPE_CHECKING:

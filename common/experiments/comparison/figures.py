@@ -11,20 +11,23 @@ from common.experiments.comparison.agreement_figures import agreement, ranks
 from common.experiments.comparison.ledger_figures import INITIALS, ledger
 from common.experiments.comparison.progress_figures import curves, payments, targets
 from common.experiments.comparison.run_selection import (
-    BASELINE,
-    EQUAL,
-    LONGER,
     aligned,
     at_first_place,
+    errors_of,
     final,
     names,
+    with_measured_seconds,
 )
-from common.experiments.comparison.sources import NEEDS, source
+from common.experiments.comparison.sources import BASELINE, EQUAL, LONGER, NEEDS, source
 from common.experiments.comparison.zeroth_figures import zeroth_order
 from common.plotting import tables
 from common.plotting.curves import column, select
 
 MARGIN = 0.0025  # equivalence margin of accuracies, fixed before the runs
+_COLUMNS = (
+    *("source", "family", "error", "deviation", "difference", "low", "high", "verdict", "longer", "longer_deviation"),
+    *("arithmetic", "seconds", "memory", "sent", "epsilon", "needs", "seeds"),
+)
 
 
 def values(frame: pd.DataFrame) -> pd.DataFrame:
@@ -40,7 +43,7 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
     runs, longer = final(frame), final(frame, LONGER)
     differences = results.paired_differences(select(frame, group=EQUAL), BASELINE, margin=MARGIN)
     examples = runs["step"] * runs["batch_size"]
-    seconds = column(runs, "example_seconds").astype(float).fillna(runs["seconds"] / examples)
+    seconds = with_measured_seconds(runs)["clock"] / examples
     memory = column(runs, "step_memory").astype(float) + column(runs, "kept_memory").astype(float)
     privacy = column(runs, "epsilon").astype(float)
     each = runs.assign(arithmetic=runs["cost"] / examples, seconds=seconds, memory=memory, epsilon=privacy)
@@ -49,7 +52,7 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
     means[["arithmetic", "seconds"]] /= means.loc[BASELINE, ["arithmetic", "seconds"]]
     rows = []
     for name in names(frame):
-        errors, later = _errors(runs, name), _errors(longer, name)
+        errors, later = errors_of(runs, name), errors_of(longer, name)
         row = {"source": name, "family": source(name).family, "error": errors.mean(), "deviation": errors.std(ddof=1)}
         row |= {"longer": later.mean(), "longer_deviation": later.std(ddof=1), "verdict": "-"}
         if name != BASELINE:
@@ -141,18 +144,9 @@ FIGURES = {
     "08_agreement": agreement,
     "08_zeroth_order": zeroth_order,
 }
-_COLUMNS = (
-    *("source", "family", "error", "deviation", "difference", "low", "high", "verdict", "longer", "longer_deviation"),
-    *("arithmetic", "seconds", "memory", "sent", "epsilon", "needs", "seeds"),
-)
 TOGETHER = {"08_ranks": ranks}
 PAGES = {"08_ledger_page": page}
 TABLES = {"08_ledger_table": table, "08_directions_table": directions_table}
-
-
-def _errors(runs: pd.DataFrame, name: str) -> pd.Series:
-    own = runs[runs["run"] == name]
-    return own["test_error"].where(own["status"] != "diverged").dropna()
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -10,17 +10,19 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from common.experiments.comparison.run_selection import (
-    BASELINE,
     aligned,
     at_first_place,
     color_of,
+    errors_of,
     final,
+    is_timed,
     mean_by_source,
     names,
+    passes_of,
+    with_measured_seconds,
 )
-from common.experiments.comparison.sources import FAMILIES, NEEDS, source
-from common.plotting import style
-from common.plotting.curves import column
+from common.experiments.comparison.sources import BASELINE, FAMILIES, NEEDS, source
+from common.plotting import style, tables
 
 INITIALS = dict(zip(NEEDS, ("b", "ℓ", "a", "d", "p"), strict=True))
 _SMALLEST_COSINE = 1e-3
@@ -57,8 +59,8 @@ def _note(runs: pd.DataFrame) -> str:
 
 
 def _caption(frame: pd.DataFrame, runs: pd.DataFrame) -> str:
-    passes = round(runs[runs["run"] == BASELINE]["cost"].mean() / runs["train_examples"].mean())
-    timed = "timed in turns" if "example_seconds" in runs else "as they were while training"
+    passes = passes_of(runs[runs["run"] == BASELINE])
+    timed = "timed in turns" if is_timed(runs) else "as they were while training"
     return (
         f"Sources of a training direction on {frame['place'].iloc[0]}, each with the arithmetic of {passes} passes of "
         "backpropagation and equally many trials of its settings. Left: test error over backpropagation's of the same "
@@ -109,16 +111,14 @@ def _draw_errors(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None
 
 
 def _draw_costs(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
-    examples = runs["step"] * runs["batch_size"]
-    seconds = column(runs, "example_seconds").astype(float)
-    spent = runs.assign(examples=examples, spent=(seconds * examples).fillna(runs["seconds"].astype(float)))
-    each = spent.groupby("run")[["cost", "spent", "examples"]].sum()
+    spent = with_measured_seconds(runs).assign(examples=runs["step"] * runs["batch_size"])
+    each = spent.groupby("run")[["cost", "clock", "examples"]].sum()
     ratios = each.div(each["examples"], axis=0)
     ratios /= ratios.loc[BASELINE]
     axes.axvline(1, color=style.BLACK, linewidth=0.6)
     for name, place in rows.items():
         axes.plot(ratios.loc[name, "cost"], place, "s", color=color_of(name), markersize=4)
-        axes.plot(ratios.loc[name, "spent"], place, "x", color=color_of(name), markersize=3.5, markeredgewidth=0.9)
+        axes.plot(ratios.loc[name, "clock"], place, "x", color=color_of(name), markersize=3.5, markeredgewidth=0.9)
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
     axes.set_xlabel("Arithmetic ■ and seconds ×\n÷ backpropagation's")
@@ -153,10 +153,8 @@ def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
         for number, need in enumerate(NEEDS):
             if need in source(name).needs:
                 axes.text(number, place, INITIALS[need], ha="center", va="center", fontsize=6)
-        own = runs[runs["run"] == name]
-        errors = own["test_error"].where(own["status"] != "diverged").dropna()
-        spread = f" ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else ""
-        text = f"{errors.mean():.2f}{spread}" if len(errors) else "diverged"
+        errors = errors_of(runs, name)
+        text = tables.mean_and_spread(errors.mean(), errors.std(ddof=1), 2) if len(errors) else "diverged"
         axes.text(len(NEEDS) + 5.2, place, text, ha="right", va="center", fontsize=6)
     axes.set_xlim(-0.7, len(NEEDS) + 5.4)
     axes.set_xticks([(len(NEEDS) - 1) / 2, len(NEEDS) + 3.6], ["Needs", "Error (%)"])

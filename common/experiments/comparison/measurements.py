@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from common.data.load import Dataset, Split
-from common.experiments.comparison.run_selection import EQUAL
+from common.experiments.comparison.sources import EQUAL
 from common.experiments.run import Run
 from common.experiments.tuning import time_in_turn
 from common.training.memory import StepMemory, step_memory
@@ -33,8 +33,7 @@ def with_measured_steps(
         step to step (see `training.memory`; neither has the network's weights).
     """
     runs = [run for run in plan if run.group == EQUAL]
-    few = {id(run.data): _first(run.data, examples) for run in runs}
-    timed = [run.but(run.name, data=few[id(run.data)]) for run in runs]
+    timed = [run.but(run.name, data=_first(run.data, examples)) for run in runs]
     seconds = time_in_turn(timed, runs[0].data, network=runs[0].network, seed=seed, epochs=rounds)
     memory = {run.name: _memory(run, seed) for run in runs}
     columns = {

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from common.experiments.comparison.sources import SOURCES, source
+from common.experiments.comparison.sources import BASELINE, SOURCES, source
 from common.experiments.fields import (
     Count,
     Counts,
@@ -24,8 +24,6 @@ from common.experiments.fields import (
     training_examples,
 )
 from common.experiments.one_direction.parameters import classes_of, require_known_names
-
-BASELINE = "backpropagation"
 
 
 def _as_names(value: object, info: ValidationInfo) -> object:

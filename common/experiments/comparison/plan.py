@@ -16,8 +16,7 @@ from common.estimators import parse as parse_estimator
 from common.estimators.estimator import GradientEstimator
 from common.estimators.noise.privacy import noise_multiplier
 from common.experiments.budgets import within
-from common.experiments.comparison.run_selection import ZEROTH
-from common.experiments.comparison.sources import SOURCES, Source, evolution_with
+from common.experiments.comparison.sources import BASELINE, SOURCES, ZEROTH, Source, evolution_with
 from common.experiments.run import Run
 from common.experiments.tuning import best_of
 from common.optimizers import parse as parse_optimizer
@@ -170,7 +169,7 @@ def zeroth_order(
     Returns:
         The runs with the chosen settings (group ZEROTH), and the frames of the trials, one for each network.
     """
-    rows = [SOURCES["backpropagation"], *(evolution_with(count) for count in directions)]
+    rows = [SOURCES[BASELINE], *(evolution_with(count) for count in directions)]
     plan, frames = [], []
     for units in hidden:
         network = Network("mlp", units, precision=conditions.network.precision, dropout=False)

@@ -11,40 +11,39 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common.experiments.comparison.run_selection import (
-    BASELINE,
-    EQUAL,
     arithmetic_to,
     at_first_place,
     color_of,
     final,
     names,
+    passes_of,
     with_measured_seconds,
 )
-from common.experiments.comparison.sources import FAMILIES, source
+from common.experiments.comparison.sources import BASELINE, EQUAL, FAMILIES, source
 from common.plotting import style
 from common.plotting.curves import Series, draw_curves, select, set_error_axis, spread_note
 
 TARGETS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # × backpropagation's final validation error, fixed beforehand
 _LARGEST_RATIO = 30.0  # that is shown
-_LOOKS = [{"linestyle": dash, "marker": mark} for dash, mark in zip(style.LINE_STYLES, style.MARKERS, strict=False)]
+# Of the sources of a panel; black is backpropagation's.
 _HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw validation error against arithmetic, a panel for each family, backpropagation in every one."""
     frame = at_first_place(frame)
-    runs = select(frame, group=EQUAL)
-    families = [family for family in FAMILIES if any(source(name).family == family for name in names(frame))]
+    runs, known = select(frame, group=EQUAL), names(frame)
+    families = [family for family in FAMILIES if any(source(name).family == family for name in known)]
     columns = min(3, len(families))
     lines = math.ceil(len(families) / columns)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.0 * lines + 0.4, columns, rows=lines, sharey=True, sharex=True)
     runs = runs.assign(passes=runs["cost"] / runs["train_examples"])
     shown = []
     for axes, family in zip(panels, families, strict=False):
-        own = [name for name in names(frame) if source(name).family == family and name != BASELINE]
+        own = [name for name in known if source(name).family == family and name != BASELINE]
         series = [Series(BASELINE, select(runs, run=BASELINE), {"color": style.BLACK, "linestyle": "-"})]
         series += [
-            Series(name, select(runs, run=name), _LOOKS[i % len(_LOOKS)] | {"color": _HUES[i % len(_HUES)]})
+            Series(name, select(runs, run=name), style.group_style(i) | {"color": _HUES[i % len(_HUES)]})
             for i, name in enumerate(own)
         ]
         draw_curves(axes, series, "passes", "validation_error")
@@ -79,7 +78,7 @@ def targets(frame: pd.DataFrame) -> style.PaperFigure:
         _draw_profile(axes, ratios)
         axes.set_xlabel(f"τ: {label} ÷ those of the best source")
     panels[0].set_ylabel("Share of targets reached within τ")
-    _name_lines(panels[1], ratios_to_best(runs, "clock"))
+    _name_lines(panels[1], ratios)
     listed = ", ".join(f"{factor:g}" for factor in TARGETS)
     caption = (
         f"Time to target on {frame['place'].iloc[0]}: the share of targets, {listed} times backpropagation's final "
@@ -156,7 +155,7 @@ def payments(frame: pd.DataFrame) -> style.PaperFigure:
         style.log_ticks(axes.xaxis)
     style.log_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Test error (%)")
-    passes = round(runs[runs["run"] == BASELINE]["cost"].mean() / runs["train_examples"].mean())
+    passes = passes_of(runs[runs["run"] == BASELINE])
     caption = (
         f"What sources pay beside arithmetic on {frame['place'].iloc[0]}, at that of {passes} passes of "
         "backpropagation: seconds of the whole run, memory that a step holds beyond the weights, bytes a worker would "

@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 
 from common import results
-from common.experiments.comparison.sources import FAMILIES, SOURCES, source
+from common.experiments.comparison.sources import (
+    ALIGNED,
+    BASELINE,
+    EQUAL,
+    FAMILIES,
+    LONGER_SUFFIX,
+    SOURCES,
+    source,
+)
 from common.experiments.estimator_calls import compared
 from common.plotting import captions, style
 from common.plotting.curves import NothingToDraw, column, select, with_errors
 
-BASELINE = "backpropagation"
-EQUAL, LONGER, ALIGNED, ZEROTH = "equal arithmetic", "own convergence", "alignment", "zeroth order"
-LONGER_SUFFIX = ", longer"
 COLORS = {
     "exact gradient": style.BLACK,
     "noise": style.BLUE,
@@ -98,6 +103,17 @@ def final(frame: pd.DataFrame, group: str = EQUAL) -> pd.DataFrame:
     return rows.assign(error_ratio=(rows["test_error"] / rows["seed"].map(baseline)).where(good))
 
 
+def errors_of(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Return the test errors of a source's runs of `final` that did not diverge, in per cent."""
+    own = runs[runs["run"] == name]
+    return own["test_error"].where(own["status"] != "diverged").dropna()
+
+
+def passes_of(runs: pd.DataFrame) -> int:
+    """Return the arithmetic of some runs' last rows, in passes of backpropagation over the training split."""
+    return round((runs["cost"] / runs["train_examples"]).mean())
+
+
 def aligned(frame: pd.DataFrame, epochs: Sequence[int] | None = None) -> pd.DataFrame:
     """Return what `DirectionQuality` measured: a row for each source, seed and epoch, the source in the column `run`.
 
@@ -152,4 +168,9 @@ def arithmetic_to(runs: pd.DataFrame, target: float, clock: str = "cost") -> pd.
 def with_measured_seconds(runs: pd.DataFrame) -> pd.DataFrame:
     """Add `clock`: seconds that compare, of an example as timed in turns, times the examples seen; else as recorded."""
     measured = column(runs, "example_seconds").astype(float) * runs["step"] * runs["batch_size"]
-    return runs.assign(clock=measured if measured.notna().all() else runs["seconds"].astype(float))
+    return runs.assign(clock=measured if is_timed(runs) else runs["seconds"].astype(float))
+
+
+def is_timed(runs: pd.DataFrame) -> bool:
+    """Whether all runs have seconds of an example that were timed in turns: clocks of two kinds do not compare."""
+    return bool(column(runs, "example_seconds").notna().all())

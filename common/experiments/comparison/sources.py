@@ -17,6 +17,11 @@ from types import MappingProxyType
 
 from common.checks import nearest
 
+BASELINE = "backpropagation"
+# Groups of runs, and what the longer ones' names end in.
+EQUAL, LONGER, ALIGNED, ZEROTH = "equal arithmetic", "own convergence", "alignment", "zeroth order"
+LONGER_SUFFIX = ", longer"
+
 RATES = (1e-4, 1e-2)  # of Adam and its like, for every source alike, and for what learns beside the network
 ADAM = "Adam(CosineDecay({rate}))"
 
@@ -92,11 +97,12 @@ def _listed(*sources: Source) -> Mapping[str, Source]:
 _NOISY = "NoisyGradient(Backpropagation(), ConstantNoise(0.1))"
 _LOCAL = frozenset({LABELS, DIFFERENTIABLE})
 _HEADS = "Adam(CosineDecay({head_rate}))"  # of heads and predictors
+_WITH_HEADS = _with(head_rate=RATES)
 _CDNI = f"SyntheticGradients(optimizer={_HEADS})"
 _DNI = f"SyntheticGradients(labels=False, hidden_layers=1, width=512, optimizer={_HEADS})"
 
 SOURCES = _listed(
-    Source("backpropagation", "exact gradient", "Backpropagation()"),
+    Source(BASELINE, "exact gradient", "Backpropagation()"),
     Source("backpropagation, batch norm", "exact gradient", "Backpropagation()", normalised=True),
     Source("SGD", "exact gradient", "Backpropagation()", "SGD(CosineDecay({rate}))", _rates(1e-2, 1.0)),
     Source(
@@ -156,22 +162,20 @@ SOURCES = _listed(
         "local losses",
         "decoupled",
         f"LocalLosses(Backpropagation(), optimizer={_HEADS})",
-        ranges=_with(head_rate=RATES),
+        ranges=_WITH_HEADS,
         needs=_LOCAL | {BACKWARD},
     ),
     Source(
         "local losses, forward",
         "decoupled",
         f"LocalLosses(ActivityForwardGradient(), optimizer={_HEADS})",
-        ranges=_with(head_rate=RATES),
+        ranges=_WITH_HEADS,
         needs=_LOCAL,
     ),
-    Source("cDNI", "decoupled", _CDNI, ranges=_with(head_rate=RATES), needs=_LOCAL),
-    Source("cDNI, batch norm", "decoupled", _CDNI, ranges=_with(head_rate=RATES), needs=_LOCAL, normalised=True),
-    Source("DNI", "decoupled", _DNI, ranges=_with(head_rate=RATES), needs=_LOCAL - {LABELS}),
-    Source(
-        "DNI, batch norm", "decoupled", _DNI, ranges=_with(head_rate=RATES), needs=_LOCAL - {LABELS}, normalised=True
-    ),
+    Source("cDNI", "decoupled", _CDNI, ranges=_WITH_HEADS, needs=_LOCAL),
+    Source("cDNI, batch norm", "decoupled", _CDNI, ranges=_WITH_HEADS, needs=_LOCAL, normalised=True),
+    Source("DNI", "decoupled", _DNI, ranges=_WITH_HEADS, needs=_LOCAL - {LABELS}),
+    Source("DNI, batch norm", "decoupled", _DNI, ranges=_WITH_HEADS, needs=_LOCAL - {LABELS}, normalised=True),
     Source("last layer only", "decoupled", "LastModuleOnly()", needs=frozenset({DIFFERENTIABLE})),
     Source("forward gradient", "forward", "ForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
     Source(

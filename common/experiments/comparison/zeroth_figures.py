@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from common import results
-from common.experiments.comparison.run_selection import BASELINE, ZEROTH, with_places
+from common.experiments.comparison.run_selection import passes_of, with_places
+from common.experiments.comparison.sources import BASELINE, ZEROTH
 from common.plotting import captions, style
 from common.plotting.curves import NothingToDraw, select
 
@@ -42,7 +43,7 @@ def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
     panels[1].set_xlabel("√(n/(n + D)), the cosine that n directions are to have")
     panels[0].set_ylabel("Test error (%)")
     style.legend(panels[0])
-    passes = round((exact["cost"] / exact["train_examples"]).mean())
+    passes = passes_of(exact)
     data = captions.dataset(rows)
     caption = (
         f"How far evaluations alone get from scratch on {data}, with mlps of several sizes and the arithmetic of "
