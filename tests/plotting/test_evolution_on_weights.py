@@ -11,6 +11,8 @@ from common.experiments.evolution_on_weights import figures as evolution_on_weig
 from common.plotting import draw as redrawing
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
+from common.tasks import networks as models
+from common.tasks import task as tasks
 
 FIGURES = evolution_on_weights.FIGURES
 
@@ -74,6 +76,7 @@ def test_accuracy_against_evaluations_and_seconds(frame):
     ids=repr,
 )
 def test_evaluations_are_those_that_the_estimator_counts(estimator, batch):
+    estimator.build(tasks.classification(models.build("mlp", (6,), 4, seed=0, hidden=(5,))))
     counted = evolution_on_weights._evaluations(repr(estimator), batch)
     assert counted == estimator.evaluations_per_step(batch)
 
