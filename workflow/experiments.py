@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -47,6 +47,26 @@ _VARIANT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 class WorkflowError(Exception):
     """A mistake in the call or in experiments.yml, told in one sentence."""
+
+
+def option(parse: Callable[[str, str], Any], name: str) -> Callable[[str], Any]:
+    """Return what reads an option of a command line, for argparse.
+
+    Args:
+        parse: from the text and the option's name to the value; raises ValueError with one sentence.
+        name: such as "--seeds".
+
+    Returns:
+        A function that raises WorkflowError, of which argparse makes no usage of many lines.
+    """
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text, name)
+        except ValueError as error:
+            raise WorkflowError(error) from None
+
+    return read
 
 
 class _RepeatedKeyError(Exception):

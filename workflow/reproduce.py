@@ -24,7 +24,7 @@ from common.results.agreement import AS_PRINTED, DIFFERENT, IDENTICAL, Agreement
 from common.results.collection import PAPER
 from common.results.result_file import load
 from common.results.stored_runs import StoredRun, stored_runs
-from workflow.experiments import WorkflowError
+from workflow.experiments import WorkflowError, option
 from workflow.progress import ProgressLines, plain
 from workflow.retrain import REFUSED
 
@@ -249,12 +249,6 @@ def _parser() -> argparse.ArgumentParser:
             raise WorkflowError(f"--{name} must be a whole number ≥ {least}, got {text!r}")
         return int(text)
 
-    def seeds(text: str) -> list[int]:
-        try:
-            return parse_numbers(text, "--of-seed")
-        except ValueError as error:
-            raise WorkflowError(error) from None
-
     parser = argparse.ArgumentParser(prog="python -m workflow.reproduce", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--results", nargs="+", default=[PAPER], help="result files, stores or folders of them; default: results/paper"
@@ -264,7 +258,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=lambda text: number(text, "seed", 0), help="of the drawing; default: another one"
     )
     parser.add_argument("--run", help="only runs of this name")
-    parser.add_argument("--of-seed", type=seeds, help="only runs with this seed, or these, e.g. 0-2")
+    parser.add_argument(
+        "--of-seed", type=option(parse_numbers, "--of-seed"), help="only runs with this seed, or these, e.g. 0-2"
+    )
     parser.add_argument("--digest", help="only the record of this digest, or of those that begin so")
     parser.add_argument("--at-most", type=float, metavar="SECONDS", help="only runs that took no more to train")
     return parser

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from common.numbers import parse_cores, parse_numbers
+from common.stored_parameters import FILES, stored_parameters
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -28,14 +29,13 @@ from workflow.experiments import (
     STOPPED,
     Job,
     WorkflowError,
+    option,
     select,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEFILE = "workflow/Snakefile"
 SNAKEMAKE_LOG = Path("logs/snakemake.txt")
-# Parameters that say where something is written.
-FILES = ("result_file", "store", "tensorboard_dir", "weights_file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,14 +128,9 @@ def has_other_parameters(job: Job) -> bool:
     path = Path(job.path(RESULT))
     if not path.exists():
         return False
-    import pyarrow.parquet
-    from pyarrow import ArrowException
-
-    try:
-        notes = pyarrow.parquet.read_schema(path).metadata or {}
-        stored = json.loads(notes[b"provenance"])["parameters"]
-    except (ArrowException, OSError, KeyError, ValueError):
-        return True  # unreadable: made again
+    stored = stored_parameters(path)
+    if stored is None:  # made again
+        return True
     wanted = notebook_defaults(job) | dict(job.parameters)
     if job.preset == "paper":
         # A parameter that the notebook gained later does not make hours of training outdated.
@@ -220,29 +215,17 @@ def _names(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def seeds_of(text: str) -> list[int]:
-    """Read what --seeds names, such as 0-4; raises WorkflowError, of which argparse makes no usage of many lines."""
-    try:
-        return parse_numbers(text, "--seeds")
-    except ValueError as error:
-        raise WorkflowError(error) from None
-
-
-def cores_of(text: str) -> int | None:
-    """Read what --cores names, a number or all (None); raises WorkflowError."""
-    try:
-        return parse_cores(text, "--cores")
-    except ValueError as error:
-        raise WorkflowError(error) from None
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workflow.run", description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=PRESETS, required=True)
     parser.add_argument("--only", type=_names, default=[], help="notebooks, e.g. 01_baseline_sgd; default: all")
-    parser.add_argument("--seeds", type=seeds_of, default=[], help="seeds, e.g. 0-4 or 0,2; default: all")
+    parser.add_argument(
+        "--seeds", type=option(parse_numbers, "--seeds"), default=[], help="seeds, e.g. 0-4 or 0,2; default: all"
+    )
     parser.add_argument("--variants", type=_names, default=[], help="variants, e.g. mnist_mlp; default: all")
-    parser.add_argument("--cores", type=cores_of, help="cores to use, a number or all; default: all")
+    parser.add_argument(
+        "--cores", type=option(parse_cores, "--cores"), help="cores to use, a number or all; default: all"
+    )
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
     parser.add_argument("--profile", default="local", help="a folder of workflow/profiles")
     return parser

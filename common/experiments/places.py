@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import require
+from common.stored_parameters import FILES, stored_parameters
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FILES = ("result_file", "store", "tensorboard_dir", "weights_file")  # parameters that decide no number
 
 
 def resolved(path: str) -> Path:
@@ -73,13 +73,8 @@ def replaced(path: Path, parameters: Mapping[str, Any]) -> str:
     """
     if not path.is_file():
         return ""
-    import pyarrow.parquet  # takes a moment, and most runs replace nothing
-    from pyarrow import ArrowException
-
-    try:
-        notes = pyarrow.parquet.read_schema(path).metadata or {}
-        stored = json.loads(notes[b"provenance"])["parameters"]
-    except (ArrowException, OSError, KeyError, ValueError):
+    stored = stored_parameters(path)
+    if stored is None:
         return "no parameters that can be read"
     wanted = json.loads(json.dumps(dict(parameters)))
     other = [name for name, value in wanted.items() if name not in FILES and stored.get(name, value) != value]

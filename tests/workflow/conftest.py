@@ -49,7 +49,8 @@ class Project:
         }.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content)
-        shutil.copy(ROOT / "common" / "numbers.py", folder / "common")
+        for module in ("numbers.py", "stored_parameters.py"):
+            shutil.copy(ROOT / "common" / module, folder / "common")
 
     def notebook(self, name: str, *cells: str) -> None:
         """Write a notebook: parameters, a mark that it ran, the given cells, the save."""
