@@ -114,9 +114,7 @@ def _random(content: Any) -> Axis:
         if len(points) >= count:
             break
     else:
-        raise MistakeError(
-            f"grid: random: the ranges hold fewer than {count:,} different points, about {len(points):,}"
-        )
+        raise MistakeError(f"grid: random: {count:,} different points are more than the ranges hold ({len(points):,})")
     return [dict(zip(ranges, point, strict=True)) for point in list(points)[:count]]
 
 

@@ -304,6 +304,7 @@ class _Watch:
         self._names = {job.name for job in jobs}
         self._line = StatusLine()
         self._begun, self._ended_before = time.monotonic(), sum(self._counts()[::2])
+        self._ended, self._gone = 0, 0.0
         self._log = plan.sweep.path(SNAKEMAKE_LOG)
         self._log.write_text("", encoding="utf-8")
 
@@ -355,11 +356,14 @@ class _Watch:
         done, running, failed = self._counts()
         left = len(self._names) - done - running - failed
         state = f"{self._sweep.name}: {done} done, {running} running, {failed} failed, {left} left"
-        ended, gone = done + failed - self._ended_before, time.monotonic() - self._begun
         if not left + running:
             return state
+        ended = done + failed - self._ended_before
+        if ended != self._ended:
+            # Only an end tells how fast it goes; between two of them the time that is told would grow.
+            self._ended, self._gone = ended, time.monotonic() - self._begun
         if ended > 0:
-            return f"{state}; about {clock((left + running / 2) * gone / ended)} to go"
+            return f"{state}; about {clock((left + running / 2) * self._gone / ended)} to go"
         measured = _measured(self._sweep)
         return f"{state}; about {clock(left * measured[0] / self._lanes)} to go" if measured else state
 
