@@ -57,6 +57,8 @@ SLOW = frozenset(
         "training/test_tensorboard.py",
         "training/test_trainer.py",
         "workflow/test_driver.py",
+        "workflow/test_run_sweep.py",
+        "workflow/test_sweep_of_digits.py",
     }
 )
 

@@ -43,12 +43,12 @@ class KeptKernel:
     when code has changed that it may have imported: a job always runs the code as it is when the job starts.
 
     Args:
-        most: how many notebooks one kernel runs, at least 1.
+        most: how many notebooks one kernel runs, at least 1. Each leaves some megabytes that TensorFlow does not free.
         seconds: how old it may be when the next notebook starts.
         code: the folder of the modules that notebooks import.
     """
 
-    def __init__(self, most: int = 100, seconds: float = 1800.0, code: str = "common"):
+    def __init__(self, most: int = 50, seconds: float = 1800.0, code: str = "common"):
         self._most, self._seconds, self._code = most, seconds, Path(code)
         self._manager: AsyncKernelManager | None = None
         self._started, self._runs, self._files = 0.0, 0, frozenset()
@@ -72,7 +72,7 @@ class KeptKernel:
         """Give the kernel for one notebook: the kept one, or one that is to be started."""
         files = self._source_files()
         too_old = time.monotonic() - self._started > self._seconds
-        if too_old or self._runs >= self._most or files != self._files:
+        if too_old or self._runs >= self._most or files != self._files or not self._is_alive():
             self.end()
         if self._manager is None:
             self._manager = AsyncKernelManager(kernel_name=KERNEL)
@@ -83,6 +83,9 @@ class KeptKernel:
             self.end()
             raise
         self._runs += 1
+
+    def _is_alive(self) -> bool:
+        return self._manager is not None and run_sync(self._manager.is_alive)()
 
     def _source_files(self) -> frozenset[tuple[str, int, int]]:
         about = ((str(path), path.stat()) for path in self._code.rglob("*.py"))
@@ -101,20 +104,24 @@ class _KeptKernelEngine(Engine):
             client = PapermillNotebookClient(
                 nb_man, km=manager, kernel_name=kernel_name, timeout=None, extra_arguments=list(QUIET), **known
             )
-            used = manager.has_kernel
             with client.setup_kernel():
                 try:
-                    if used:
-                        _forget(client)
                     client.execute()
+                    # Papermill keeps the error of a cell for later.
+                    usable = not nb_man.nb.metadata.papermill["exception"] and _forget(client)
                 finally:
                     client.kc.stop_channels()
+        if not usable:
+            kernel.end()
 
 
-def _forget(client: PapermillNotebookClient) -> None:
-    reply = client.wait_for_reply(client.kc.execute(_FORGET, silent=True, store_history=False))
-    if reply is None or reply["content"]["status"] != "ok":
-        raise DeadKernelError("the notebook before left a kernel that cannot be used again")
+def _forget(client: PapermillNotebookClient) -> bool:
+    """Delete what the notebook left; returns whether that was possible."""
+    try:
+        reply = client.wait_for_reply(client.kc.execute(_FORGET, silent=True, store_history=False))
+    except (DeadKernelError, RuntimeError):
+        return False
+    return reply is not None and reply["content"]["status"] == "ok"
 
 
 papermill_engines.register(ENGINE, _KeptKernelEngine)
