@@ -109,8 +109,8 @@ def _random(content: Any) -> Axis:
     sequence = qmc.Halton(len(ranges), scramble=True, rng=seed)
     points: dict[tuple, None] = {}
     for _ in range(_TRIES):  # rounded, two points may be the same: only the first of them counts
-        for shares in sequence.random(count):
-            points[tuple(_within(*pair) for pair in zip(ranges.values(), shares, strict=True))] = None
+        for row in sequence.random(count):
+            points[tuple(_within(*pair) for pair in zip(ranges.values(), row, strict=True))] = None
         if len(points) >= count:
             break
     else:

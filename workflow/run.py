@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         # A full disk, a folder that may not be written: the place and the reason are all that there is to say.
-        print(f"Error: {error.filename or 'a file'} cannot be read or written: {error.strerror}.", file=sys.stderr)
+        place, reason = error.filename or "a file", error.strerror or error
+        print(f"Error: {place} cannot be read or written: {reason}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nStopped. The same command goes on from here{_command(options)}.", file=sys.stderr)

@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -25,7 +26,7 @@ from workflow.experiments import ERROR, EXECUTED, NOT_STARTED, PRESETS, RESULT, 
 from workflow.labels import has_labels, write_labelled
 from workflow.processes import end_group, end_on_terminate, one_at_a_time
 from workflow.progress import StatusLine, clock
-from workflow.stored import error_of, failure_of, has_other_parameters, is_stored, notes_of
+from workflow.stored import error_of, failure_of, has_other_parameters, is_stored, notebook_defaults, notes_of
 from workflow.sweeps import GONE, LOGS, RESULTS, Sweep, read
 
 LOCK = "results/sweeps/.{name}.lock"
@@ -40,11 +41,13 @@ _UNMEASURED = 10
 _PILOTS = 4
 # Durations that are read to tell the mean; failures that are told with their sentence.
 _SAMPLE = 200
-_TOLD = 20
+_MOST_SENTENCES = 20
 _POLL = 0.5
 # How often Snakemake itself is started again when it was killed.
 _STARTS = 3
 _HOUR = 3600.0
+# Seconds until a file that another machine wrote is seen on this one, at most; as in the profiles.
+_LATENCY = 30.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,17 @@ class Plan:
 
     def is_missing(self, job: Job) -> bool:
         """Whether the job is to run: forced, not stored, or stored with parameters that are no longer asked for."""
-        return self.force or not is_stored(job) or has_other_parameters(job)
+        if self.force or not is_stored(job):
+            return True
+        # As given, and then as the notebook reads it: hidden: "32, 64" is stored as a list.
+        return has_other_parameters(job) and has_other_parameters(replace(job, parameters=_as_checked(job)))
+
+
+def _as_checked(job: Job) -> dict[str, Any]:
+    from common.experiments.parameters import validate
+
+    checked = validate(job.notebook, {**notebook_defaults(job), **job.parameters}).model_dump()
+    return {name: checked[name] for name in job.parameters}
 
 
 def run(plan: Plan) -> int:
@@ -159,10 +172,19 @@ def _prepare(sweep: Sweep, jobs: Sequence[Job]) -> Iterator[str]:
     for name in _names(results):
         # Stored under other swept names, or when a value was not swept; a file that cannot be read is made again.
         if notes_of(results / f"{name}.parquet") and not has_labels(wanted[name]):
-            write_labelled(results / f"{name}.parquet", wanted[name])
+            _relabel(wanted[name])
     sweep.write()
     if strays:
         yield f"{_many(len(strays), 'result')} of points or seeds that the file no longer has: moved to {gone}/"
+
+
+def _relabel(job: Job) -> None:
+    try:
+        write_labelled(Path(job.path(RESULT)), job)
+    except (OSError, ValueError) as error:  # pyarrow's are of these kinds
+        if getattr(error, "errno", None):
+            raise
+        Path(job.path(ERROR)).write_text(NOT_STARTED + "\n", encoding="utf-8")
 
 
 def _remove_torn_files(folder: Path) -> None:
@@ -289,10 +311,20 @@ def _run_batches(plan: Plan, batches: Sequence[Sequence[Job]], watch: "_Watch") 
         start_new_session=True,  # Ctrl-C comes to this process alone, which ends the others in order
     )
     try:
-        return watch.until_end(process)
+        complaints = watch.until_end(process)
     finally:
         if process.poll() is None:
             end_group(process)
+    if plan.profile != "local":
+        _wait_for_files([job for batch in batches for job in batch])
+    return complaints
+
+
+def _wait_for_files(jobs: Sequence[Job]) -> None:
+    """Wait until it is seen how the jobs ended on other machines; in vain for those that were killed there."""
+    end = time.monotonic() + _LATENCY
+    while time.monotonic() < end and any(not is_stored(job) and not failure_of(job) for job in jobs):
+        time.sleep(1.0)
 
 
 class _Watch:
@@ -323,10 +355,12 @@ class _Watch:
             time.sleep(_POLL)
         listener.join(timeout=5)
         self.was_killed = process.returncode < 0
-        told = [line for line in lines if line.startswith("Error: ")]
-        if not told and process.returncode > 0 and not any(line.startswith("Select jobs") for line in lines):
-            told = [line for line in lines if line.strip()][-1:]  # Snakemake did not even begin
-        return list(dict.fromkeys(line.removeprefix("Error: ") for line in told))
+        if process.returncode <= 0:
+            return []  # what went wrong meanwhile was put right by another try
+        complaints = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+        if not complaints and not any(line.startswith("Select jobs") for line in lines):
+            complaints = [line for line in lines if line.strip()][-1:]  # Snakemake did not even begin
+        return list(dict.fromkeys(complaints))
 
     def end(self) -> None:
         """Leave the line of the state."""
@@ -379,18 +413,18 @@ def _summary(
     seconds: float,
     complaints: Sequence[str],
 ) -> Iterator[str]:
-    stored, made = len(jobs) - len(failed), len(missing) - len(failed)
+    stored, added = len(jobs) - len(failed), len(missing) - len(failed)
     what = f"{stored:,} of {_many(len(jobs), 'job')} of {sweep.name} are stored"
-    yield f"{what}: {stored - made:,} before, {made:,} new in {clock(seconds)}; {len(failed):,} failed or not run."
-    yield from (f"Error: {complaint}" for complaint in complaints[:_TOLD])
-    for job in failed[:_TOLD]:
+    yield f"{what}: {stored - added:,} before, {added:,} new in {clock(seconds)}; {len(failed):,} failed or not run."
+    yield from (f"Error: {complaint}" for complaint in complaints[:_MOST_SENTENCES])
+    for job in failed[:_MOST_SENTENCES]:
         why = error_of(job) if Path(job.path(ERROR)).exists() else "it was not started"
         yield f"FAILED {job.name} ({_described(sweep, job)}): {why}"
         if Path(job.path(RESULT)).exists():
             yield f"       the earlier result is kept: {job.path(RESULT)}"
         if Path(job.path(EXECUTED)).exists():
             yield f"       log: {job.path(EXECUTED)}"
-    if len(failed) > _TOLD:
-        yield f"       and {len(failed) - _TOLD:,} more; their sentences: {sweep.path(LOGS)}/*.error.txt"
+    if len(failed) > _MOST_SENTENCES:
+        yield f"       and {len(failed) - _MOST_SENTENCES:,} more; their sentences: {sweep.path(LOGS)}/*.error.txt"
     if complaints or any(not failure_of(job) for job in failed):
         yield f"Snakemake's own log: {sweep.path(SNAKEMAKE_LOG)}"

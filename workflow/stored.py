@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,26 @@ def has_other_parameters(job: Job) -> bool:
     return any(name not in stored or not _same(stored[name], value) for name, value in wanted.items())
 
 
-def notes_of(path: Path) -> dict[bytes, bytes]:
-    """Return what a result file says beside its rows; nothing of a file that cannot be read."""
+def notes_of(path: Path) -> Mapping[bytes, bytes]:
+    """Return what a result file says of its making, beside its rows; nothing of a file that cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return {}
+    return _notes(path, status.st_mtime_ns, status.st_size)
+
+
+# A sweep asks several times of each of its thousands of files.
+@functools.lru_cache(maxsize=20_000)
+def _notes(path: Path, _changed: int, _size: int) -> Mapping[bytes, bytes]:
     import pyarrow.parquet
     from pyarrow import ArrowException
 
     try:
-        return pyarrow.parquet.read_schema(path).metadata or {}
+        notes = pyarrow.parquet.read_schema(path).metadata or {}
     except (ArrowException, OSError, ValueError):
         return {}
+    return {key: value for key, value in notes.items() if key in (b"provenance", b"sweep")}
 
 
 def _same(stored: Any, value: Any) -> bool:

@@ -24,7 +24,7 @@ def job(name, **columns):
     return Job("sweeps", "mine", name, {}, "00_one_direction", columns)
 
 
-def made(name, **columns):
+def write_points_result(name, **columns):
     """Write a result of two runs, the exact gradient's and another's, and label it; returns its job."""
     frames = [
         results.run_frame(
@@ -47,8 +47,8 @@ def made(name, **columns):
 
 
 def test_points_are_read_as_one_frame_with_a_column_for_each_swept_name():
-    made("a", sigma=0.1, epochs=2, exact=True, optimizer="SGD(0.1)", hidden=[8, 8], validation=None)
-    made("b", sigma=1, epochs=3, exact=False, optimizer="SGD(0.2)", hidden=[8], validation=100)
+    write_points_result("a", sigma=0.1, epochs=2, exact=True, optimizer="SGD(0.1)", hidden=[8, 8], validation=None)
+    write_points_result("b", sigma=1, epochs=3, exact=False, optimizer="SGD(0.2)", hidden=[8], validation=100)
     Path("results/sweeps/mine/sweep.json").write_text("{}")
     frame = results.read("results/sweeps/mine")
     assert len(frame) == 8
@@ -66,13 +66,13 @@ def test_points_are_read_as_one_frame_with_a_column_for_each_swept_name():
 
 
 def test_numbers_in_one_point_and_texts_in_another_become_texts():
-    made("a", rate=0.1)
-    made("b", rate="fast")
+    write_points_result("a", rate=0.1)
+    write_points_result("b", rate="fast")
     assert results.last_rows(results.read("results/sweeps/mine"))["sweep.rate"].tolist() == ["0.1"] * 2 + ["fast"] * 2
 
 
 def test_all_else_is_as_it_was():
-    labelled = made("a", sigma=0.1)
+    labelled = write_points_result("a", sigma=0.1)
     before, after = (pq.read_table(path) for path in ("unlabelled.parquet", labelled.path(RESULT)))
     assert after.drop_columns(["sweep.sigma"]).equals(before)
     assert after.column_names.index("sweep.sigma") == after.column_names.index("epoch") - 1
@@ -88,7 +88,7 @@ def test_all_else_is_as_it_was():
 
 
 def test_columns_of_former_names_are_replaced():
-    first = made("a", sigma=0.1, epochs=3)
+    first = write_points_result("a", sigma=0.1, epochs=3)
     assert has_labels(first)
     for columns in ({"sigma": 0.1}, {"sigma": 0.1, "epochs": 4}, {"epochs": 3, "sigma": 0.1}):
         renamed = job("a", **columns)

@@ -111,14 +111,8 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(project):
     assert swept(project) == [0.5, 0.5, 1.0, 1.0, 3.0, 3.0]
     assert "Sweep mine: 4 points × 2 seeds = 8 jobs of 01_one; 0 stored, 8 to run.\n" in output
     assert "6 of 8 jobs of mine are stored: 0 before, 6 new in " in output
-    assert (
-        len(
-            re.findall(
-                r"FAILED \w{10}-seed[01] \(rate=2.0\): ValueError: no good\n       log: logs/sweeps/mine/", output
-            )
-        )
-        == 2
-    )
+    failures = r"FAILED \w{10}-seed[01] \(rate=2.0\): ValueError: no good\n       log: logs/sweeps/mine/"
+    assert len(re.findall(failures, output)) == 2
     assert "Snakemake's own log" not in output
     assert "cells done" not in output  # what a single notebook says is in its log
     assert len(project.runs()) == 8
@@ -265,8 +259,8 @@ def test_the_file_may_be_anywhere_with_spaces_in_its_path(project, tmp_path):
     code, output = run(project, file=str(elsewhere))
     assert code == 0, output
     assert swept(project, "a_first_try") == [1.0]
-    told = (project.folder / "results" / "sweeps" / "a_first_try" / "sweep.json").read_text()
-    assert json.loads(told)["file"] == "a first try.yml"  # no folder of this machine
+    description = (project.folder / "results" / "sweeps" / "a_first_try" / "sweep.json").read_text()
+    assert json.loads(description)["file"] == "a first try.yml"  # no folder of this machine
 
 
 # --- Several at once ---

@@ -445,11 +445,11 @@ def test_a_mistake_is_told_in_one_sentence(written, text, sentence):
     path = written(text)
     with pytest.raises(WorkflowError) as raised:
         load(path)
-    told = str(raised.value)
-    assert sentence in told
-    assert told.startswith(f"{path}")
-    assert "\n" not in told
-    assert len(told) < 700
+    message = str(raised.value)
+    assert sentence in message
+    assert message.startswith(f"{path}")
+    assert "\n" not in message
+    assert len(message) < 700
 
 
 def test_a_file_that_cannot_be_a_sweep_is_named(written, tmp_path):
