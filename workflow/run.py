@@ -1,4 +1,4 @@
-"""Runs a preset's notebooks and draws their figures: `python -m workflow.run --preset quick`.
+"""Runs a preset's notebooks and draws their figures, or a sweep: `python -m workflow.run --preset quick`.
 
 What is up to date is not run again. A failed notebook does not stop the others; it is listed at the end with its error
 and its log. A run that was killed goes on where it stopped when it is started again.
@@ -30,7 +30,7 @@ from workflow.processes import one_at_a_time
 from workflow.stored import did_not_end, error_of, has_other_parameters, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
-SNAKEMAKE_LOG = Path("logs/snakemake.txt")
+SNAKEMAKE_LOG = "logs/{preset}/snakemake.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; None: that of this process.
 
     Returns:
-        The exit code: 0 all is there, 1 something failed, 2 the call or experiments.yml is wrong.
+        The exit code: 0 all is there, 1 something failed, 2 the call, experiments.yml or a sweep's file is wrong.
     """
     options = _options(arguments)
     try:
@@ -95,8 +95,9 @@ def _command(options: argparse.Namespace) -> str:
 def run(jobs: list[Job], options: argparse.Namespace) -> int:
     """Run the jobs, draw the figures of what is there, and sum up; returns the exit code."""
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
-    SNAKEMAKE_LOG.parent.mkdir(exist_ok=True)
-    SNAKEMAKE_LOG.write_text("", encoding="utf-8")
+    log = Path(SNAKEMAKE_LOG.format(preset=options.preset))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("", encoding="utf-8")
     results = [job.path(RESULT) for job in jobs]
     again = [job for job in jobs if options.force or did_not_end(job) or has_other_parameters(job)]
     for job in again:
@@ -109,7 +110,7 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
     for line in summary(jobs, failed, undrawn):
         print(line, flush=True)
     if not sound:
-        print(f"Snakemake's own log: {SNAKEMAKE_LOG}", flush=True)
+        print(f"Snakemake's own log: {log}", flush=True)
     return int(not sound or bool(failed or undrawn))
 
 
@@ -130,7 +131,8 @@ def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str])
         Whether all targets were made.
     """
     # What Snakemake says goes to a file: the jobs, which write to this terminal, say all that a reader needs.
-    with SNAKEMAKE_LOG.open("a", encoding="utf-8") as log, redirect_stderr(log):
+    path = Path(SNAKEMAKE_LOG.format(preset=options.preset))
+    with path.open("a", encoding="utf-8") as log, redirect_stderr(log):
         return engine.snakemake(engine.call(targets, options.cores, options.profile, extra))
 
 
