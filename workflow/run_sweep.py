@@ -71,7 +71,7 @@ class Plan:
         """How many batches run side by side, as far as is known beforehand."""
         if self.profile != "local":
             path = Path(f"workflow/profiles/{self.profile}/config.yaml")
-            with suppress(OSError, ValueError, TypeError, yaml.YAMLError):
+            with suppress(OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
                 return max(1, int(yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]))
         # On a GPU jobs take turns.
         return 1 if engine.has_gpu() else self.cores or _usable_cores()
@@ -254,7 +254,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def batches_of(jobs: Sequence[Job], lanes: int, seconds: float | None) -> list[list[Job]]:
-    """Divide jobs into batches: short jobs many, long ones one, and never fewer batches than can run at once.
+    """Divide jobs into batches: short jobs many, long ones one, so that all lanes are busy until the end.
 
     Args:
         jobs: at least one.
@@ -265,7 +265,8 @@ def batches_of(jobs: Sequence[Job], lanes: int, seconds: float | None) -> list[l
         Batches that differ in size by at most one; neighbours are in different ones, for they take equally long.
     """
     most = _UNMEASURED if seconds is None else max(1, int(BATCH_SECONDS / max(seconds, 0.1)))
-    count = max(math.ceil(len(jobs) / most), min(lanes, len(jobs)))
+    rounds = math.ceil(len(jobs) / most / lanes)
+    count = min(rounds * lanes, len(jobs))
     return [list(jobs[first::count]) for first in range(count)]
 
 

@@ -90,7 +90,7 @@ def jobs(count):
         (7, 2, BATCH_SECONDS / 2.5, [2, 2, 2, 1]),
         (3, 8, 0.0, [1, 1, 1]),
         (1, 2, None, [1]),
-        (24, 2, None, [8, 8, 8]),  # not one could be measured
+        (24, 2, None, [6, 6, 6, 6]),  # not one could be measured
     ],
 )
 def test_short_jobs_share_a_batch_and_long_ones_do_not(count, lanes, seconds, sizes):
