@@ -1,7 +1,7 @@
 # Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help figures check test lab paper reproduce benchmark lock clean
+.PHONY: help figures check test lab paper sweep reproduce benchmark lock clean
 .DELETE_ON_ERROR:
 
 VENV_PYTHON := .venv/bin/python
@@ -19,7 +19,7 @@ NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(
 # What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0-4 CORES=2 FORCE=1, or VARIANTS=mnist_mlp
 RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(VARIANTS),--variants "$(VARIANTS)") $(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) \
-	$(if $(PROFILE),--profile "$(PROFILE)")
+	$(if $(PROFILE),--profile "$(PROFILE)") $(if $(DRY),--dry-run) $(if $(YES),--yes)
 
 # Which stored runs are trained again: make reproduce COUNT=5 RESULTS=results/paper/03_optimizers_from_scratch NAME=momentum
 REPRODUCE = $(VENV_PYTHON) -m workflow.reproduce $(if $(RESULTS),--results "$(RESULTS)") \
@@ -40,6 +40,7 @@ help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 	@echo "figures and paper take ONLY=01_baseline_sgd (notebooks), CORES=2 or all, FORCE=1 (run again);"
 	@echo "paper also SEEDS=0-4 or 0,2 and, of notebooks that run on several data sets or networks, VARIANTS=mnist_mlp;"
+	@echo "sweep takes FILE=sweeps/noise_by_rate.yml, CORES, FORCE and DRY=1 (only list its jobs);"
 	@echo "reproduce COUNT=3, AT_MOST=60 (seconds of training), RESULTS=results/paper, NAME=momentum, SEEDS=0-1, DIGEST=..."
 
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
@@ -61,6 +62,9 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 
 paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
 	@$(RUN) --preset paper
+
+sweep: $(INSTALLED)  ## run your own grid of settings: make sweep FILE=sweeps/noise_by_rate.yml
+	@$(RUN) --sweep "$(FILE)"
 
 reproduce: $(INSTALLED)  ## train some stored runs again, say whether they come out the same
 	@$(REPRODUCE)

@@ -59,6 +59,8 @@ SLOW = frozenset(
         "training/test_trainer.py",
         "workflow/test_driver.py",
         "workflow/test_reproduce.py",
+        "workflow/test_run_sweep.py",
+        "workflow/test_sweep_of_digits.py",
     }
 )
 

@@ -1,33 +1,39 @@
-"""Executes one job with papermill: `python -m workflow.execute paper 01_baseline_sgd seed0`.
+"""Executes one job with papermill: `python -m workflow.execute paper 01_baseline_sgd seed0`, or a batch of a sweep.
 
 The notebook's last cell writes the result file, and that file alone says that the job succeeded. The executed notebook
 is kept in logs/, after a failure too, and a sentence about the failure beside it.
 """
 
 import argparse
+import json
 import os
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
+from workflow import sweeps
 from workflow.experiments import (
     ERROR,
     EXECUTED,
     NOTEBOOK,
     RESULT,
+    SECONDS,
     STOPPED,
     STORE,
     Job,
     WorkflowError,
     find,
 )
-from workflow.processes import stop_with_parent
-from workflow.progress import ProgressLines, plain
+from workflow.labels import write_labelled
+from workflow.processes import end_on_terminate, heed_interrupts, stop_with_parent
+from workflow.progress import ProgressLines, clock, plain
+from workflow.stored import failure_of, is_stored, was_cut_off
 
 # jsonschema imports this to check web addresses, which no notebook's schema asks for; it takes three seconds to load.
 sys.modules.setdefault("rfc3987_syntax", None)
@@ -36,8 +42,11 @@ import papermill  # noqa: E402
 from nbclient.exceptions import DeadKernelError  # noqa: E402
 from papermill.exceptions import PapermillExecutionError  # noqa: E402
 
-KERNEL = "python3"  # the kernel that ipykernel installs into every environment
-SECONDS = "logs/{preset}/{experiment}/.{name}.seconds"
+from workflow.kernels import ENGINE, KERNEL, QUIET, KeptKernel  # noqa: E402
+
+LOCK = "logs/{preset}/{experiment}/.{name}.lock"
+# Where a sweep's notebook writes; what reads results passes over it.
+UNLABELLED = "results/{preset}/{experiment}/.{name}.tmp.parquet"
 KERNEL_LOG = "logs/{preset}/{experiment}/{name}.kernel.txt"
 _BAR = "{n_fmt} of {total_fmt} cells done, {elapsed} gone, {remaining} left if all cells are alike"
 
@@ -51,49 +60,96 @@ def execute(job: Job) -> None:
     Raises:
         WorkflowError: the notebook failed; the sentence says how.
     """
+    _make_folders(job)
+    # An earlier run of this job may still be dying (see stop_with_parent): never write beside it.
+    with FileLock(job.path(LOCK)), _failure_noted(job):
+        print(f"{job}: started{_last_duration(job)}", flush=True)
+        with (
+            standard_error_to(Path(job.path(KERNEL_LOG))),
+            ProgressLines(str(job)) as bar,
+            ProgressLines(str(job), interval=2.0) as output,
+        ):
+            seconds = _make_result(
+                job,
+                progress_bar={"file": bar, "bar_format": _BAR, "mininterval": 0},
+                stdout_file=output,
+                stderr_file=output,
+                # The result is on disk by now. An orderly end takes up to five seconds and tells of an interrupt that
+                # nobody made.
+                shutdown_kernel="immediate",
+                extra_arguments=list(QUIET),
+            )
+        print(f"{job}: finished in {clock(seconds)}", flush=True)
+
+
+def execute_batch(path: Path) -> None:
+    """Execute the jobs of a sweep that a file lists, one after the other in one kernel; what they print is in logs/.
+
+    A job that fails stops none of the others, and neither does a kernel that dies. After a kill the same call goes on:
+    what has ended is not run again, and what was cut off comes last, for it may have been the cause.
+
+    Args:
+        path: a JSON file with the name of the `sweep` and its `jobs`.
+
+    Raises:
+        OSError: results or logs cannot be written.
+    """
+    batch = json.loads(path.read_text(encoding="utf-8"))
+    known = {job.name: job for job in sweeps.read(batch["sweep"]).jobs()}
+    jobs = sorted((known[name] for name in batch["jobs"]), key=was_cut_off)
+    with standard_error_to(path.with_suffix(".kernel.txt")), KeptKernel() as kernel:
+        for job in jobs:
+            # Whatever has failed since the run began has its sentence already.
+            if is_stored(job) or failure_of(job):
+                continue
+            _make_folders(job)
+            with FileLock(job.path(LOCK)), suppress(WorkflowError):
+                if not is_stored(job):  # made meanwhile by a process that was thought dead
+                    with _failure_noted(job):
+                        _make_result(job, engine_name=ENGINE, kernel=kernel, progress_bar=False)
+
+
+def _make_folders(job: Job) -> None:
     for pattern in (RESULT, EXECUTED):
         Path(job.path(pattern)).parent.mkdir(parents=True, exist_ok=True)
-    # An earlier run of this job may still be dying (see stop_with_parent): never write beside it.
-    with FileLock(job.path("logs/{preset}/{experiment}/.{name}.lock")):
-        error_file = Path(job.path(ERROR))
-        error_file.write_text(STOPPED + "\n", encoding="utf-8")  # what is true if this process is killed
-        try:
-            _execute(job)
-        except Exception as error:
-            error_file.write_text(sentence(error) + "\n", encoding="utf-8")
-            raise WorkflowError(f"{job} failed: {sentence(error)}") from error
-        error_file.unlink(missing_ok=True)
 
 
-def _execute(job: Job) -> None:
-    print(f"{job}: started{_last_duration(job)}", flush=True)
+@contextmanager
+def _failure_noted(job: Job) -> Iterator[None]:
+    """Keep a sentence about an error, and meanwhile what is true if this process is killed."""
+    error_file = Path(job.path(ERROR))
+    error_file.write_text(STOPPED + "\n", encoding="utf-8")
+    try:
+        yield
+    except Exception as error:
+        error_file.write_text(sentence(error) + "\n", encoding="utf-8")
+        raise WorkflowError(f"{job} failed: {sentence(error)}") from error
+    error_file.unlink(missing_ok=True)
+
+
+def _make_result(job: Job, **options: Any) -> float:
+    """Run the notebook with papermill's options; returns how many seconds it took."""
     started = time.monotonic()
-    result = Path(job.path(RESULT))
-    written = result.stat().st_mtime_ns if result.exists() else None
-    with (
-        standard_error_to(Path(job.path(KERNEL_LOG))),
-        ProgressLines(str(job)) as bar,
-        ProgressLines(str(job), interval=2.0) as output,
-    ):
-        papermill.execute_notebook(
-            job.path(NOTEBOOK),
-            job.path(EXECUTED),
-            {**job.parameters, "result_file": str(result), "store": STORE},
-            kernel_name=KERNEL,
-            language="python",
-            progress_bar={"file": bar, "bar_format": _BAR, "mininterval": 0},
-            stdout_file=output,
-            stderr_file=output,
-            # The result is on disk by now. An orderly end takes up to five seconds and tells of an interrupt that
-            # nobody made; errors in the notebook are stored in it, so the kernel's own log adds nothing.
-            shutdown_kernel="immediate",
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
-        )
-    if not result.exists() or result.stat().st_mtime_ns == written:
+    result = Path(job.path(UNLABELLED if job.columns else RESULT))
+    if job.columns:
+        result.unlink(missing_ok=True)
+    before = result.stat().st_mtime_ns if result.exists() else None
+    papermill.execute_notebook(
+        job.path(NOTEBOOK),
+        job.path(EXECUTED),
+        {**job.parameters, "result_file": str(result), "store": STORE},
+        kernel_name=KERNEL,
+        language="python",
+        **options,
+    )
+    if not result.exists() or result.stat().st_mtime_ns == before:
         raise WorkflowError(f"the notebook ended without writing its result file {result}")
+    if job.columns:
+        write_labelled(result, job)
+        result.unlink()
     seconds = time.monotonic() - started
     Path(job.path(SECONDS)).write_text(f"{seconds:.1f}\n", encoding="utf-8")
-    print(f"{job}: finished in {_clock(seconds)}", flush=True)
+    return seconds
 
 
 @contextmanager
@@ -142,32 +198,38 @@ def _last_duration(job: Job) -> str:
         seconds = float(Path(job.path(SECONDS)).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
-    return f", took {_clock(seconds)} the last time"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    return f", took {clock(seconds)} the last time"
 
 
 def main() -> int:
-    """Execute the job that the command line names; returns the exit code."""
+    """Execute what the command line names; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m workflow.execute", description=__doc__.splitlines()[0])
-    for name in ("preset", "experiment", "name"):
-        parser.add_argument(name)
+    parser.add_argument("job", nargs="*", help="preset, experiment and name of a job")
+    parser.add_argument("--batch", type=Path, help="a file that lists jobs of a sweep")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
     arguments = parser.parse_args()
+    if len(arguments.job) != (0 if arguments.batch else 3):
+        parser.error("give the preset, the experiment and the name of a job, or --batch and a file")
     stop_with_parent()
+    heed_interrupts()
+    end_on_terminate()
     prefer_own_kernel()
     use_threads(arguments.threads)
     try:
-        execute(find(arguments.preset, arguments.experiment, arguments.name))
-    except WorkflowError as error:
-        print(f"Error: {error}.", file=sys.stderr)
+        if arguments.batch:
+            execute_batch(arguments.batch)
+        else:
+            execute(_find(*arguments.job))
+    except (WorkflowError, OSError) as error:
+        print(f"Error: {sentence(error)}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _find(preset: str, experiment: str, name: str) -> Job:
+    return sweeps.find(experiment, name) if preset == sweeps.PRESET else find(preset, experiment, name)
 
 
 if __name__ == "__main__":

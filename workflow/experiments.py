@@ -3,7 +3,8 @@
 import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,10 +26,11 @@ PRESETS = ("quick", "paper")
 EXPERIMENTS_FILE = Path("workflow/experiments.yml")
 
 # Relative to the repository's root, where every part of the workflow runs: no stored file names a machine's folder.
-NOTEBOOK = "notebooks/{experiment}.ipynb"
+NOTEBOOK = "notebooks/{notebook}.ipynb"
 RESULT = "results/{preset}/{experiment}/{name}.parquet"
 EXECUTED = "logs/{preset}/{experiment}/{name}.ipynb"
 ERROR = "logs/{preset}/{experiment}/{name}.error.txt"
+SECONDS = "logs/{preset}/{experiment}/.{name}.seconds"
 # Every run that has ended, whatever asked for it, and the checkpoints of those that have not.
 STORE = "results/.store"
 # Inside the folder of the figures: who deletes that folder gets them drawn again.
@@ -36,11 +38,13 @@ FIGURES_DRAWN = "figures/{preset}/.{experiment}.drawn"
 FIGURES_LOG = "logs/{preset}/{experiment}/figures.txt"
 
 # A job's error file holds this until it has ended; so a job without an end is known, though its earlier result is kept.
-STOPPED = "it was stopped before it could say why, logs/snakemake.txt may tell; started again, it goes on"
+STOPPED = "it was stopped before it could say why; started again, it goes on"
+# The same of a job that is to run again and has not begun.
+NOT_STARTED = "it has not been started since a run asked for it; started again, it goes on"
 
 # The one job of a notebook without seeds or variants; the jobs that run a seed each.
 _ALL, _SEED = "all", "seed{}"
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 # No hyphen in front: a command line would take the name for an option.
 _VARIANT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -69,19 +73,22 @@ def option(parse: Callable[[str, str], Any], name: str) -> Callable[[str], Any]:
     return read
 
 
-class _RepeatedKeyError(Exception):
-    """A key stands twice in one mapping."""
+class NotMeantError(Exception):
+    """YAML that says something else than its writer meant, told in one sentence."""
 
 
-class _EachKeyOnce(yaml.SafeLoader):
+class EachKeyOnce(yaml.SafeLoader):
     """YAML as it is meant: PyYAML silently takes the last of several values of a key."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Make a mapping, unless a key of it is there twice or is no name."""
         first: dict[str, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise NotMeantError(f"the key in line {line} is a list or a mapping; a key is a name")
             if key.value in first:
-                raise _RepeatedKeyError(
+                raise NotMeantError(
                     f"{key.value} in line {line} is already in line {first[key.value]}; remove one of them"
                 )
             first[str(key.value)] = line
@@ -90,16 +97,30 @@ class _EachKeyOnce(yaml.SafeLoader):
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook with one set of parameters; it makes one result file."""
+    """One notebook with one set of parameters; it makes one result file.
+
+    Attributes:
+        preset: "quick" or "paper"; "sweeps" where a user's own file asks for the job.
+        experiment: the notebook, or the name of the sweep.
+        name: which job of them it is.
+        parameters: what replaces the defaults of the notebook.
+        notebook: the file notebooks/{notebook}.ipynb; by default called as the experiment.
+        columns: what was swept; each gets a column `sweep.{name}` in the result file.
+    """
 
     preset: str
     experiment: str
     name: str
     parameters: Mapping[str, Any]
+    notebook: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notebook", self.notebook or self.experiment)
 
     def path(self, pattern: str) -> str:
         """Fill one of this module's path patterns for this job."""
-        return pattern.format(preset=self.preset, experiment=self.experiment, name=self.name)
+        return pattern.format(preset=self.preset, experiment=self.experiment, name=self.name, notebook=self.notebook)
 
     def __str__(self) -> str:
         return self.experiment if self.name == _ALL else f"{self.experiment} {self.name}"
@@ -111,8 +132,8 @@ def _set_by_reader(parameters: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name} is set by the workflow; remove it")
         if name == "seeds":
             raise ValueError("seeds stand beside `parameters`, not in it")
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
-            raise ValueError(f"{name} is the text {value!r} to YAML; write the number as {float(value):f}")
+        if isinstance(value, str) and NUMBER.fullmatch(value):
+            raise ValueError(f"{name} is the text {value!r} to YAML; write the number as {written_out(value)}")
     return parameters
 
 
@@ -205,14 +226,9 @@ def load(path: Path = EXPERIMENTS_FILE) -> Experiments:
     Raises:
         WorkflowError: one sentence that names the entry, what is wrong with it and the nearest valid name.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
-    except FileNotFoundError:
-        raise WorkflowError(f"{path} does not exist; it says which notebooks a preset runs") from None
-    except _RepeatedKeyError as error:
-        raise WorkflowError(f"{path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise WorkflowError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    if not path.exists():
+        raise WorkflowError(f"{path} does not exist; it says which notebooks a preset runs")
+    content = read_yaml(path)
     try:
         experiments = TypeAdapter(Experiments).validate_python(content)
     except ValidationError as error:
@@ -221,6 +237,26 @@ def load(path: Path = EXPERIMENTS_FILE) -> Experiments:
         for experiment in entries:
             _require_notebook(path, preset, experiment)
     return experiments
+
+
+def read_yaml(path: Path, loader: type[yaml.SafeLoader] = EachKeyOnce) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        WorkflowError: the file cannot be read, is no YAML, or says something else than it seems to.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=loader)
+    except OSError as error:
+        raise WorkflowError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise WorkflowError(f"{path} is no text in UTF-8") from None
+    except NotMeantError as error:
+        raise WorkflowError(f"{path}: {error}") from None
+    except RecursionError:
+        raise WorkflowError(f"{path} is no valid YAML: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise WorkflowError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
 
 
 def select(
@@ -251,7 +287,7 @@ def select(
         raise WorkflowError(f"the preset {preset!r} has no notebooks in {EXPERIMENTS_FILE}")
     for name in only:
         if name not in entries:
-            raise WorkflowError(_unknown(f"{name!r} is no notebook of the preset {preset!r}", name, entries))
+            raise WorkflowError(unknown(f"{name!r} is no notebook of the preset {preset!r}", name, entries))
     chosen = {name: entry for name, entry in entries.items() if not only or name in only}
     if seeds:
         _require_seeds(preset, chosen, seeds)
@@ -266,7 +302,7 @@ def find(preset: str, experiment: str, name: str) -> Job:
     """Return the one job of these names; raises WorkflowError when there is none."""
     jobs = {job.name: job for job in select(preset, [experiment])}
     if name not in jobs:
-        raise WorkflowError(_unknown(f"{name!r} is no job of {experiment} in the preset {preset!r}", name, jobs))
+        raise WorkflowError(unknown(f"{name!r} is no job of {experiment} in the preset {preset!r}", name, jobs))
     return jobs[name]
 
 
@@ -313,17 +349,23 @@ def _require_variants(preset: str, chosen: Mapping[str, Experiment], variants: C
     for name in variants:
         if name not in known:
             problem = f"{name!r} is no variant of {', '.join(varied)} in the preset {preset!r}"
-            raise WorkflowError(_unknown(problem, name, known))
+            raise WorkflowError(unknown(problem, name, known))
 
 
 def _require_notebook(path: Path, preset: str, experiment: str) -> None:
-    notebook = Path(NOTEBOOK.format(experiment=experiment))
+    notebook = Path(NOTEBOOK.format(notebook=experiment))
     if not notebook.is_file():
         present = [file.stem for file in notebook.parent.glob("*.ipynb")]
-        raise WorkflowError(_unknown(f"{path}: {preset}: {notebook} does not exist", experiment, present))
+        raise WorkflowError(unknown(f"{path}: {preset}: {notebook} does not exist", experiment, present))
 
 
-def _unknown(problem: str, name: str, known: Collection[str]) -> str:
+def written_out(number: str) -> str:
+    """Write a number without an exponent, as YAML takes it for one."""
+    return f"{Decimal(number):f}"
+
+
+def unknown(problem: str, name: str, known: Collection[str]) -> str:
+    """Say what is wrong with a name, which there are, and the nearest of them."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     listed = f"; there is {', '.join(sorted(known))}" if known else ""
     return problem + listed + (f"; did you mean {near[0]!r}?" if near else "")
@@ -334,9 +376,9 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ": ".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
-        return _unknown(f"{place} is unknown", str(first["loc"][-1]), Experiment.model_fields)
+        return unknown(f"{place} is unknown", str(first["loc"][-1]), Experiment.model_fields)
     if first["type"] == "literal_error":
-        return _unknown(f"{place} is no preset", str(first["loc"][0]), PRESETS)
+        return unknown(f"{place} is no preset", str(first["loc"][0]), PRESETS)
     if first["type"] == "missing":
         return f"{place} is missing; write {{}} for the notebook's defaults"
     if first["type"] in ("model_type", "dict_type"):

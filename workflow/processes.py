@@ -1,14 +1,22 @@
-"""How the processes of the workflow end: none outlives the one that started it."""
+"""Processes that end with the one that started them, and processes that wait for each other."""
 
 import os
+import signal
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
 
 
 def stop_with_parent() -> None:
-    """End this process soon after its parent: a killed sweep must not go on in the background.
+    """End this process soon after its parent: a killed run must not go on in the background.
 
-    The notebook's own process watches this one in the same way (ipykernel does that).
+    A notebook's own process watches the one that executes it in the same way (ipykernel does that).
     """
     parent = os.getppid()
 
@@ -18,3 +26,66 @@ def stop_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process was asked to end, as if by Ctrl-C."""
+
+
+def end_on_terminate() -> None:
+    """Take a request to end (SIGTERM, a closed terminal) for Ctrl-C."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise TerminatedError(signal.Signals(number).name)
+
+    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
+        signal.signal(signal.SIGHUP, end)
+
+
+def heed_interrupts() -> None:
+    """Take Ctrl-C for what it is: a shell that starts a command in the background has it and its children ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def end_group(process: subprocess.Popen, seconds: float = 10.0) -> None:
+    """End a process that leads a group, and all that are in the group: first by Ctrl-C, then by force.
+
+    Args:
+        process: the leader.
+        seconds: what it gets to end in order; another Ctrl-C meanwhile ends it at once.
+    """
+    try:
+        for number, patience in ((signal.SIGINT, seconds), (signal.SIGKILL, None)):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+    except KeyboardInterrupt:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def one_at_a_time(path: Path, waits: str) -> Iterator[None]:
+    """Wait for another process that is in here with the same file; the lock is held by the process and dies with it.
+
+    Args:
+        path: the file; its folder is made if needed.
+        waits: what is printed if this process has to wait.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(waits, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -12,6 +13,17 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x08")
 def plain(text: str) -> str:
     """Remove colours and cursor movements from text that was meant for a terminal."""
     return _CONTROL.sub("", text)
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as minutes:seconds, or hours:minutes:seconds.
+
+    Example:
+        >>> clock(75), clock(3675)
+        ('1:15', '1:01:15')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
 class ProgressLines(io.TextIOBase):
@@ -46,4 +58,39 @@ class ProgressLines(io.TextIOBase):
         self._printed, self._last = now, line
         # One write per line, so that the lines of two processes never mix.
         self._stream.write(f"{self._label}: {line}\n")
+        self._stream.flush()
+
+
+class StatusLine:
+    """One line that is rewritten on a terminal; elsewhere a line now and then.
+
+    Args:
+        interval: seconds between the lines where there is no terminal; one that says nothing new is left out.
+        stream: where it is shown; None: the standard output.
+    """
+
+    def __init__(self, interval: float = 30.0, stream: TextIO | None = None) -> None:
+        self._interval, self._stream = interval, stream or sys.stdout
+        self._terminal = self._stream.isatty()
+        self._printed, self._last = -float("inf"), ""
+
+    def show(self, text: str) -> None:
+        """Show the newest state."""
+        now = time.monotonic()
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten
+            self._write(f"\r{text[:width]}\x1b[K")
+        elif text != self._last and now - self._printed >= self._interval:
+            self._printed = now
+            self._write(f"{text}\n")
+        self._last = text
+
+    def end(self) -> None:
+        """Leave the line; what is printed next begins a new one."""
+        if self._terminal and self._last:
+            self._write("\n")
+        self._last = ""
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
         self._stream.flush()

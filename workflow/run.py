@@ -1,29 +1,24 @@
-"""Runs a preset's notebooks and draws their figures: `python -m workflow.run --preset quick`.
+"""Runs a preset's notebooks and draws their figures, or a sweep: `python -m workflow.run --preset quick`.
 
 What is up to date is not run again. A failed notebook does not stop the others; it is listed at the end with its error
 and its log. A run that was killed goes on where it stopped when it is started again.
 """
 
 import argparse
-import ast
-import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
 
 from common.numbers import parse_cores, parse_numbers
-from common.stored_parameters import FILES, stored_parameters
+from workflow import engine
 from workflow.experiments import (
     ERROR,
     EXECUTED,
     FIGURES_DRAWN,
     FIGURES_LOG,
-    NOTEBOOK,
     PRESETS,
     RESULT,
     STOPPED,
@@ -31,11 +26,13 @@ from workflow.experiments import (
     WorkflowError,
     option,
     select,
+    unknown,
 )
+from workflow.processes import one_at_a_time
+from workflow.stored import did_not_end, error_of, has_other_parameters, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
-SNAKEFILE = "workflow/Snakefile"
-SNAKEMAKE_LOG = Path("logs/snakemake.txt")
+SNAKEMAKE_LOG = "logs/{preset}/snakemake.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,27 +42,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; None: that of this process.
 
     Returns:
-        The exit code: 0 all is there, 1 something failed, 2 the call or experiments.yml is wrong.
+        The exit code: 0 all is there, 1 something failed, 2 the call, experiments.yml or a sweep's file is wrong.
     """
-    os.chdir(ROOT)
+    options = None
     try:
-        options = _parser().parse_args(arguments)
-        jobs = select(options.preset, options.only, options.seeds, options.variants)
-        with one_run_at_a_time():
-            return run(jobs, options)
+        options = _options(arguments)
+        return _sweep(options) if options.sweep is not None else _preset(options)
     except WorkflowError as error:
         print(f"Error: {error}.", file=sys.stderr)
         return 2
+    except OSError as error:
+        # A full disk, a folder that may not be written: the place and the reason are all that there is to say.
+        place, reason = error.filename or "a file", error.strerror or error
+        print(f"Error: {place} cannot be read or written: {reason}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        print(f"\nStopped. The same command goes on from here{_command(options)}.", file=sys.stderr)
         return 130
+
+
+def _preset(options: argparse.Namespace) -> int:
+    os.chdir(ROOT)
+    jobs = select(options.preset, options.only, options.seeds, options.variants)
+    lock = Path(f"results/.{options.preset}.lock")
+    with one_at_a_time(lock, "Another run is under way in this folder; this one goes on when it has ended."):
+        return run(jobs, options)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from workflow import run_sweep, sweeps
+
+    if not options.sweep:
+        raise WorkflowError("no sweep file is named; write such as make sweep FILE=sweeps/noise_by_rate.yml")
+    path = Path(os.path.abspath(options.sweep))  # the folder of the call is left now
+    os.chdir(ROOT)
+    sweep = sweeps.load(Path(os.path.relpath(path)) if path.is_relative_to(ROOT) else path, many=options.yes)
+    plan = run_sweep.Plan(sweep, options.cores, options.profile, force=options.force)
+    if options.dry_run:
+        print(*run_sweep.listing(plan), sep="\n")
+        return 0
+    code = run_sweep.run(plan)
+    summarize_sweep(sweep.name)
+    return code
+
+
+def summarize_sweep(name: str) -> None:
+    """Say where the results of a sweep are."""
+    print(f"Results: results/sweeps/{name}/", flush=True)
+
+
+def _command(options: argparse.Namespace | None) -> str:
+    return f": make sweep FILE={shlex.quote(str(options.sweep))}" if options and options.sweep else ""
 
 
 def run(jobs: list[Job], options: argparse.Namespace) -> int:
     """Run the jobs, draw the figures of what is there, and sum up; returns the exit code."""
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
-    SNAKEMAKE_LOG.parent.mkdir(exist_ok=True)
-    SNAKEMAKE_LOG.write_text("", encoding="utf-8")
+    log = Path(SNAKEMAKE_LOG.format(preset=options.preset))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("", encoding="utf-8")
     results = [job.path(RESULT) for job in jobs]
     again = [job for job in jobs if options.force or did_not_end(job) or has_other_parameters(job)]
     for job in again:
@@ -78,7 +113,7 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
     for line in summary(jobs, failed, undrawn):
         print(line, flush=True)
     if not sound:
-        print(f"Snakemake's own log: {SNAKEMAKE_LOG}", flush=True)
+        print(f"Snakemake's own log: {log}", flush=True)
     return int(not sound or bool(failed or undrawn))
 
 
@@ -98,90 +133,10 @@ def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str])
     Returns:
         Whether all targets were made.
     """
-    from snakemake.cli import main as snakemake_main  # takes a second; wrong names are told before
-
-    cores = options.cores or "all"
-    profile = f"--workflow-profile=workflow/profiles/{options.profile}"
-    # --profile none: the user's general Snakemake profile is for other projects.
-    call = [f"--snakefile={SNAKEFILE}", f"--cores={cores}", "--profile=none", profile, *extra]
-    if Path("/dev/nvidia0").exists():
-        call.append("--resources=gpu=1")
     # What Snakemake says goes to a file: the jobs, which write to this terminal, say all that a reader needs.
-    with SNAKEMAKE_LOG.open("a", encoding="utf-8") as log, redirect_stderr(log):
-        try:
-            snakemake_main([*call, "--", *targets])
-        except SystemExit as end:
-            return end.code == 0
-    return True
-
-
-def did_not_end(job: Job) -> bool:
-    """Whether the job failed, was killed or has not started since a run asked for it."""
-    return Path(job.path(ERROR)).exists()
-
-
-def has_other_parameters(job: Job) -> bool:
-    """Whether a stored result was made with other parameters than the job's and, for the rest, the notebook's defaults.
-
-    Snakemake remembers parameters only in the working copy where it ran; the result file carries them anywhere.
-    """
-    path = Path(job.path(RESULT))
-    if not path.exists():
-        return False
-    stored = stored_parameters(path)
-    if stored is None:  # made again
-        return True
-    wanted = notebook_defaults(job) | dict(job.parameters)
-    if job.preset == "paper":
-        # A parameter that the notebook gained later does not make hours of training outdated.
-        wanted = {name: value for name, value in wanted.items() if name in stored or name in job.parameters}
-    return any(name not in stored or not _same(stored[name], value) for name, value in wanted.items())
-
-
-def _same(stored: Any, value: Any) -> bool:
-    """Whether a stored parameter, which was checked, is this one, which was not.
-
-    The check makes a list of a single value where a list is meant, and of "all" the list of what there was at the time:
-    as with a new parameter, that there is more by now does not make hours of training outdated.
-    """
-    return stored in (value, [value]) or (value == "all" and isinstance(stored, list))
-
-
-def notebook_defaults(job: Job) -> dict[str, Any]:
-    """Read what the notebook's cell "parameters" sets, except files and folders, which change no number.
-
-    Papermill's own reading takes seconds to import. A notebook that cannot be read tells so itself when it runs.
-    """
-    try:
-        cells = json.loads(Path(job.path(NOTEBOOK)).read_text(encoding="utf-8"))["cells"]
-        tagged = [cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-        statements = ast.parse("".join(tagged[0]) if tagged else "").body
-    except (OSError, ValueError, KeyError, SyntaxError):
-        return {}
-    values: dict[str, Any] = {}
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in FILES:
-                with suppress(ValueError):  # an expression: only the run itself knows its value
-                    values[name] = ast.literal_eval(value)
-    return values
-
-
-@contextmanager
-def one_run_at_a_time() -> Iterator[None]:
-    """Wait for another run in this working copy; the lock is held by the process and dies with it."""
-    path = Path("results/.lock")
-    path.parent.mkdir(exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print("Another run is under way in this folder; this one goes on when it has ended.", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    path = Path(SNAKEMAKE_LOG.format(preset=options.preset))
+    with path.open("a", encoding="utf-8") as log, redirect_stderr(log):
+        return engine.snakemake(engine.call(targets, options.cores, options.profile, extra))
 
 
 def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[str]:
@@ -194,30 +149,27 @@ def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[
             yield f"       the earlier result is kept: {job.path(RESULT)}"
         yield f"       log: {job.path(EXECUTED)}"
     for job in undrawn:
-        lines = _text(job.path(FIGURES_LOG)).splitlines()
+        lines = text_of(job.path(FIGURES_LOG)).splitlines()
         yield f"NO FIGURES of {job.experiment}: {lines[-1] if lines else 'the drawing ended without a message'}"
         yield f"       log: {job.path(FIGURES_LOG)}"
-
-
-def error_of(job: Job) -> str:
-    """Return the sentence that a failed job left."""
-    return _text(job.path(ERROR)).strip() or STOPPED
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _names(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _profile(text: str) -> str:
+    known = sorted(path.parent.name for path in (ROOT / "workflow" / "profiles").glob("*/config*.yaml"))
+    if text not in known:
+        raise argparse.ArgumentTypeError(unknown(f"there is no {text!r} in workflow/profiles", text, known))
+    return text
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workflow.run", description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=PRESETS, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--preset", choices=PRESETS)
+    what.add_argument("--sweep", metavar="FILE", help="a user's own file, such as sweeps/noise_by_rate.yml")
     parser.add_argument("--only", type=_names, default=[], help="notebooks, e.g. 01_baseline_sgd; default: all")
     parser.add_argument(
         "--seeds", type=option(parse_numbers, "--seeds"), default=[], help="seeds, e.g. 0-4 or 0,2; default: all"
@@ -227,8 +179,15 @@ def _parser() -> argparse.ArgumentParser:
         "--cores", type=option(parse_cores, "--cores"), help="cores to use, a number or all; default: all"
     )
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
-    parser.add_argument("--profile", default="local", help="a folder of workflow/profiles")
-    return parser
+    parser.add_argument("--profile", type=_profile, default="local", help="a folder of workflow/profiles")
+    parser.add_argument("--dry-run", action="store_true", help="only list a sweep's jobs, and how long they may take")
+    parser.add_argument("--yes", action="store_true", help="more than 10,000 jobs of a sweep are meant")
+    options = parser.parse_args(arguments)
+    if options.sweep is not None and (options.only or options.seeds or options.variants):
+        parser.error("--only, --seeds and --variants choose jobs of a preset; what a sweep runs stands in its file")
+    if options.preset and (options.dry_run or options.yes):
+        parser.error("--dry-run and --yes are for a sweep")
+    return options
 
 
 if __name__ == "__main__":

@@ -34,6 +34,24 @@ with open("drawn.txt", "a") as file: file.write(name + "\\n")
 """
 
 
+# As common.experiments.parameters: what the notebooks' parameters may be, and a check of them.
+PARAMETERS = """
+from pathlib import Path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+class ParameterError(ValueError): pass
+class Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    seeds: list[int]
+    rate: float = Field(gt=0)
+    result_file: str = ""
+    store: str = ""
+NOTEBOOKS = {path.stem: Parameters for path in Path("notebooks").glob("*.ipynb")}
+def validate(notebook, values):
+    try: return NOTEBOOKS[notebook](**values)
+    except ValidationError as error: raise ParameterError(f"rate: {error.errors()[0]['msg']}") from None
+"""
+
+
 class Project:
     """A copy of the workflow in a folder of its own."""
 
@@ -46,6 +64,8 @@ class Project:
             "common/plotting/__init__.py": "",
             "common/experiments/__init__.py": "",
             "common/experiments/__main__.py": DRAW,
+            "common/experiments/parameters.py": PARAMETERS,
+            "common/atomic.py": (ROOT / "common" / "atomic.py").read_text(),
         }.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content)
@@ -67,6 +87,13 @@ class Project:
     def experiments(self, **presets: dict) -> None:
         """Write experiments.yml."""
         (self.folder / "workflow" / "experiments.yml").write_text(yaml.safe_dump(presets))
+
+    def sweep(self, path: str = "sweeps/mine.yml", **content: object) -> str:
+        """Write a sweep's file; returns its path within the project."""
+        content = {"notebook": "01_one", "seeds": 0} | content
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(yaml.safe_dump(content, sort_keys=False))
+        return path
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen:
         """Start the driver."""

@@ -1,6 +1,7 @@
 """What `make` says and which Python it takes, without installing anything."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("figures", "check", "test", "lab", "paper", "reproduce", "benchmark", "lock", "clean", "help")
+TARGETS = ("figures", "check", "test", "lab", "paper", "sweep", "reproduce", "benchmark", "lock", "clean", "help")
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_clean_keeps_the_papers_results_and_the_store(make, tmp_path):
     assert make("clean").returncode == 0
     left = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "results").rglob("*"))
     assert left == ["results/.store", "results/paper"]
+
+
+def test_a_sweeps_file_may_have_spaces_in_its_path(make):
+    done = make("--dry-run", "sweep", "FILE=my sweeps/a b.yml", "CORES=all", "DRY=1", "YES=1", "PROFILE=slurm")
+    [command] = [line for line in done.stdout.splitlines() if "workflow.run" in line]
+    options = "-m workflow.run --cores all --profile slurm --dry-run --yes --sweep"
+    assert shlex.split(command)[1:] == [*options.split(), "my sweeps/a b.yml"]
 
 
 def test_the_first_python_that_runs_is_taken(make, tmp_path):

@@ -1,0 +1,431 @@
+"""Runs a sweep: finds out which of its jobs are missing, puts them into batches, has Snakemake run these, and watches.
+
+Only files tell how far a job is, so that it does not matter on which machine of a shared file system it runs: its
+result, its error file, and how long it took. Snakemake sees batches, which are made anew at every call of the missing
+jobs; so what it remembers of earlier calls decides nothing.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.atomic import replacing
+from workflow import engine
+from workflow.experiments import ERROR, EXECUTED, NOT_STARTED, PRESETS, RESULT, STOPPED, Job, WorkflowError
+from workflow.labels import has_labels, write_labelled
+from workflow.processes import end_group, end_on_terminate, one_at_a_time
+from workflow.progress import StatusLine, clock
+from workflow.stored import error_of, failure_of, has_other_parameters, is_stored, notebook_defaults, notes_of
+from workflow.sweeps import GONE, LOGS, RESULTS, Sweep, read
+
+LOCK = "results/sweeps/.{name}.lock"
+BATCHES = "logs/sweeps/{name}/batches"
+SNAKEMAKE_LOG = "logs/sweeps/{name}/snakemake.txt"
+# The jobs of a batch share one start of Python and TensorFlow, which takes 10 to 30 s. With so many seconds of jobs it
+# hardly counts, and neither does a batch that is lost with its machine or ends after all others.
+BATCH_SECONDS = 300.0
+# How many jobs a batch has where not even the first of them told how long they take.
+_UNMEASURED = 10
+# How many jobs run alone at first, to be measured, where nothing is known.
+_PILOTS = 4
+# Durations that are read to tell the mean; failures that are told with their sentence.
+_SAMPLE = 200
+_MOST_SENTENCES = 20
+_POLL = 0.5
+# How often Snakemake itself is started again when it was killed.
+_STARTS = 3
+_HOUR = 3600.0
+# Seconds until a file that another machine wrote is seen on this one, at most; as in the profiles.
+_LATENCY = 30.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call is to do with a sweep.
+
+    Attributes:
+        sweep: the points and seeds.
+        cores: how many to use; None: all.
+        profile: a folder of workflow/profiles.
+        force: run again what is stored.
+    """
+
+    sweep: Sweep
+    cores: int | None = None
+    profile: str = "local"
+    force: bool = False
+
+    @property
+    def lanes(self) -> int:
+        """How many batches run side by side, as far as is known beforehand."""
+        if self.profile != "local":
+            path = Path(f"workflow/profiles/{self.profile}/config.yaml")
+            with suppress(OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+                return max(1, int(yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]))
+        # On a GPU jobs take turns.
+        return 1 if engine.has_gpu() else self.cores or _usable_cores()
+
+    def is_missing(self, job: Job) -> bool:
+        """Whether the job is to run: forced, not stored, or stored with parameters that are no longer asked for."""
+        if self.force or not is_stored(job):
+            return True
+        # As given, and then as the notebook reads it: hidden: "32, 64" is stored as a list.
+        return has_other_parameters(job) and has_other_parameters(replace(job, parameters=_as_checked(job)))
+
+
+def _as_checked(job: Job) -> dict[str, Any]:
+    from common.experiments.parameters import validate
+
+    checked = validate(job.notebook, {**notebook_defaults(job), **job.parameters}).model_dump()
+    return {name: checked[name] for name in job.parameters}
+
+
+def run(plan: Plan) -> int:
+    """Run the jobs that are missing and sum up; returns the exit code.
+
+    Raises:
+        OSError: results or logs cannot be written.
+        KeyboardInterrupt: Ctrl-C or a request to end; every process that was started has ended.
+    """
+    sweep = plan.sweep
+    end_on_terminate()
+    waits = f"Another run of the sweep {sweep.name} is under way; this one goes on when it has ended."
+    with one_at_a_time(sweep.path(LOCK), waits):
+        jobs = sweep.jobs()
+        for line in _prepare(sweep, jobs):
+            print(line, flush=True)
+        missing = [job for job in jobs if plan.is_missing(job)]
+        print(_headline(sweep, len(jobs), len(missing)), flush=True)
+        _ask_for(missing)
+        started = time.monotonic()
+        complaints = _run_all(plan, jobs, missing) if missing else []
+        failed = [job for job in jobs if not is_stored(job)]
+        for line in _summary(sweep, jobs, missing, failed, time.monotonic() - started, complaints):
+            print(line, flush=True)
+    return int(bool(failed))
+
+
+def listing(plan: Plan) -> Iterator[str]:
+    """Say which jobs a run has, which are stored, and how long the others may take; nothing is written."""
+    sweep = plan.sweep
+    jobs = sweep.jobs()
+    gone = _names(sweep.path(GONE))
+    missing = {
+        job.name
+        for job in jobs
+        if plan.is_missing(job) and (plan.force or job.name not in gone or Path(job.path(ERROR)).exists())
+    }
+    yield _headline(sweep, len(jobs), len(missing))
+    for job in jobs:
+        yield f"  {job.name}  {'to run' if job.name in missing else 'stored'}  {_described(sweep, job)}"
+    if strays := _names(sweep.path(RESULTS)) - {job.name for job in jobs}:
+        yield f"Stored, but not of a point or seed in the file: {len(strays)} results."
+    if missing:
+        yield _expected(plan, len(missing))
+
+
+def _headline(sweep: Sweep, jobs: int, missing: int) -> str:
+    counted = f"{_many(len(sweep.points), 'point')} × {_many(len(sweep.seeds), 'seed')} = {_many(jobs, 'job')}"
+    return f"Sweep {sweep.name}: {counted} of {sweep.notebook}; {jobs - missing} stored, {missing} to run."
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count:,} {name}{'s' * (count != 1)}"
+
+
+def _described(sweep: Sweep, job: Job) -> str:
+    """Say what the job's point is; what is filled in from other names would say them again."""
+    return ", ".join(f"{name}={value}" for name, value in job.columns.items() if name not in sweep.filled)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- Before the jobs ---
+
+
+def _prepare(sweep: Sweep, jobs: Sequence[Job]) -> Iterator[str]:
+    """Make the folders, sort the results that are there into those of the file and others, write sweep.json."""
+    results, logs, gone = (sweep.path(pattern) for pattern in (RESULTS, LOGS, GONE))
+    for folder in (results, logs, sweep.path(BATCHES)):
+        folder.mkdir(parents=True, exist_ok=True)
+    _remove_torn_files(results)
+    wanted = {job.name: job for job in jobs}
+    for name in _names(gone) & set(wanted) - _names(results):
+        os.replace(gone / f"{name}.parquet", results / f"{name}.parquet")
+    strays = sorted(_names(results) - set(wanted))
+    for name in strays:
+        gone.mkdir(exist_ok=True)
+        os.replace(results / f"{name}.parquet", gone / f"{name}.parquet")
+    for name in _names(results):
+        # Stored under other swept names, or when a value was not swept; a file that cannot be read is made again.
+        if notes_of(results / f"{name}.parquet") and not has_labels(wanted[name]):
+            _relabel(wanted[name])
+    sweep.write()
+    if strays:
+        yield f"{_many(len(strays), 'result')} of points or seeds that the file no longer has: moved to {gone}/"
+
+
+def _relabel(job: Job) -> None:
+    try:
+        write_labelled(Path(job.path(RESULT)), job)
+    except (OSError, ValueError) as error:  # pyarrow's are of these kinds
+        if getattr(error, "errno", None):
+            raise
+        Path(job.path(ERROR)).write_text(NOT_STARTED + "\n", encoding="utf-8")
+
+
+def _remove_torn_files(folder: Path) -> None:
+    """Remove what killed jobs left half-written long ago; what is newer may belong to one that is still dying."""
+    for path in folder.glob(".*.tmp*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _HOUR:
+                path.unlink()
+
+
+def _ask_for(missing: Sequence[Job]) -> None:
+    """Note what is to run again, so that it is known after a kill, though an earlier result is there."""
+    for job in missing:
+        error_file = Path(job.path(ERROR))
+        if error_file.exists() or Path(job.path(RESULT)).exists():
+            error_file.write_text(NOT_STARTED + "\n", encoding="utf-8")
+
+
+def _names(folder: Path) -> set[str]:
+    """Name the results in a folder: their files without ending."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return {entry.name[:-8] for entry in entries if entry.name.endswith(".parquet") and entry.name[0] != "."}
+    return set()
+
+
+# --- How long jobs take ---
+
+
+def _expected(plan: Plan, missing: int) -> str:
+    measured = _measured(plan.sweep)
+    if measured is None:
+        return f"How long they take is not known: no job of {plan.sweep.notebook} has been measured here."
+    seconds, source = measured
+    lanes = min(plan.lanes, missing)
+    return f"Expected: about {clock(missing * seconds / lanes)} with {_many(lanes, 'job')} at a time, as {source}."
+
+
+def _measured(sweep: Sweep) -> tuple[float, str] | None:
+    """Return how many seconds a job takes, and of which jobs that is known; None if of none."""
+    if own := _durations(sweep.path(LOGS)):
+        return _mean(own), f"{_many(len(own), 'job')} of this sweep took {clock(_mean(own))} each"
+    folders = [Path("logs", preset, sweep.notebook) for preset in PRESETS]
+    for path in Path(RESULTS.format(name="")).glob("*/sweep.json"):
+        with suppress(WorkflowError):
+            other = read(path.parent.name)
+            folders += [other.path(LOGS)] if other.notebook == sweep.notebook else []
+    if others := [seconds for folder in folders for seconds in _durations(folder)]:
+        return _mean(others), f"earlier jobs of {sweep.notebook}, of other settings, took {clock(_mean(others))} each"
+    return None
+
+
+def _durations(folder: Path) -> list[float]:
+    seconds = []
+    for path in folder.glob(".*.seconds"):
+        with suppress(OSError, ValueError):
+            seconds.append(float(path.read_text(encoding="utf-8")))
+        if len(seconds) == _SAMPLE:
+            break
+    return seconds
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+# --- Batches ---
+
+
+def batches_of(jobs: Sequence[Job], lanes: int, seconds: float | None) -> list[list[Job]]:
+    """Divide jobs into batches: short jobs many, long ones one, so that all lanes are busy until the end.
+
+    Args:
+        jobs: at least one.
+        lanes: how many batches run at once.
+        seconds: how long a job takes; None: not known.
+
+    Returns:
+        Batches that differ in size by at most one; neighbours are in different ones, for they take equally long.
+    """
+    most = _UNMEASURED if seconds is None else max(1, int(BATCH_SECONDS / max(seconds, 0.1)))
+    rounds = math.ceil(len(jobs) / most / lanes)
+    count = min(rounds * lanes, len(jobs))
+    return [list(jobs[first::count]) for first in range(count)]
+
+
+def _run_all(plan: Plan, jobs: Sequence[Job], missing: Sequence[Job]) -> list[str]:
+    """Run the jobs; returns what kept whole batches from running, a sentence each."""
+    waiting, lanes = list(missing), plan.lanes
+    watch = _Watch(plan, jobs)
+    complaints: list[str] = []
+    if len(waiting) > 2 * lanes and not _durations(plan.sweep.path(LOGS)):
+        pilots = waiting[: min(lanes, _PILOTS)]
+        complaints = _run_batches(plan, [[job] for job in pilots], watch)
+        waiting = [job for job in waiting if job not in pilots or watch.was_killed]
+    starts = 0
+    while waiting and not complaints and starts < _STARTS:
+        starts += 1
+        waiting = [job for job in waiting if not is_stored(job) and not failure_of(job)]
+        durations = _durations(plan.sweep.path(LOGS))
+        complaints = _run_batches(plan, batches_of(waiting, lanes, _mean(durations) if durations else None), watch)
+        waiting = waiting if watch.was_killed else []
+    watch.end()
+    return complaints
+
+
+def _run_batches(plan: Plan, batches: Sequence[Sequence[Job]], watch: "_Watch") -> list[str]:
+    folder = plan.sweep.path(BATCHES)
+    for old in folder.iterdir():
+        with suppress(OSError):
+            old.unlink()
+    # Of its own at each call: no file of an earlier one can be taken for one of this.
+    stamp = f"{time.time_ns():x}"
+    for number, batch in enumerate(batches):
+        content = {"sweep": plan.sweep.name, "jobs": [job.name for job in batch]}
+        with replacing(folder / f"{stamp}-{number}.json") as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+    arguments = engine.call([str(folder / f"{stamp}.done")], plan.cores, plan.profile, ["--drop-metadata"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workflow.engine", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C comes to this process alone, which ends the others in order
+    )
+    try:
+        complaints = watch.until_end(process)
+    finally:
+        if process.poll() is None:
+            end_group(process)
+    if plan.profile != "local":
+        _wait_for_files([job for batch in batches for job in batch])
+    return complaints
+
+
+def _wait_for_files(jobs: Sequence[Job]) -> None:
+    """Wait until it is seen how the jobs ended on other machines; in vain for those that were killed there."""
+    end = time.monotonic() + _LATENCY
+    while time.monotonic() < end and any(not is_stored(job) and not failure_of(job) for job in jobs):
+        time.sleep(1.0)
+
+
+class _Watch:
+    """Shows how far a sweep is while Snakemake runs, and listens to what goes wrong with whole batches."""
+
+    def __init__(self, plan: Plan, jobs: Sequence[Job]):
+        self.was_killed = False
+        self._sweep, self._lanes = plan.sweep, plan.lanes
+        self._names = {job.name for job in jobs}
+        self._line = StatusLine()
+        self._begun, self._ended_before = time.monotonic(), sum(self._counts()[::2])
+        self._ended, self._gone = 0, 0.0
+        self._log = plan.sweep.path(SNAKEMAKE_LOG)
+        self._log.write_text("", encoding="utf-8")
+
+    def until_end(self, process: subprocess.Popen) -> list[str]:
+        """Show the state until the process has ended; returns what kept batches from running."""
+        lines: list[str] = []
+        listener = threading.Thread(target=self._listen, args=(process, lines), daemon=True)
+        listener.start()
+        due = 0.0
+        while process.poll() is None:
+            if time.monotonic() >= due:
+                begun = time.monotonic()
+                self._line.show(self._state())
+                # Thousands of files on a shared disk are not listed every second.
+                due = time.monotonic() + max(1.0, 20 * (time.monotonic() - begun))
+            time.sleep(_POLL)
+        listener.join(timeout=5)
+        self.was_killed = process.returncode < 0
+        if process.returncode <= 0:
+            return []  # what went wrong meanwhile was put right by another try
+        complaints = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+        if not complaints and not any(line.startswith("Select jobs") for line in lines):
+            complaints = [line for line in lines if line.strip()][-1:]  # Snakemake did not even begin
+        return list(dict.fromkeys(complaints))
+
+    def end(self) -> None:
+        """Leave the line of the state."""
+        self._line.show(self._state())
+        self._line.end()
+
+    def _listen(self, process: subprocess.Popen, lines: list[str]) -> None:
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
+                log.write(line)
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Count the jobs that are done, that run, and that failed."""
+        errors: dict[str, int] = {}
+        with os.scandir(self._sweep.path(LOGS)) as entries:
+            for entry in entries:
+                if entry.name.endswith(".error.txt"):
+                    with suppress(OSError):
+                        errors[entry.name[:-10]] = entry.stat().st_size
+        done = len((_names(self._sweep.path(RESULTS)) & self._names) - set(errors))
+        sizes = [size for name, size in errors.items() if name in self._names]
+        running, waiting = (len(text) + 1 for text in (STOPPED, NOT_STARTED))
+        return done, sizes.count(running), sum(size not in (running, waiting, 0) for size in sizes)
+
+    def _state(self) -> str:
+        done, running, failed = self._counts()
+        left = len(self._names) - done - running - failed
+        state = f"{self._sweep.name}: {done} done, {running} running, {failed} failed, {left} left"
+        if not left + running:
+            return state
+        ended = done + failed - self._ended_before
+        if ended != self._ended:
+            # Only an end tells how fast it goes; between two of them the time that is told would grow.
+            self._ended, self._gone = ended, time.monotonic() - self._begun
+        if ended > 0:
+            return f"{state}; about {clock((left + running / 2) * self._gone / ended)} to go"
+        measured = _measured(self._sweep)
+        return f"{state}; about {clock(left * measured[0] / self._lanes)} to go" if measured else state
+
+
+# --- After the jobs ---
+
+
+def _summary(
+    sweep: Sweep,
+    jobs: Sequence[Job],
+    missing: Sequence[Job],
+    failed: Sequence[Job],
+    seconds: float,
+    complaints: Sequence[str],
+) -> Iterator[str]:
+    stored, added = len(jobs) - len(failed), len(missing) - len(failed)
+    what = f"{stored:,} of {_many(len(jobs), 'job')} of {sweep.name} are stored"
+    yield f"{what}: {stored - added:,} before, {added:,} new in {clock(seconds)}; {len(failed):,} failed or not run."
+    yield from (f"Error: {complaint}" for complaint in complaints[:_MOST_SENTENCES])
+    for job in failed[:_MOST_SENTENCES]:
+        why = error_of(job) if Path(job.path(ERROR)).exists() else "it was not started"
+        yield f"FAILED {job.name} ({_described(sweep, job)}): {why}"
+        if Path(job.path(RESULT)).exists():
+            yield f"       the earlier result is kept: {job.path(RESULT)}"
+        if Path(job.path(EXECUTED)).exists():
+            yield f"       log: {job.path(EXECUTED)}"
+    if len(failed) > _MOST_SENTENCES:
+        yield f"       and {len(failed) - _MOST_SENTENCES:,} more; their sentences: {sweep.path(LOGS)}/*.error.txt"
+    if complaints or any(not failure_of(job) for job in failed):
+        yield f"Snakemake's own log: {sweep.path(SNAKEMAKE_LOG)}"
