@@ -1,7 +1,8 @@
 """A result file is parquet: rows of one or several runs; in the schema's metadata what belongs to no row.
 
 Those are, as JSON, the provenance of the process that wrote the file (key ``provenance``) and the notebook's
-measurements (key ``measurements``). The file appears whole or not at all, and its pages carry checksums.
+measurements (key ``measurements``); in a file of a sweep, what was swept (key ``sweep``), which `load` gives as a part
+of the provenance. The file appears whole or not at all, and its pages carry checksums.
 """
 
 import json
@@ -83,6 +84,8 @@ def load(path: Path) -> ResultFile:
     if lacking := [name for name in FIXED if name not in table.column_names]:
         raise ValueError(f"it lacks the column {lacking[0]!r}")
     frame, origin = to_frame(table), json.loads(notes[b"provenance"])
+    if b"sweep" in notes:
+        origin["sweep"] = json.loads(notes[b"sweep"])
     measurements = json.loads(notes.get(b"measurements", b"{}"))
     listed = measurements if isinstance(measurements, list) else [measurements]
     if "digest" in frame:
