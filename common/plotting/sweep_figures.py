@@ -113,19 +113,29 @@ def _varied(rows: pd.DataFrame) -> list[str]:
 
 
 def _merged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make one column, of texts, of those that vary together: a value of the first comes with one of each other."""
-    for first in sorted(_varied(rows), key=lambda name: -rows[name].nunique()):
+    """Make one column of those that vary together: a value of the first comes with one of each other.
+
+    It holds the numbers where a single column has any, as when the batch size comes with an optimizer; else texts of all
+    values, as for the points of a random search.
+    """
+    for first in sorted(_varied(rows), key=lambda name: (-rows[name].nunique(), not is_numeric(rows, name))):
+        if first not in rows:  # it is in the column of another one
+            continue
         others = [name for name in _varied(rows) if name != first and _determines(rows, first, name)]
-        if others:
+        numbers = [name for name in (first, *others) if is_numeric(rows, name)]
+        if others and numbers == [first]:
+            title = f"{first} (with {', '.join(name.removeprefix(PREFIX) for name in others)})"
+            rows = rows.drop(columns=others).rename(columns={first: title})
+        elif others:
             names = [first, *others]
-            values = [rows[name].map(written, na_action="ignore").astype("str") for name in names]
+            values = [rows[name].map(short, na_action="ignore").astype("str") for name in names]
             title = PREFIX + ", ".join(name.removeprefix(PREFIX) for name in names)
             rows = rows.drop(columns=names).assign(**{title: values[0].str.cat(values[1:], sep=", ")})
     return rows
 
 
 def _determines(rows: pd.DataFrame, first: str, other: str) -> bool:
-    if first not in rows or (rows[first].isna() != rows[other].isna()).any():
+    if (rows[first].isna() != rows[other].isna()).any():
         return False
     return bool((rows.groupby(first)[other].nunique() <= 1).all())
 
@@ -276,7 +286,7 @@ def _sized(
     places = rows[layout.axis].nunique() * (1 + 0.4 * (len(_looks(rows, layout)) - 1)) * (1.6 if longest > WIDTH else 1)
     width = style.SINGLE_COLUMN if columns == 1 and longest <= 20 else style.DOUBLE_COLUMN
     height = max(0.16 * places + 0.4, 0.06 * len(layout.axis.removeprefix(PREFIX)))  # the axis' name is as long
-    return style.figure(width, lines * height + 0.6 + named, columns, rows=lines)
+    return style.figure(width, lines * height + 0.8 + named, columns, rows=lines)
 
 
 def _name_axes(

@@ -143,7 +143,7 @@ class Panel:
         return (places, errors) if self.upright else (errors, places)
 
     def _moved(self, transform: Transform, beside: float) -> Transform:
-        points = {"x" if self.upright else "y": beside * _BESIDE}
+        points = {"x": beside * _BESIDE} if self.upright else {"y": -1.5 * beside * _BESIDE}  # the first above
         return offset_copy(transform, self.axes.figure, **points, units="points")
 
     def _errorbar(self, shown: pd.DataFrame, along: str, look: Mapping[str, Any], transform: Transform) -> None:

@@ -26,7 +26,7 @@ SWEEPS = {
     "two texts": grid(optimizer=RATES, network=["mlp", "lenet5"]),
     "three": grid(sigma=SIGMAS, optimizer=RATES, network=["mlp", "lenet5"]),
     "four": grid(sigma=SIGMAS, optimizer=RATES, network=["mlp", "lenet5"], batch_size=[16, 32]),
-    "together": [{"batch_size": size, "optimizer": f"SGD({rate})"} for size, rate in ((16, 0.01), (32, 0.03))],
+    "together": [{"hidden": "[32]", "network": "mlp"}, {"hidden": "[]", "network": "lenet5"}],
     "many texts": grid(optimizer=[f"SGD({rate})" for rate in range(1, 40)]),
 }
 
@@ -144,7 +144,22 @@ def test_of_more_things_the_points_with_the_lowest_validation_error_are_ranked()
 
 def test_what_varies_together_is_one_thing():
     figure = sweep_figure(fake_sweep(SWEEPS["together"]))
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["16, SGD(0.01)", "32, SGD(0.03)"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["[32], mlp", "[], lenet5"]
+    assert figure.axes[0].get_ylabel() == "hidden, network"
+
+
+def test_a_text_that_varies_with_a_number_leaves_it_the_axis():
+    points = [{"optimizer": f"SGD({rate})", "batch_size": size} for size, rate in ((16, 0.01), (32, 0.03), (64, 0.05))]
+    figure = sweep_figure(fake_sweep(points))
+    ((means,),) = ways(figure)
+    assert means[:, 0].tolist() == [16, 32, 64]
+    assert figure.axes[0].get_xlabel() == "batch_size (with optimizer)"
+
+
+def test_points_of_a_random_search_are_dots_with_all_their_numbers():
+    figure = sweep_figure(fake_sweep([{"sigma": 0.5, "rate": 0.125}, {"sigma": 0.1, "rate": 1 / 3}]))
+    labels = {text.get_text() for text in figure.axes[0].get_yticklabels()}
+    assert labels in ({"0.5, 0.125", "0.1, 0.3333"}, {"0.125, 0.5", "0.3333, 0.1"})
 
 
 def test_runs_that_depend_on_the_axis_are_lines():
