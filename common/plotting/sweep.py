@@ -67,10 +67,10 @@ def printed_table(frame: pd.DataFrame) -> pd.DataFrame:
         own[_header(table, part)] = [_cell(row[value], row) for row in table.to_dict("records")]
     own["95 % interval"] = [_interval(row) for row in table.to_dict("records")]
     own |= {"n": table["n"], "diverged": table["diverged"]}
-    told = table.drop(columns=filled_columns(table))
+    shown = table.drop(columns=filled_columns(table))
     swept = {
         header: [ANY if pd.isna(value) else written(value) for value in table[name]]
-        for name, header in headers(told, own).items()
+        for name, header in headers(shown, own).items()
     }
     return pd.DataFrame(swept | own)
 

@@ -115,8 +115,8 @@ def _varied(rows: pd.DataFrame) -> list[str]:
 def _merged(rows: pd.DataFrame) -> pd.DataFrame:
     """Make one column of those that vary together: a value of the first comes with one of each other.
 
-    It holds the numbers where a single column has any, as when the batch size comes with an optimizer; else texts of all
-    values, as for the points of a random search.
+    It holds the numbers where a single column has any, as when the batch size comes with an optimizer; else texts of
+    all values, as for the points of a random search.
     """
     for first in sorted(_varied(rows), key=lambda name: (-rows[name].nunique(), not is_numeric(rows, name))):
         if first not in rows:  # it is in the column of another one
@@ -322,10 +322,10 @@ def _draw_ranked(frame: pd.DataFrame, rows: pd.DataFrame) -> style.PaperFigure:
     best = best.assign(rank=range(len(best)))
     keys = [*columns_of(rows), "run"]
     seeds = rows.merge(best[[*keys, "rank"]], on=keys)
-    told = [*varied, *(["run"] if at_points["run"].nunique() > 1 else [])]
+    labelled = [*varied, *(["run"] if at_points["run"].nunique() > 1 else [])]
     labels = [
         ", ".join(ANY if pd.isna(value) else short(value) for value in point)
-        for point in best[told].itertuples(index=False, name=None)
+        for point in best[labelled].itertuples(index=False, name=None)
     ]
     levels_across = means[means["run"].isin(across["run"])]
     scale = ErrorScale.of(pd.concat([seeds, across]), pd.concat([best, levels_across]))
@@ -339,7 +339,7 @@ def _draw_ranked(frame: pd.DataFrame, rows: pd.DataFrame) -> style.PaperFigure:
             panel.level(row, style.BLACK, dashes[row.run])
         panel.set_values()
         _name_axes(
-            [axes], 1, False, scale, textwrap.fill(", ".join(name.removeprefix(PREFIX) for name in told), 50), rows
+            [axes], 1, False, scale, textwrap.fill(", ".join(name.removeprefix(PREFIX) for name in labelled), 50), rows
         )
         _put_legend(drawn, [_across_line(run, dash) for run, dash in dashes.items()])
     part = chosen_by.removesuffix("_error")

@@ -171,9 +171,9 @@ def _calls(origins: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[t
     calls: dict[tuple[str, ...], dict[tuple, set[str]]] = {}
     for origin in origins:
         parameters = origin.get("parameters") or {}
-        told = {**parameters, **(origin.get("sweep") or {})}
-        known = tuple(name for name in names if name in told)
-        values = tuple(_comparable(told[name]) for name in known)
+        known_values = {**parameters, **(origin.get("sweep") or {})}
+        known = tuple(name for name in names if name in known_values)
+        values = tuple(_comparable(known_values[name]) for name in known)
         by_point = calls.setdefault(known, {})
         by_point.setdefault((None, *values), {_as_text(parameters)})
         for seed in parameters.get("seeds") or ():
