@@ -195,7 +195,7 @@ def _draw_layout(frame: pd.DataFrame, rows: pd.DataFrame, layout: _Layout) -> st
     looks, dashes = _looks(rows, layout), _dashes(rows, layout)
     points = [
         dict(zip(layout.panels, point, strict=True))
-        for point in itertools.product(*(levels(rows, name) for name in layout.panels))
+        for point in itertools.product(*(levels(_along(rows, layout.axis), name) for name in layout.panels))
     ]
     upright = is_numeric(rows, layout.axis)
     columns = _columns(rows, layout, len(points), upright)
@@ -205,7 +205,7 @@ def _draw_layout(frame: pd.DataFrame, rows: pd.DataFrame, layout: _Layout) -> st
         entries += [_across_line(run, dash) for run, dash in dashes.items()]
         for axes, point in zip(panels, points, strict=False):
             panel = Panel(axes, upright, scale, values)
-            _fill(panel, _matching(means, point), _matching(rows, point), layout, looks, dashes)
+            _fill(panel, *(_matching(data, point, layout.axis) for data in (means, rows)), layout, looks, dashes)
             panel.set_values()
             axes.set_title("\n".join(_labelled(name, value, 40) for name, value in point.items()), pad=9)
         _name_axes(panels[: len(points)], columns, upright, scale, layout.axis.removeprefix(PREFIX), rows)
@@ -246,10 +246,11 @@ def _equal(data: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
     return data
 
 
-def _matching(data: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
-    """Return what is at a panel's values, and what does not depend on them."""
+def _matching(data: pd.DataFrame, point: Mapping[str, Any], axis: str) -> pd.DataFrame:
+    """Return what is at a panel's values, and what does not depend on them, as a level does not on the run."""
     for name, value in point.items():
-        data = data[(data[name] == value) | data[name].isna()]
+        independent = data[axis].isna() if name == "run" else data[name].isna()
+        data = data[(data[name] == value) | independent]
     return data
 
 
@@ -270,7 +271,7 @@ def _dashes(rows: pd.DataFrame, layout: _Layout) -> dict[str, Any]:
 def _columns(rows: pd.DataFrame, layout: _Layout, count: int, upright: bool) -> int:
     """Return how many panels stand in a row."""
     if len(layout.panels) == 2:
-        return rows[layout.panels[1]].nunique()
+        return _along(rows, layout.axis)[layout.panels[1]].nunique()
     return min(count, 4 if upright else 3)
 
 

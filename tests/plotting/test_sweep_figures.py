@@ -2,16 +2,20 @@
 
 import itertools
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_sweep_runs import DIRECTION, fake_sweep, final_errors, grid
+from fake_sweep_runs import DIRECTION, as_frame, fake_run, fake_sweep, final_errors, grid, write_sweep
 from shown import assert_within_its_page, lines, texts
 
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 from common.plotting.sweep import sweep_figure, sweep_table
 
+ROOT = Path(__file__).resolve().parents[2]
 SIGMAS = [0.01, 0.1, 1.0, 2.0]
 RATES = ["SGD(0.003)", "SGD(0.01)", "SGD(0.1)"]
 LONG = "NoisyGradient(Backpropagation(), ConstantNoise(0.1), sketch=SignSketch(1000, redraw_every=1), decay=0.9)"
@@ -165,6 +169,30 @@ def test_points_of_a_random_search_are_dots_with_all_their_numbers():
 def test_runs_that_depend_on_the_axis_are_lines():
     frame = fake_sweep(grid(batch_size=[16, 32, 64]), baseline_depends_on=("batch_size",))
     assert [text.get_text() for text in sweep_figure(frame).legends[0].texts] == ["backpropagation", DIRECTION]
+
+
+def test_seven_runs_have_a_panel_each_with_the_baseline_in_all():
+    rows = [
+        row
+        for point, seed in itertools.product(grid(sigma=SIGMAS), (0, 1))
+        for run in (*(f"run {number}" for number in range(7)), "backpropagation")
+        for row in fake_run(point, seed, run, depends_on=() if run == "backpropagation" else None)
+    ]
+    figure = sweep_figure(as_frame(rows))
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == [f"run {number}" for number in range(7)]
+    assert all(any(list(line.get_xdata()) == [0, 1] for line in axes.lines) for axes in panels)
+
+
+def test_drawing_needs_neither_tensorflow_nor_pyplot(tmp_path):
+    write_sweep(tmp_path / "noise", grid(sigma=SIGMAS))
+    code = (
+        "import sys\nfrom common.plotting.sweep import write_summary\nwrite_summary(*sys.argv[1:])\n"
+        "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "noise", tmp_path / "out"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_diverged_runs_are_crosses_and_in_no_mean():
