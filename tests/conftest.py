@@ -49,6 +49,8 @@ SLOW = frozenset(
         "plotting/test_low_rank_hessian_figures.py",
         "plotting/test_noisy_gradients.py",
         "plotting/test_optimizer_figures.py",
+        "plotting/test_sweep_browser.py",
+        "plotting/test_sweep_figures.py",
         "plotting/test_synthetic_gradients_figures.py",
         "tasks/test_layers.py",
         "test_benchmarks.py",

@@ -33,6 +33,8 @@ from workflow.stored import did_not_end, error_of, has_other_parameters, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEMAKE_LOG = "logs/{preset}/snakemake.txt"
+# Of a sweep's table; a longer one hides what was said before.
+_PRINTED_ROWS = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,13 +84,32 @@ def _sweep(options: argparse.Namespace) -> int:
         print(*run_sweep.listing(plan), sep="\n")
         return 0
     code = run_sweep.run(plan)
-    summarize_sweep(sweep.name)
-    return code
+    return summarize_sweep(sweep.name) or code
 
 
-def summarize_sweep(name: str) -> None:
-    """Say where the results of a sweep are."""
-    print(f"Results: results/sweeps/{name}/", flush=True)
+def summarize_sweep(name: str) -> int:
+    """Write a sweep's table, figure and page of results beside its results, and print the table.
+
+    Returns:
+        The exit code: 1 where results are there and cannot be summed up, else 0.
+    """
+    from common.plotting.sweep import printed_table, write_summary  # matplotlib, which other calls never need
+    from common.results import read
+
+    folder = Path("results/sweeps", name)
+    if not any(folder.glob("*.parquet")):
+        return 0
+    try:
+        table = printed_table(read(folder))
+        paths = write_summary(folder, folder)
+    except (OSError, ValueError) as error:
+        print(f"The results in {folder}/ cannot be summed up: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    print("", table.head(_PRINTED_ROWS).to_string(index=False), "", sep="\n")
+    if len(table) > _PRINTED_ROWS:
+        print(f"... and {len(table) - _PRINTED_ROWS:,} more rows: {folder}/table.csv")
+    print("Written:", ", ".join(map(str, paths)), flush=True)
+    return 0
 
 
 def _command(options: argparse.Namespace | None) -> str:

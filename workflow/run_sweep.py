@@ -26,7 +26,7 @@ from workflow.experiments import ERROR, EXECUTED, NOT_STARTED, PRESETS, RESULT, 
 from workflow.labels import has_labels, write_labelled
 from workflow.processes import end_group, end_on_terminate, one_at_a_time
 from workflow.progress import StatusLine, clock
-from workflow.stored import error_of, failure_of, has_other_parameters, is_stored, notebook_defaults, notes_of
+from workflow.stored import defaults_of, error_of, failure_of, has_other_parameters, is_stored, notes_of
 from workflow.sweeps import GONE, LOGS, RESULTS, Sweep, read
 
 LOCK = "results/sweeps/.{name}.lock"
@@ -87,7 +87,7 @@ class Plan:
 def _as_checked(job: Job) -> dict[str, Any]:
     from common.experiments.parameters import validate
 
-    checked = validate(job.notebook, {**notebook_defaults(job), **job.parameters}).model_dump()
+    checked = validate(job.notebook, {**defaults_of(job), **job.parameters}).model_dump()
     return {name: checked[name] for name in job.parameters}
 
 

@@ -1,14 +1,11 @@
 """What is there of a job: its result, of which parameters, and how its last run ended."""
 
-import ast
 import functools
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from common.stored_parameters import FILES, parameters_in, stored_notes
+from common.notebook_parameters import FILES, notebook_defaults, parameters_in, stored_notes
 from workflow.experiments import ERROR, NOT_STARTED, NOTEBOOK, RESULT, STOPPED, Job
 
 
@@ -44,7 +41,7 @@ def has_other_parameters(job: Job) -> bool:
     stored = parameters_in(notes_of(path))
     if stored is None:  # made again
         return True
-    wanted = notebook_defaults(job) | dict(job.parameters)
+    wanted = defaults_of(job) | dict(job.parameters)
     if job.preset != "quick":
         # A parameter that the notebook gained later does not make hours of training outdated.
         wanted = {name: value for name, value in wanted.items() if name in stored or name in job.parameters}
@@ -75,33 +72,10 @@ def _same(stored: Any, value: Any) -> bool:
     return stored in (value, [value]) or (value == "all" and isinstance(stored, list))
 
 
-def notebook_defaults(job: Job) -> dict[str, Any]:
-    """Read what the notebook's cell "parameters" sets, except files and folders, which change no number.
-
-    Papermill's own reading takes seconds to import. A notebook that cannot be read tells so itself when it runs.
-    """
-    path = Path(job.path(NOTEBOOK))
-    try:
-        return dict(_defaults(path, path.stat().st_mtime_ns))
-    except OSError:
-        return {}
-
-
-@functools.lru_cache(maxsize=32)
-def _defaults(path: Path, _changed: int) -> dict[str, Any]:
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        tagged = [cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-        statements = ast.parse("".join(tagged[0]) if tagged else "").body
-    except (OSError, ValueError, KeyError, SyntaxError):
-        return {}
-    values: dict[str, Any] = {}
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in FILES:
-                with suppress(ValueError):  # an expression: only the run itself knows its value
-                    values[name] = ast.literal_eval(value)
-    return values
+def defaults_of(job: Job) -> dict[str, Any]:
+    """Return what the job's notebook sets by itself, except files and folders, which change no number."""
+    defaults = notebook_defaults(job.path(NOTEBOOK))
+    return {name: value for name, value in defaults.items() if name not in FILES}
 
 
 def error_of(job: Job) -> str:

@@ -29,8 +29,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from common.atomic import replacing
+from common.notebook_parameters import FILES
 from common.numbers import parse_numbers
-from common.stored_parameters import FILES
 from workflow.experiments import NOTEBOOK, RESULT, Job, WorkflowError, read_yaml, unknown
 from workflow.grid import (
     MOST,
@@ -45,7 +45,7 @@ from workflow.grid import (
     require_plain,
 )
 from workflow.plain_yaml import PlainValues
-from workflow.stored import notebook_defaults
+from workflow.stored import defaults_of
 
 PRESET = "sweeps"  # stands in the paths where a preset's name does
 RESULTS = "results/sweeps/{name}"
@@ -334,7 +334,7 @@ def _check_points(file: _File, points: Sequence[Point]) -> None:
     """Check every point with every seed as the notebook itself does, and that no two of them are the same."""
     from common.experiments.parameters import ParameterError, validate
 
-    defaults = notebook_defaults(Job(PRESET, file.name, "", {}, file.notebook))
+    defaults = defaults_of(Job(PRESET, file.name, "", {}, file.notebook))
     first: dict[str, int] = {}
     for number, point in enumerate(points, 1):
         for seed in file.seeds:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import require
-from common.stored_parameters import FILES, stored_parameters
+from common.notebook_parameters import FILES, stored_parameters
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

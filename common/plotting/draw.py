@@ -69,8 +69,8 @@ def redraw(
         parts = {f"_{Path(path).stem}": results.read(path) for path in frame.attrs["files"]}
     written: list[Path] = []
     for suffix, part in parts.items():
-        written += _draw(part, suffix, figures_folder, drawings, say)
-    return written + _draw(frame, "", figures_folder, Drawings(drawings.together, {}), say)
+        written += write_drawings(part, figures_folder, drawings, say, suffix=suffix)
+    return written + write_drawings(frame, figures_folder, Drawings(drawings.together, {}), say)
 
 
 def drawable(
@@ -98,9 +98,27 @@ def drawable(
     return drawn
 
 
-def _draw(
-    frame: pd.DataFrame, suffix: str, folder: str | os.PathLike, drawings: Drawings, say: Callable[[str], None]
+def write_drawings(
+    frame: pd.DataFrame,
+    folder: str | os.PathLike,
+    drawings: Drawings,
+    say: Callable[[str], None],
+    *,
+    suffix: str = "",
 ) -> list[Path]:
+    """Write all figures, tables and pages of one frame.
+
+    Args:
+        frame: of `results.read`.
+        folder: where to.
+        drawings: what is drawn; what has nothing to show is named and left out.
+        say: takes each sentence about what was written or left out.
+        suffix: ends the file names.
+
+    Returns:
+        The files written.
+    """
+
     def figure(make: Callable, name: str) -> list[Path]:
         with style.defaults():
             return style.save(make(frame), folder, name, frame)

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
 from common.atomic import replacing
+from common.results.frame import bare
 
 SINGLE_COLUMN = 3.35  # inches
 DOUBLE_COLUMN = 6.9
@@ -250,7 +251,8 @@ def origin(frame: pd.DataFrame) -> dict[str, str]:
         "experiment", "seeds" (without those of trials), "commit" ("+changes" where tracked files differed),
         "tensorflow", "data" (start of the checksum), "status".
     """
-    sources = frame.attrs.get("provenance", [])
+    sources, status = frame.attrs.get("provenance", []), incomplete(frame) or "complete"
+    frame = bare(frame)
     shown = frame[frame["group"] != "trial"] if "group" in frame else frame
     commits = [f"{source.get('commit') or 'unknown'}{'+changes' if source.get('dirty') else ''}" for source in sources]
     texts = {
@@ -261,7 +263,7 @@ def origin(frame: pd.DataFrame) -> dict[str, str]:
         "data": [str(source.get("data_checksum"))[:16] for source in sources],
     }
     fields = {key: ", ".join(dict.fromkeys(map(str, values))) for key, values in texts.items()}
-    return fields | {"status": incomplete(frame) or "complete"}
+    return fields | {"status": status}
 
 
 def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> list[Path]:

@@ -6,7 +6,7 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -48,11 +48,20 @@ class Page:
         table: of text and numbers.
         title: of the page.
         words: what the columns mean.
+        digits: decimals of columns of numbers.
+        missing: what stands for a number that there is not, for columns of numbers.
+        curves: a column of texts that are drawn as curves: for each point two digits, 00 at the bottom to 99 at the
+            top, or "--" for none; empty: no such column.
+        details: texts that unfold under each row, a column for each, with the table's rows; an empty text is left out.
     """
 
     table: pd.DataFrame
     title: str
     words: str
+    digits: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    curves: str = ""
+    details: pd.DataFrame | None = None
 
 
 ACCURACIES = {

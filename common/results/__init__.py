@@ -9,7 +9,7 @@ from common.results.frame import METRICS, PROVENANCE, STATUSES, combine, paramet
 from common.results.provenance import provenance, run_provenance
 from common.results.result_file import write
 from common.results.store import Record, Store, StoreWarning, identity_digest
-from common.results.summary import last_rows, paired_differences, summarize
+from common.results.summary import last_rows, paired_differences, summarize, with_interval
 
 __all__ = [
     "METRICS",
@@ -33,5 +33,6 @@ __all__ = [
     "run_frame",
     "run_provenance",
     "summarize",
+    "with_interval",
     "write",
 ]

@@ -1,7 +1,8 @@
 """A result file is parquet: rows of one or several runs; in the schema's metadata what belongs to no row.
 
 Those are, as JSON, the provenance of the process that wrote the file (key ``provenance``) and the notebook's
-measurements (key ``measurements``). The file appears whole or not at all, and its pages carry checksums.
+measurements (key ``measurements``); in a file of a sweep, what was swept (key ``sweep``), which `load` gives as a part
+of the provenance. The file appears whole or not at all, and its pages carry checksums.
 """
 
 import json
@@ -83,6 +84,8 @@ def load(path: Path) -> ResultFile:
     if lacking := [name for name in FIXED if name not in table.column_names]:
         raise ValueError(f"it lacks the column {lacking[0]!r}")
     frame, origin = to_frame(table), json.loads(notes[b"provenance"])
+    if b"sweep" in notes:
+        origin["sweep"] = json.loads(notes[b"sweep"])
     measurements = json.loads(notes.get(b"measurements", b"{}"))
     listed = measurements if isinstance(measurements, list) else [measurements]
     if "digest" in frame:
@@ -100,13 +103,23 @@ def _columns_of(origin: Mapping[str, Any]) -> dict[str, Any]:
 def _provenance_of_runs(frame: pd.DataFrame, origin: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Say it as `provenance` does, once for all runs that differ in nothing but their time."""
     shared = ["commit", "dirty", "versions", "data_checksum", "device", "threads", "resumed"]
-    known = frame.reindex(columns=list(PROVENANCE))
-    if (known[shared].nunique(dropna=False) == 1).all():  # as in every record; a grouping takes ten times as long
-        times = {"started": known["begun"].min(), "ended": known["ended"].max()}
-        return [{**origin, **_as_json({**known[shared].iloc[0], **times})}]
-    groups = known.groupby(shared, dropna=False, sort=False)
-    times = groups.agg(started=("begun", "min"), ended=("ended", "max")).reset_index()
-    return [{**origin, **_as_json(row)} for row in times.to_dict("records")]
+    # By hand: pandas' groups take longer than to read the file, and a sweep has thousands of files.
+    columns = [_values(frame, name) for name in (*shared, "begun", "ended")]
+    times: dict[tuple, list[tuple[str | None, str | None]]] = {}
+    for *values, begun, ended in zip(*columns, strict=True):
+        times.setdefault(tuple(values), []).append((begun, ended))
+    rows = []
+    for values, pairs in times.items():
+        begun, ended = (list(filter(None, moments)) for moments in zip(*pairs, strict=True))
+        row = dict(zip(shared, values, strict=True))
+        rows.append(row | {"started": min(begun, default=None), "ended": max(ended, default=None)})
+    return [{**origin, **_as_json(row)} for row in rows]
+
+
+def _values(frame: pd.DataFrame, name: str) -> list[Any]:
+    """Return a column's values, None for what is missing; all are None where there is no such column."""
+    values = frame[name].tolist() if name in frame else [None] * len(frame)
+    return [None if value is pd.NA or value != value else value for value in values]
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,28 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
     ).reset_index()
 
 
+def with_interval(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Add the t interval of each mean to what `summarize` returned.
+
+    Args:
+        summary: a frame with the columns mean, std (ddof=1) and n.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        The frame with the columns low and high, NaN where fewer than two runs are in the mean.
+
+    Example:
+        >>> summary = pd.DataFrame({"mean": [98.0, 97.0], "std": [1.0, math.nan], "n": [4, 1]})
+        >>> with_interval(summary).round(2).values.tolist()
+        [[98.0, 1.0, 4.0, 96.41, 99.59], [97.0, nan, 1.0, nan, nan]]
+    """
+    from scipy import stats  # see `_paired`
+
+    count = summary["n"].clip(lower=2)
+    half = stats.t.ppf((1 + confidence) / 2, count - 1) * summary["std"] / count**0.5
+    return summary.assign(low=summary["mean"] - half, high=summary["mean"] + half)
+
+
 def _require_one_metric(rows: pd.DataFrame, by: Sequence[str], value: str) -> None:
     """Refuse to average accuracies with mean squared errors."""
     if "metric" not in rows or not value.endswith("_metric"):

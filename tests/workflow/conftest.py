@@ -52,6 +52,16 @@ def validate(notebook, values):
 """
 
 
+# As common.plotting.sweep: what a sweep ends with.
+SWEEP = """
+import pandas as pd
+def printed_table(files): return pd.DataFrame({"jobs": [len(files)]})
+def write_summary(results, out):
+    (out / "index.html").write_text("a page")
+    return [out / "index.html"]
+"""
+
+
 class Project:
     """A copy of the workflow in a folder of its own."""
 
@@ -60,8 +70,9 @@ class Project:
         shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
         for name, content in {
             "common/__init__.py": "",
-            "common/results/__init__.py": "",
+            "common/results/__init__.py": "def read(folder): return sorted(folder.glob('*.parquet'))",
             "common/plotting/__init__.py": "",
+            "common/plotting/sweep.py": SWEEP,
             "common/experiments/__init__.py": "",
             "common/experiments/__main__.py": DRAW,
             "common/experiments/parameters.py": PARAMETERS,
@@ -69,7 +80,7 @@ class Project:
         }.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content)
-        for module in ("numbers.py", "stored_parameters.py"):
+        for module in ("numbers.py", "notebook_parameters.py"):
             shutil.copy(ROOT / "common" / module, folder / "common")
 
     def notebook(self, name: str, *cells: str) -> None:

@@ -123,7 +123,7 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(project):
     code, output = run(project)
     assert code == 0, output
     assert "15 of 15 jobs of mine are stored: 6 before, 9 new in " in output
-    assert output.endswith("Results: results/sweeps/mine/\n")
+    assert output.endswith(" jobs\n   15\n\nWritten: results/sweeps/mine/index.html\n")
     assert len(project.runs()) == 17
     assert swept(project) == [rate for rate in (*RATES, 4.0) for _ in range(3)]
 
@@ -216,7 +216,7 @@ def test_a_job_runs_the_code_as_it_is_when_the_job_starts(project):
     project.sweep(grid={"rate": [1.0, 1.1]})
     process = project.start("--sweep", "sweeps/mine.yml", "--cores", "1")
     wait_for(lambda: project.lines("begun.txt"))
-    (project.folder / "common" / "results" / "__init__.py").write_text("changed = True\n")
+    (project.folder / "common" / "atomic.py").open("a").write("changed = True\n")
     (project.folder / "end.txt").touch()
     output = process.communicate(timeout=900)[0]
     assert process.returncode == 0, output
@@ -236,7 +236,7 @@ def test_a_job_runs_the_code_as_it_is_when_the_job_starts(project):
             "sweeps/mine.yml: point 2 of 2 (rate=-1), seed 0: rate: Input should be greater",
         ),
         (["--sweep", "sweeps/mine.yml", "--seeds", "3"], "what a sweep runs stands in its file"),
-        (["--sweep", "sweeps/mine.yml", "--cores", "none"], "must be a number of at least 1, or all, got 'none'"),
+        (["--sweep", "sweeps/mine.yml", "--cores", "none"], "--cores must be 'all' or a whole number ≥ 1, got 'none'"),
         (["--sweep", "sweeps/mine.yml", "--profile", "slum"], "there is no 'slum' in workflow/profiles"),
         (["--preset", "quick", "--dry-run"], "--dry-run and --yes are for a sweep"),
     ],

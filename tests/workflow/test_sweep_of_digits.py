@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from common import results
+from workflow import run as driver
 from workflow import sweeps
 from workflow.experiments import RESULT
 
@@ -37,7 +39,7 @@ def project(tmp_path_factory):
     """Run the sweep in a project of its own, with this one's code: once with shared kernels, once job by job."""
     folder = tmp_path_factory.mktemp("a project")
     for name in ("workflow", "common", "notebooks"):
-        (folder / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "mine.yml").write_text(yaml.safe_dump(FILE, sort_keys=False))
     before = Path.cwd()
     os.chdir(folder)
@@ -55,7 +57,7 @@ def run_batch(folder, name, jobs):
     return subprocess.run(command, cwd=folder, check=True)
 
 
-def test_a_shared_kernel_gives_to_the_bit_what_separate_processes_give(project):
+def test_a_shared_kernel_gives_to_the_bit_what_separate_processes_give(project, capsys):
     measured = ["train_loss", "validation_loss", "test_metric", "sweep.sigma", "cosine"]
     frames = {}
     for name in ("together", "apart"):
@@ -73,12 +75,14 @@ def test_a_shared_kernel_gives_to_the_bit_what_separate_processes_give(project):
         apart = frames["apart"][job]
         assert together.column_names == apart.column_names
         differing = [name for name in together.column_names if not together[name].equals(apart[name])]
-        assert set(differing) <= {"seconds", "begun", "ended"}, job
+        assert set(differing) <= {"seconds", "begun", "ended", "peak_memory", "energy_joules"}, job
         assert not set(measured) & set(differing)
+    # Here, since another process of the tests would have to run the sweep again.
+    assert_one_frame_with_a_column_for_each_thing_swept()
+    assert_a_table_a_figure_and_a_page_beside_the_results(project, capsys)
 
 
-def test_its_results_are_one_frame_with_a_column_for_each_thing_swept(project):
-    assert (project / "results" / "sweeps" / "together").is_dir(), "the test before makes it"
+def assert_one_frame_with_a_column_for_each_thing_swept():
     frame = results.read("results/sweeps/together")
     # Backpropagation is trained beside the estimator at every point: what was swept tells these runs apart.
     assert len(results.last_rows(frame)) == 8
@@ -87,3 +91,24 @@ def test_its_results_are_one_frame_with_a_column_for_each_thing_swept(project):
     summary = results.summarize(frame, ["sweep.sigma", "sweep.optimizer", "run"])
     assert summary["n"].tolist() == [1] * 8
     assert frame.attrs["missing"] == []
+
+
+def assert_a_table_a_figure_and_a_page_beside_the_results(project, capsys):
+    assert driver.summarize_sweep("together") == 0
+    printed = capsys.readouterr().out
+    assert "test accuracy (%)" in printed
+    assert "mixed_bfloat16" in printed
+    folder = project / "results" / "sweeps" / "together"
+    written = {path.name for path in folder.iterdir() if path.suffix != ".parquet"}
+    assert written >= {"table.tex", "table.csv", "figure.pdf", "figure.png", "figure.txt", "index.html"}
+    assert len(results.read(folder).attrs["files"]) == 4, "what was drawn is no result"
+
+
+def test_results_that_cannot_be_summed_up_are_told_in_one_line(project, capsys):
+    folder = project / "results" / "sweeps" / "torn"
+    folder.mkdir(parents=True)
+    (folder / "x.parquet").write_bytes(b"PAR1")
+    assert driver.summarize_sweep("torn") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("The results in results/sweeps/torn/ cannot be summed up: ")
+    assert error.count("\n") == 1

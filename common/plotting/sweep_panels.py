@@ -1,0 +1,200 @@
+"""What is in a panel of a sweep's figure: means with their intervals, seeds, diverged runs, levels across.
+
+The error is up where numbers are along the axis, and across where texts are: those are long.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.transforms import Transform, offset_copy
+
+from common.plotting import style
+from common.plotting.sweep_points import written
+
+ERROR = "test_error"
+_SEED = {"marker": "o", "markersize": 2, "markerfacecolor": "none", "markeredgewidth": 0.4, "linestyle": "none"}
+WIDTH = 48  # characters of a name beside a panel
+_BESIDE = 2.5  # points between the marks of two series at one place
+
+
+@dataclass(frozen=True)
+class ErrorScale:
+    """The axis of the error, the same in all panels: it holds all seeds, and of wide intervals what does not hide them.
+
+    Attributes:
+        log: whether it is logarithmic: where errors differ by a factor of two.
+        low: its end; above 0 where it is logarithmic.
+        high: its other end.
+        cut: whether some interval goes on beyond an end.
+    """
+
+    log: bool
+    low: float
+    high: float
+    cut: bool
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, means: pd.DataFrame) -> ErrorScale:
+        """Choose it for the seeds in the rows and the intervals of the means."""
+        errors = rows[ERROR].where(rows["status"] != "diverged")
+        errors = errors[np.isfinite(errors)]
+        if errors.empty:
+            return cls(log=False, low=0.0, high=1.0, cut=False)
+        log = errors.min() > 0 and errors.max() >= 2 * errors.min()
+        first, last = (_scaled(value, log) for value in (errors.min(), errors.max()))
+        reach = 0.5 * (last - first) or 0.1 * abs(last) or 0.1
+        below = [_scaled(value, log) for value in means["low"].dropna()]
+        above = [_scaled(value, log) for value in means["high"].dropna()]
+        low, high = max(min([first, *below]), first - reach), min(max([last, *above]), last + reach)
+        cut = any(value < low for value in below) or any(value > high for value in above)
+        margin = 0.06 * (high - low) or reach
+        ends = (low - margin, high + margin)
+        return cls(log, *((10**end for end in ends) if log else ends), cut)
+
+    def set_on(self, axis: Axis) -> None:
+        """Give an axis of a panel this scale and its ticks."""
+        along = axis.axis_name
+        if self.log:
+            axis.axes.set(**{f"{along}scale": "log"})
+        axis.axes.set(**{f"{along}lim": (self.low, self.high)})
+        if self.log:
+            style.log_ticks(axis)
+
+    def errors_of(self, means: pd.DataFrame) -> np.ndarray:
+        """Return how far intervals reach below and above their means, [2, n]; what has none has 0."""
+        # A logarithmic axis has no place for an interval that reaches to zero: it goes on beyond the axis' end.
+        low = means["low"].clip(lower=self.low / 10) if self.log else means["low"]
+        return np.array([(means["mean"] - low).fillna(0), (means["high"] - means["mean"]).fillna(0)])
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel: its axes, whether the error is up, its scale, and the swept values along the other axis, in order.
+
+    Where these are texts, they have the names, or are their own.
+    """
+
+    axes: Axes
+    upright: bool
+    scale: ErrorScale
+    values: Sequence[Any]
+    names: Sequence[str] = ()
+
+    def series(
+        self, means: pd.DataFrame, rows: pd.DataFrame, along: str, look: Mapping[str, Any], beside: float = 0.0
+    ) -> None:
+        """Draw means with intervals, joined where they lie over numbers, seeds as circles, a cross where some diverged.
+
+        Args:
+            means: of `summaries`, one for each value.
+            rows: one for each seed and value.
+            along: the column of the values.
+            look: color, line style and marker.
+            beside: places, in widths of a mark, by which the series is moved, to be seen beside others.
+        """
+        transform = self._moved(self.axes.transData, beside)
+        shown = means[means["mean"].notna()]
+        self._errorbar(shown, along, look, transform)
+        kept = rows[(rows["status"] != "diverged") & rows[ERROR].notna()]
+        pairs = self._pairs(self._places(kept[along]), kept[ERROR])
+        self.axes.plot(*pairs, **_SEED, color=look["color"], alpha=0.7, transform=transform, zorder=1.9)
+        failed = self._places(means[means["diverged"] > 0][along])
+        if failed.empty:  # the layout would make room for a mark without a place
+            return
+        outside = self.axes.get_xaxis_transform() if self.upright else self.axes.get_yaxis_transform()
+        cross = {"marker": "x", "markersize": 4, "markeredgewidth": 1, "linestyle": "none", "clip_on": False}
+        pairs = self._pairs(failed, [1.04 if self.upright else 1.02] * len(failed))
+        self.axes.plot(*pairs, **cross, color=look["color"], transform=self._moved(outside, beside))
+
+    def level(self, row: Any, color: str, linestyle: Any) -> None:
+        """Draw the mean of a run that is the same at all values, and its interval, across the panel."""
+        if math.isnan(row.mean):
+            return
+        line, span = (self.axes.axhline, self.axes.axhspan) if self.upright else (self.axes.axvline, self.axes.axvspan)
+        line(row.mean, color=color, linestyle=linestyle, linewidth=0.9, zorder=1.5)
+        if not math.isnan(row.low):
+            low = max(row.low, self.scale.low / 10) if self.scale.log else row.low
+            span(low, row.high, color=color, alpha=0.1 if color == style.BLACK else 0.05, linewidth=0, zorder=0.5)
+
+    def set_values(self) -> None:
+        """Make the axis of the swept values: logarithmic where numbers span more than a decade, else names."""
+        if self.upright:
+            _set_numbers(self.axes, np.array(self.values, float))
+            return
+        names = [textwrap.fill(name, WIDTH, max_lines=2, placeholder=" …") for name in self.names or self.values]
+        self.axes.set_yticks(range(len(names)), names)
+        self.axes.set_ylim(len(names) - 0.5, -0.5)
+
+    def _places(self, values: pd.Series) -> pd.Series:
+        return values if self.upright else values.map({value: place for place, value in enumerate(self.values)})
+
+    def _pairs(self, places: Any, errors: Any) -> tuple[Any, Any]:
+        return (places, errors) if self.upright else (errors, places)
+
+    def _moved(self, transform: Transform, beside: float) -> Transform:
+        points = {"x": beside * _BESIDE} if self.upright else {"y": -1.5 * beside * _BESIDE}  # the first above
+        return offset_copy(transform, self.axes.figure, **points, units="points")
+
+    def _errorbar(self, shown: pd.DataFrame, along: str, look: Mapping[str, Any], transform: Transform) -> None:
+        look = dict(look) if self.upright else {**look, "linestyle": "none"}
+        bars = {"yerr" if self.upright else "xerr": self.scale.errors_of(shown), "elinewidth": 0.8}
+        self.axes.errorbar(*self._pairs(self._places(shown[along]), shown["mean"]), **bars, **look, transform=transform)
+
+
+def legend_line(label: str, look: Mapping[str, Any]) -> Line2D:
+    """Return what stands for a line in a legend."""
+    return Line2D([], [], label=label, **look)
+
+
+def _scaled(value: float, log: bool) -> float:
+    if not log:
+        return value
+    return math.log10(value) if value > 0 else -math.inf
+
+
+def _set_numbers(axes: Axes, values: np.ndarray) -> None:
+    positive = values[values > 0]
+    wide = len(positive) > 1 and positive.max() > 10 * positive.min()
+    if wide and values.min() > 0:
+        axes.set_xscale("log")
+        ends = np.log10(values[[0, -1]])
+        axes.set_xlim(*10 ** (ends + np.ptp(ends) * np.array([-0.06, 0.06])))
+    elif wide and values.min() == 0:  # linear from 0 to the smallest, so that 0 has its place beside decades
+        axes.set_xscale("symlog", linthresh=positive.min(), linscale=0.5)
+        axes.set_xlim(-0.2 * positive.min(), 1.3 * values[-1])
+    else:
+        margin = 0.06 * np.ptp(values)
+        axes.set_xlim(values[0] - margin, values[-1] + margin)
+    axes.xaxis.set_major_locator(FixedLocator(_with_room(axes, values)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(float(value))))
+    axes.xaxis.set_minor_locator(FixedLocator(list(values)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _with_room(axes: Axes, values: np.ndarray) -> list[float]:
+    """Choose the values whose numbers can stand below the axis beside each other."""
+    places = axes.transData.transform([(value, 1) for value in values])[:, 0] / axes.figure.dpi
+    kept, end = [], -math.inf
+    for value, place in zip(values, places, strict=True):
+        half = 0.028 * len(short(value)) + 0.02  # inches
+        if place - half >= end:
+            kept.append(float(value))
+            end = place + half
+    return kept
+
+
+def short(value: Any) -> str:
+    """Write a swept value for a figure: a number that was drawn at random has more digits than are read."""
+    whole = isinstance(value, str) or float(value).is_integer()
+    return written(value) if whole else f"{value:.4g}"
