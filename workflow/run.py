@@ -108,7 +108,7 @@ def summarize_sweep(name: str) -> int:
     print("", table.head(_PRINTED_ROWS).to_string(index=False), "", sep="\n")
     if len(table) > _PRINTED_ROWS:
         print(f"... and {len(table) - _PRINTED_ROWS:,} more rows: {folder}/table.csv")
-    print("Written:", ", ".join(map(str, paths)), flush=True)
+    print(f"Written to {folder}/: {', '.join(path.name for path in paths)}", flush=True)
     return 0
 
 

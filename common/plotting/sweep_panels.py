@@ -57,6 +57,8 @@ class ErrorScale:
         below = [_scaled(value, log) for value in means["low"].dropna()]
         above = [_scaled(value, log) for value in means["high"].dropna()]
         low, high = max(min([first, *below]), first - reach), min(max([last, *above]), last + reach)
+        if (rows["metric"] == "accuracy").all():  # per cent of examples, which an interval of few seeds does not know
+            low, high = low if log else max(low, 0.0), min(high, _scaled(100.0, log))
         cut = any(value < low for value in below) or any(value > high for value in above)
         margin = 0.06 * (high - low) or reach
         ends = (low - margin, high + margin)

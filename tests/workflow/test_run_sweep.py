@@ -123,7 +123,7 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(project):
     code, output = run(project)
     assert code == 0, output
     assert "15 of 15 jobs of mine are stored: 6 before, 9 new in " in output
-    assert output.endswith(" jobs\n   15\n\nWritten: results/sweeps/mine/index.html\n")
+    assert output.endswith(" jobs\n   15\n\nWritten to results/sweeps/mine/: index.html\n")
     assert len(project.runs()) == 17
     assert swept(project) == [rate for rate in (*RATES, 4.0) for _ in range(3)]
 
