@@ -30,7 +30,7 @@ def state() -> None:
     # at every start); whoever sets up a GPU sets the variable to 0 and reads them.
     os.environ.setdefault(LOG_LEVEL, QUIET)
     os.environ["KERAS_BACKEND"] = BACKEND
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a notebook's print goes to both
         print_anything(stream)
     if "keras" in sys.modules:
         state_keras(sys.modules["keras"])
