@@ -40,7 +40,8 @@ def state() -> None:
 
 def print_anything(stream: object) -> None:
     r"""Let a stream whose encoding lacks a letter print its number, such as \u03c3, where it would raise an error."""
-    if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+    # In the locale C the second is the default.
+    if getattr(stream, "errors", None) in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
 
 
