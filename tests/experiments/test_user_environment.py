@@ -55,9 +55,11 @@ def test_a_run_comes_out_the_same_under_everybodys_settings(tmp_path):
     code = "import sys, os; os.umask({}); sys.argv[1:] = {}; exec(open('train.py', encoding='utf-8').read())"
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     environment |= {"PYTHONPATH": str(ROOT)}
-    how = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False}
-    plain = subprocess.run([sys.executable, "-c", code.format(0o022, [])], env=environment, **how)
-    own = subprocess.run([sys.executable, "-c", code.format(0o077, ["own"])], env=environment | settings, **how)
+    how = {"cwd": tmp_path, "capture_output": True, "text": True}
+    plain = subprocess.run([sys.executable, "-c", code.format(0o022, [])], check=False, env=environment, **how)
+    own = subprocess.run(
+        [sys.executable, "-c", code.format(0o077, ["own"])], check=False, env=environment | settings, **how
+    )
     assert plain.returncode == own.returncode == 0, plain.stderr + own.stderr
     assert own.stdout.splitlines()[0] == plain.stdout.splitlines()[0]
     assert own.stdout.splitlines()[1] == plain.stdout.splitlines()[1].replace("σ", r"\u03c3")

@@ -24,8 +24,8 @@ def make(tmp_path):
     for name in ("requirements.txt", "pyproject.toml"):
         (tmp_path / name).touch()
 
-    def make(*arguments, path=os.environ["PATH"]):
-        variables = {"PATH": path, "HOME": str(tmp_path)}
+    def make(*arguments, path=os.environ["PATH"], **others):
+        variables = {"PATH": path, "HOME": str(tmp_path)} | others
         command = [shutil.which("make"), *arguments]
         return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
 
@@ -113,5 +113,5 @@ def test_packages_of_the_same_names_elsewhere_and_a_safe_path_lead_nowhere(make,
     code = "import common; print(common.where)"
     script(environment, "python", f'PYTHONSAFEPATH=1 exec "{sys.executable}" -c "{code}"')
     (tmp_path / ".venv" / ".installed").touch()
-    done = make("figures", f"PYTHONPATH={other}")
+    done = make("figures", PYTHONPATH=str(other))
     assert done.stdout.strip() == "this", done.stderr

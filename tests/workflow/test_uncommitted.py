@@ -33,7 +33,8 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_nothing_is_said_where_all_is_as_committed(checkout):
+@pytest.mark.usefixtures("checkout")
+def test_nothing_is_said_where_all_is_as_committed():
     assert uncommitted.sentence(NAMES) == ""
 
 
@@ -46,7 +47,8 @@ def test_outputs_and_what_editors_write_beside_the_code_do_not_count(checkout):
     assert uncommitted.sentence(NAMES) == ""
 
 
-def test_edited_notebooks_are_named_in_one_line(checkout):
+@pytest.mark.usefixtures("checkout")
+def test_edited_notebooks_are_named_in_one_line():
     _write(NAMES[1], "epochs = 4")
     assert uncommitted.sentence(NAMES) == (
         "The code of a notebook differs from what is committed: 01_one (to see how: git diff notebooks; to undo it: "

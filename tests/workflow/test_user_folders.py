@@ -1,6 +1,5 @@
 """A folder that Snakemake or JupyterLab wants and cannot have is named, with the variable to set."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,8 @@ def test_a_home_that_is_none_is_told_with_the_variable(home, program, variable, 
     ("program", "variable"),
     [("Snakemake", "XDG_CACHE_HOME"), ("JupyterLab", "JUPYTER_RUNTIME_DIR"), ("JupyterLab", "JUPYTER_CONFIG_DIR")],
 )
-def test_the_variable_itself_may_be_wrong(home, monkeypatch, tmp_path, program, variable):
+@pytest.mark.usefixtures("home")
+def test_the_variable_itself_may_be_wrong(monkeypatch, tmp_path, program, variable):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(variable, str(tmp_path / "file"))
     with pytest.raises(WorkflowError, match=f"set {variable}, or HOME,"):
@@ -55,20 +55,21 @@ def test_the_variable_itself_may_be_wrong(home, monkeypatch, tmp_path, program, 
     user_folders.require(program)
 
 
-def test_where_programs_write_is_where_they_say(home, monkeypatch):
+@pytest.mark.usefixtures("home")
+def test_where_programs_write_is_where_they_say():
     """By the rules of the programs themselves."""
     from jupyter_core import paths
-    from snakemake.sourcecache import SourceCache
+    from snakemake.common import get_appdirs
 
     assert user_folders.FOLDERS["JupyterLab"]["JUPYTER_RUNTIME_DIR"]() == Path(paths.jupyter_runtime_dir())
     assert user_folders.FOLDERS["JupyterLab"]["JUPYTER_CONFIG_DIR"]() == Path(paths.jupyter_config_dir())
-    cache = user_folders.FOLDERS["Snakemake"]["XDG_CACHE_HOME"]()
-    assert Path(SourceCache(None).cache_path).is_relative_to(cache)
+    assert user_folders.FOLDERS["Snakemake"]["XDG_CACHE_HOME"]() == Path(get_appdirs().user_cache_dir)
 
 
-def test_the_command_says_it_in_one_line(home, capsys):
+@pytest.mark.usefixtures("home")
+def test_the_command_says_it_in_one_line(monkeypatch, capsys):
     assert user_folders.main(["lab", "figures"]) == 0
-    os.environ["HOME"] = "/dev/null/home"
+    monkeypatch.setenv("HOME", "/dev/null/home")
     assert user_folders.main(["lab"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("Error: JupyterLab needs a folder")
