@@ -43,7 +43,7 @@ def test_every_name_is_pythons_own_or_the_scripts(notebook):
 
 def test_a_script_runs_and_writes_its_results(tmp_path):
     values = TINY[RUN] | {"result_file": str(tmp_path / "out.parquet"), "store": str(tmp_path / "store")}
-    content = papermill.parameterize.parameterize_notebook(papermill.iorw.load_notebook_node(FILES[0]), values)
+    content = papermill.parameterize.parameterize_notebook(papermill.iorw.load_notebook_node(str(FILES[0])), values)
     nbformat.write(content, tmp_path / "tiny.ipynb")
     call = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "script", str(tmp_path / "tiny.ipynb")]
     subprocess.run(call, check=True, capture_output=True)
