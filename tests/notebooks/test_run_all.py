@@ -31,7 +31,9 @@ def _run(client, cells, slow=False, abort=True):
     replies = {}
     while len(replies) < len(sent):
         reply = client.get_shell_msg(timeout=900)
-        replies[reply["parent_header"].get("msg_id")] = reply["content"]
+        # A kernel that starts slowly is asked more than once whether it is there, and answers later.
+        if reply["parent_header"].get("msg_id") in sent:
+            replies[reply["parent_header"]["msg_id"]] = reply["content"]
     return [replies[name] for name in sent]
 
 
