@@ -16,6 +16,7 @@ find_python = $(shell for candidate in $(or $(PYTHON),$(CANDIDATES)); do \
 NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(CANDIDATES))); install one with its \
 	venv module (Debian: python3-venv) or name it, as in make figures PYTHON=/path/to/python3.12
 
+# exec: a request to end that make passes on reaches the run, not a shell before it.
 # What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0-4 CORES=2 FORCE=1, or VARIANTS=mnist_mlp
 RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(VARIANTS),--variants "$(VARIANTS)") $(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) \
@@ -44,7 +45,7 @@ help:  ## list these commands
 	@echo "reproduce COUNT=3, AT_MOST=60 (seconds of training), RESULTS=results/paper, NAME=momentum, SEEDS=0-1, DIGEST=..."
 
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
-	@$(RUN) --preset quick
+	@exec $(RUN) --preset quick
 
 check: $(INSTALLED)  ## lint, layering contract, examples in docstrings, the quick tests
 	$(LINT)
@@ -61,13 +62,13 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
 
 paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
-	@$(RUN) --preset paper
+	@exec $(RUN) --preset paper
 
 sweep: $(INSTALLED)  ## run your own grid of settings: make sweep FILE=sweeps/noise_by_rate.yml
-	@$(RUN) --sweep "$(FILE)"
+	@exec $(RUN) --sweep "$(FILE)"
 
 reproduce: $(INSTALLED)  ## train some stored runs again, say whether they come out the same
-	@$(REPRODUCE)
+	@exec $(REPRODUCE)
 
 benchmark: $(INSTALLED)  ## measure the training loop against Keras' own
 	$(VENV_PYTHON) -m benchmarks

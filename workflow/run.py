@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
 from pathlib import Path
 
 from common.numbers import parse_cores, parse_numbers
@@ -28,7 +27,7 @@ from workflow.experiments import (
     select,
     unknown,
 )
-from workflow.processes import one_at_a_time
+from workflow.processes import end_group, end_on_terminate, one_at_a_time
 from workflow.stored import did_not_end, error_of, has_other_parameters, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _preset(options: argparse.Namespace) -> int:
     os.chdir(ROOT)
     jobs = select(options.preset, options.only, options.seeds, options.variants)
+    end_on_terminate()
     lock = Path(f"results/.{options.preset}.lock")
     with one_at_a_time(lock, "Another run is under way in this folder; this one goes on when it has ended."):
         return run(jobs, options)
@@ -149,15 +149,20 @@ def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
 
 
 def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str]) -> bool:
-    """Let Snakemake make the targets in this process, so that whoever kills it kills the sweep.
+    """Let Snakemake make the targets; whatever ends this process ends it and its jobs.
 
     Returns:
         Whether all targets were made.
     """
     # What Snakemake says goes to a file: the jobs, which write to this terminal, say all that a reader needs.
     path = Path(SNAKEMAKE_LOG.format(preset=options.preset))
-    with path.open("a", encoding="utf-8") as log, redirect_stderr(log):
-        return engine.snakemake(engine.call(targets, options.cores, options.profile, extra))
+    with path.open("a", encoding="utf-8") as log:
+        process = engine.start(engine.call(targets, options.cores, options.profile, extra), None, log)
+        try:
+            return process.wait() == 0
+        finally:
+            if process.poll() is None:
+                end_group(process)
 
 
 def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[str]:

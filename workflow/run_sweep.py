@@ -9,7 +9,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -302,15 +301,7 @@ def _run_batches(plan: Plan, batches: Sequence[Sequence[Job]], watch: "_Watch") 
         with replacing(folder / f"{stamp}-{number}.json") as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
     arguments = engine.call([str(folder / f"{stamp}.done")], plan.cores, plan.profile, ["--drop-metadata"])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workflow.engine", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C comes to this process alone, which ends the others in order
-    )
+    process = engine.start(arguments, subprocess.PIPE, subprocess.STDOUT)
     try:
         complaints = watch.until_end(process)
     finally:
