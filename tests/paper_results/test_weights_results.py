@@ -24,9 +24,9 @@ def test_a_layer_at_a_time_learns_more_than_all_layers_at_once(evolution):
         assert layerwise > accuracy(evolution, name)["mean"] + 0.04
 
 
-def test_readme_shows_the_stored_numbers(evolution):
+def test_the_page_shows_the_stored_numbers(evolution):
     """Row by row: each run's validation and test accuracy."""
     table = evolution_on_weights.table(evolution).set_index("Setting")
     columns = ["Validation accuracy (%)", "Test accuracy (%)"]
     known = {name: list(row) for name, row in table[columns].iterrows()}
-    assert_rows_are("7 · Evolution on weights", "weights", known, column=2, at_least=6)
+    assert_rows_are("07_evolution_on_weights", "weights", known, column=2, at_least=6)
