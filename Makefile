@@ -1,7 +1,7 @@
 # Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help figures check test lab paper sweep reproduce benchmark lock clean
+.PHONY: help figures check test lab paper sweep reproduce site benchmark lock clean
 .DELETE_ON_ERROR:
 
 VENV_PYTHON := .venv/bin/python
@@ -69,6 +69,9 @@ sweep: $(INSTALLED)  ## run your own grid of settings: make sweep FILE=sweeps/no
 
 reproduce: $(INSTALLED)  ## train some stored runs again, say whether they come out the same
 	@exec $(REPRODUCE)
+
+site: $(INSTALLED)  ## build the pages, notebooks and API as a site: docs/_build/index.html (a minute)
+	$(VENV_PYTHON) -m sphinx -b html -c docs --fail-on-warning --keep-going --quiet . docs/_build
 
 benchmark: $(INSTALLED)  ## measure the training loop against Keras' own
 	$(VENV_PYTHON) -m benchmarks

@@ -54,6 +54,7 @@ SLOW = frozenset(
         "plotting/test_synthetic_gradients_figures.py",
         "tasks/test_layers.py",
         "test_benchmarks.py",
+        "test_site.py",
         "training/test_keras_fit.py",
         "training/test_loop.py",
         "training/test_steps.py",

@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("figures", "check", "test", "lab", "paper", "sweep", "reproduce", "benchmark", "lock", "clean", "help")
+TARGETS = (
+    "figures",
+    "check",
+    "test",
+    "lab",
+    "paper",
+    "sweep",
+    "reproduce",
+    "site",
+    "benchmark",
+    "lock",
+    "clean",
+    "help",
+)
 
 
 @pytest.fixture
