@@ -7,6 +7,9 @@
 VENV_PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
+# This folder first, whatever else is there by the names of its packages, in the kernels of JupyterLab, too.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
 # The first Python that really runs, has a right version and can make an environment; or the one that is given:
 # make figures PYTHON=/path/to/python3.12
 CANDIDATES := python3.13 python3.12 python3.11 python3 python
@@ -29,6 +32,9 @@ REPRODUCE = $(VENV_PYTHON) -m workflow.reproduce $(if $(RESULTS),--results "$(RE
 
 # As many processes as cores, but each needs over a gigabyte. The cells of a notebook stay in one of them.
 SIDE_BY_SIDE = -n $(or $(CORES:all=auto),auto) --maxprocesses 4 --dist
+
+AS_ROOT = Error: JupyterLab does not start as root unless it is told to, for whoever reaches its page can run anything: use \
+	an account of your own or, in a container that is yours alone, make lab OPTIONS=--allow-root.
 
 define LINT
 $(VENV_PYTHON) -m ruff check .
@@ -59,7 +65,9 @@ test: $(INSTALLED)  ## the same with all tests, then stored notebook outputs aga
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
-	$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+	@$(VENV_PYTHON) -m workflow.user_folders lab
+	$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(OPTIONS) || { code=$$?; \
+		if [ "$$code" = 1 ] && [ "$$(id -u)" = 0 ]; then echo "$(AS_ROOT)" >&2; fi; exit "$$code"; }
 
 paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
 	@exec $(RUN) --preset paper

@@ -40,6 +40,7 @@ SLOW = frozenset(
         "experiments/test_comparison.py",
         "experiments/test_reproduction.py",
         "experiments/test_tuning.py",
+        "experiments/test_user_environment.py",
         "optimizers/test_optimizers.py",
         "optimizers/test_shampoo_soap.py",
         "paper_results/test_optimizers_results.py",
@@ -64,6 +65,7 @@ SLOW = frozenset(
         "workflow/test_reproduce.py",
         "workflow/test_run_sweep.py",
         "workflow/test_sweep_of_digits.py",
+        "workflow/test_user_environment.py",
     }
 )
 

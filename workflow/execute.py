@@ -203,7 +203,7 @@ def _last_duration(job: Job) -> str:
 
 def main() -> int:
     """Execute what the command line names; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.execute", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m workflow.execute", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("job", nargs="*", help="preset, experiment and name of a job")
     parser.add_argument("--batch", type=Path, help="a file that lists jobs of a sweep")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")

@@ -67,9 +67,10 @@ def runs() -> bool:
 def pip(*arguments: str) -> None:
     """Call the environment's pip with the user's own settings, such as an index; its output is the progress."""
     # Inside another environment, PYTHONHOME and its kin would point pip there; the others, away from .venv.
-    elsewhere = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+    elsewhere = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON")
     clean = {name: value for name, value in os.environ.items() if name not in elsewhere}
-    clean["PIP_USER"] = "0"  # over a configuration file, too
+    # Over a configuration file, too. The project itself, which comes from this folder, can have no hash.
+    clean |= {"PIP_USER": "0", "PIP_DRY_RUN": "0", "PIP_REQUIRE_HASHES": "0"}
     subprocess.run([str(PYTHON), "-m", "pip", *arguments], cwd=ROOT, env=clean, check=True)
 
 

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all is merged, 1 something could not be read and the rest is merged, 2 nothing is written.
     """
-    parser = argparse.ArgumentParser(prog="python -m workflow.merge", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m workflow.merge", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folders", nargs="+", metavar="FOLDER", type=Path, help="a folder of results, or a store")
     parser.add_argument("--into", required=True, metavar="FOLDER", type=Path, help="the folder that gets all")
     options = parser.parse_args(arguments)

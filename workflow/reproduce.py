@@ -136,8 +136,8 @@ def retrained(run: StoredRun, threads: int) -> StoredRun:
     with tempfile.TemporaryDirectory() as folder:
         to = Path(folder, "again.parquet")
         call = [sys.executable, "-m", "workflow.retrain", str(run.path.resolve()), str(run.number), str(to)]
-        variables = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        variables = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONIOENCODING": "utf-8"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
         child = subprocess.Popen(call, cwd=ROOT, env=variables, **pipes)
         try:
             errors: list[str] = []
@@ -249,7 +249,9 @@ def _parser() -> argparse.ArgumentParser:
             raise WorkflowError(f"--{name} must be a whole number ≥ {least}, got {text!r}")
         return int(text)
 
-    parser = argparse.ArgumentParser(prog="python -m workflow.reproduce", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow.reproduce", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument(
         "--results", nargs="+", default=[PAPER], help="result files, stores or folders of them; default: results/paper"
     )

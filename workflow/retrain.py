@@ -15,7 +15,7 @@ REFUSED = 3
 
 def main() -> int:
     """Train the run that the command line names; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.retrain", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m workflow.retrain", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path, help="a result file")
     parser.add_argument("number", type=int, help="which of its runs, from 0")
     parser.add_argument("to", type=Path, help="where the rows go")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.numbers import parse_cores, parse_numbers
-from workflow import engine
+from workflow import engine, uncommitted, user_folders
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _preset(options: argparse.Namespace) -> int:
     os.chdir(ROOT)
+    user_folders.require("Snakemake")
     jobs = select(options.preset, options.only, options.seeds, options.variants)
     end_on_terminate()
     lock = Path(f"results/.{options.preset}.lock")
@@ -83,6 +84,7 @@ def _sweep(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(*run_sweep.listing(plan), sep="\n")
         return 0
+    user_folders.require("Snakemake")
     code = run_sweep.run(plan)
     return summarize_sweep(sweep.name) or code
 
@@ -119,6 +121,8 @@ def _command(options: argparse.Namespace | None) -> str:
 def run(jobs: list[Job], options: argparse.Namespace) -> int:
     """Run the jobs, draw the figures of what is there, and sum up; returns the exit code."""
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
+    if differing := uncommitted.sentence(job.notebook for job in jobs):
+        print(differing, flush=True)
     log = Path(SNAKEMAKE_LOG.format(preset=options.preset))
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
@@ -192,7 +196,7 @@ def _profile(text: str) -> str:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m workflow.run", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m workflow.run", description=(__doc__ or "").partition("\n")[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--preset", choices=PRESETS)
     what.add_argument("--sweep", metavar="FILE", help="a user's own file, such as sweeps/noise_by_rate.yml")

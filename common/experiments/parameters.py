@@ -45,8 +45,8 @@ class Refused:
         return f"<{self._sentence}>"
 
 
-def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, Any]) -> Parameters:
-    """Check a notebook's parameters; call it as `check("01_baseline_sgd", In, globals())`.
+def check(notebook: str, namespace: MutableMapping[str, Any], cells: Sequence[str] | None = None) -> Parameters:
+    """Check a notebook's parameters; call it as `check("01_baseline_sgd", globals())`, in a script made of it, too.
 
     What a former check returned is dropped from the namespace before anything else, and a wrong parameter puts a
     `Refused` there, as does a parameters cell that ends in an error later on: where the notebook has run before, no
@@ -54,9 +54,10 @@ def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, An
 
     Args:
         notebook: one of `NOTEBOOKS`.
-        cells: the sources of the cells run so far (IPython's `In`). The last parameter cell and those directly before
-            it, all of which begin with "# Parameters", say which names are parameters.
         namespace: where their values are, and `p`.
+        cells: the sources of the cells run so far; None: IPython's own list, `In`. The last parameter cell and those
+            directly before it, all of which begin with "# Parameters", say which names are parameters. Where nothing
+            lists the cells, as in a script, all plain values are, but for those that the user's own IPython defined.
 
     Returns:
         The checked parameters, frozen, with every number in its proper type: 1 where a float is meant becomes 1.0, and
@@ -68,7 +69,7 @@ def check(notebook: str, cells: Sequence[str], namespace: MutableMapping[str, An
     """
     former = _drop(namespace)
     try:
-        checked = validate(notebook, _values(cells, namespace))
+        checked = validate(notebook, _values(namespace.get("In", ()) if cells is None else cells, namespace))
         _prepare(checked)
     except ParameterError as error:
         _refuse(namespace, former, str(error))
@@ -123,8 +124,9 @@ def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any
     """Names and values of the parameters that the cells have set; see `check`."""
     if any(cell.strip() for cell in cells):
         names = _parameter_names(cells)
-    else:  # a client that keeps no history, such as nbval: then all plain values defined so far are parameters
-        names = [name for name, value in namespace.items() if _is_plain(name, value)]
+    else:  # a script, or a client that keeps no history, such as nbval
+        before = _defined_at_start(namespace)
+        names = [name for name, value in namespace.items() if _is_plain(name, value) and name not in before]
     values = {name: namespace[name] for name in names if name in namespace}
     if not values:
         raise ParameterError(f"no parameters: run the cell that begins with {PARAMETER_CELL_MARK!r} before this one")
@@ -142,6 +144,17 @@ def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
         sentences = [_sentence(entry, model) for entry in error.errors()]
         # A union or a list reports one mistake several times; say it once.
         raise ParameterError("\n".join(dict.fromkeys(sentences))) from None
+
+
+def _defined_at_start(namespace: Mapping[str, Any]) -> set[str]:
+    """Names that IPython or a file that the user has it run at every start defined; the notebook's own are not among.
+
+    What has the name of a parameter may be one, with the same value.
+    """
+    shell = namespace["get_ipython"]() if "get_ipython" in namespace else None
+    hidden = getattr(shell, "user_ns_hidden", {})
+    known = {name for model in NOTEBOOKS.values() for name in model.model_fields}
+    return {name for name, value in hidden.items() if name not in known and namespace.get(name) is value}
 
 
 def _is_plain(name: str, value: Any) -> bool:

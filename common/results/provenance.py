@@ -1,10 +1,12 @@
 """Where a result comes from: code, versions, data, device and times; no host name, no path of a machine."""
 
+import contextlib
 import functools
 import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,6 +25,8 @@ _PACKAGES = (
 )
 # Folders that a run itself writes to: they say nothing about the code that ran.
 _PRODUCTS = ("results", "figures", "logs")
+# Folders in which a file that is not tracked may well run.
+_CODE = ("common", "notebooks", "workflow")
 
 
 def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str) -> dict[str, Any]:
@@ -36,8 +40,8 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
 
     Returns:
         A JSON-able dict: parameters, commit (None outside a git checkout), dirty (whether tracked files differ, those
-        of results, figures and logs aside, or common/ has files that are not tracked), versions, data_checksum, device
-        and started (ISO 8601, UTC); `results.write` adds when it ended.
+        of results, figures and logs aside, or common/, notebooks/ or workflow/ has files that are not tracked; None
+        where git does not say), versions, data_checksum, device and started (ISO 8601, UTC); `results.write` adds when it ended.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
@@ -111,23 +115,66 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> tuple[int | None, str]:
+    """Return git's exit code, None where it cannot be called, and what it says."""
     # Inside a git hook GIT_DIR and its kin point elsewhere; the locks are left to whoever commits meanwhile.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    # A clone may belong to another user, on a shared machine or outside of a container. Its code runs here already, so
+    # it may be read; but no program that its own settings name is started.
+    settings = ("safe.directory=*", "core.fsmonitor=false", f"core.hooksPath={os.devnull}")
+    options = [part for setting in settings for part in ("-c", setting)]
+    command = ["git", "--no-optional-locks", *options, "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(command, env=clean, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+        return None, ""
+    return done.returncode, done.stdout.decode(errors="replace").strip()  # names may be in any encoding
 
 
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:
-    # A copy installed below some other repository (in its .venv, say) is not that repository's code.
-    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+    """Return commit and dirty of the checkout with this folder of common/, or common/ itself; None what is unknown."""
+    tracked, _ = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
+    if tracked == 1:  # a copy installed below some other repository (in its .venv, say) is not that repository's code
         return None, None
-    commit = _git(folder, "rev-parse", "HEAD")
-    excluded = [f":(top,exclude){name}" for name in _PRODUCTS]
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
-    added = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ":/common")  # may well be imported
-    return commit, None if changes is None or added is None else bool(changes or added)
+    if tracked != 0:
+        commit = next((commit_of(package.parent) for package in (folder, *folder.parents) if package.name == "common"), None)
+        if commit:
+            print(
+                "Whether files differ from the commit is not known: git is missing or refuses this folder, as the older "
+                "ones do if it belongs to another user (git config --global --add safe.directory allows it).",
+                file=sys.stderr,
+            )
+        return commit, None
+    _, commit = _git(folder, "rev-parse", "HEAD")
+    changes = [
+        _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *(f":(top,exclude){name}" for name in _PRODUCTS)),
+        _git(folder, "ls-files", "--others", "--exclude-standard", "--", *(f":/{name}" for name in _CODE)),
+        # Python imports what git is told to ignore, too.
+        _git(folder, "ls-files", "--others", "--", ":(top,glob)common/**/*.py"),
+    ]
+    dirty = any(names for _, names in changes)
+    return commit, dirty if dirty or all(code == 0 for code, _ in changes) else None
+
+
+def commit_of(root: Path) -> str | None:
+    """Read the commit of the checkout in a folder from git's own files, without git; None where there is none."""
+    git = root / ".git"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if git.is_file():  # of a worktree
+            git = root / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        shared = git / "commondir"
+        common = git / shared.read_text(encoding="utf-8").strip() if shared.is_file() else git
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref: "):
+            return _hexadecimal(head)
+        name = head.removeprefix("ref: ")
+        if (common / name).is_file():
+            return _hexadecimal((common / name).read_text(encoding="utf-8").strip())
+        for line in (common / "packed-refs").read_text(encoding="utf-8").splitlines():
+            if line.endswith(f" {name}"):
+                return _hexadecimal(line.split()[0])
+    return None
+
+
+def _hexadecimal(text: str) -> str | None:
+    return text if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) else None

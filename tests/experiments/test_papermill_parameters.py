@@ -29,7 +29,7 @@ def checked(tmp_path):
         namespace = {}
         for cell in cells:
             exec(cell, namespace)
-        return check(NOTEBOOK, cells, namespace)
+        return check(NOTEBOOK, namespace, cells)
 
     return checked
 

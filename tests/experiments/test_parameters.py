@@ -111,24 +111,24 @@ def _cells(*extra):
 def test_the_injected_cell_counts():
     injected = "# Parameters\nlearning_rat = 0.1\n"
     with pytest.raises(ParameterError, match="unknown parameter 'learning_rat'"):
-        check("01_baseline_sgd", _cells(injected, "check()"), GOOD | {"learning_rat": 0.1})
+        check("01_baseline_sgd", GOOD | {"learning_rat": 0.1}, _cells(injected, "check()"))
 
 
 def test_other_names_of_the_session_do_not_count():
     cells = _cells("check()", "history = 3")
-    assert check("01_baseline_sgd", [*cells, "check()"], GOOD | {"history": 3}).epochs == 15
+    assert check("01_baseline_sgd", GOOD | {"history": 3}, [*cells, "check()"]).epochs == 15
 
 
 def test_a_session_without_the_parameters_cell_is_told_so():
     with pytest.raises(ParameterError, match="no parameters: run the cell that begins with '# Parameters'"):
-        check("01_baseline_sgd", ["", "x = 1", "check()"], {"x": 1})
+        check("01_baseline_sgd", {"x": 1}, ["", "x = 1", "check()"])
 
 
 def test_a_client_without_history_is_served():
     session = GOOD | {"In": [""], "Out": {}, "_": "", "__name__": "__main__", "check": check}
-    assert check("01_baseline_sgd", [""], session).epochs == 15
+    assert check("01_baseline_sgd", session, [""]).epochs == 15
     with pytest.raises(ParameterError, match="unknown parameter 'learning_rat'"):
-        check("01_baseline_sgd", [""], session | {"learning_rat": 0.1})
+        check("01_baseline_sgd", session | {"learning_rat": 0.1}, [""])
 
 
 def test_results_go_into_the_repository_from_any_folder(tmp_path, monkeypatch):
@@ -141,34 +141,34 @@ def test_results_go_into_the_repository_from_any_folder(tmp_path, monkeypatch):
 
 def test_a_mistake_mended_in_the_session_is_forgotten():
     cells = [*_cells("# Parameters\nlearning_rat = 0.1", "check()"), *_cells("check()")]
-    assert check("01_baseline_sgd", cells, GOOD | {"learning_rat": 0.1}).learning_rate == 0.01
+    assert check("01_baseline_sgd", GOOD | {"learning_rat": 0.1}, cells).learning_rate == 0.01
 
 
 def test_a_wrong_parameter_takes_the_place_of_what_was_checked_before():
     session = GOOD.copy()
-    session["p"] = session["q"] = check("01_baseline_sgd", _cells(), session)
+    session["p"] = session["q"] = check("01_baseline_sgd", session, _cells())
     with pytest.raises(ParameterError):
-        check("01_baseline_sgd", _cells(), session | {"epochs": 0})
+        check("01_baseline_sgd", session | {"epochs": 0}, _cells())
     assert session["p"].epochs == 15  # another namespace
     session["epochs"] = 0
     for _ in range(2):
         with pytest.raises(ParameterError, match=r"^parameter 'epochs' must be"):
-            check("01_baseline_sgd", _cells(), session)
+            check("01_baseline_sgd", session, _cells())
         for name in ("p", "q"):
             with pytest.raises(ParameterError, match=r"^the parameters were refused: parameter 'epochs' must be"):
                 _ = session[name].learning_rate
     assert "were refused" in repr(session["p"])
     assert not hasattr(session["p"], "_repr_html_")  # Jupyter asks whatever it shows
     session["epochs"] = 3
-    assert check("01_baseline_sgd", _cells(), session).epochs == 3
+    assert check("01_baseline_sgd", session, _cells()).epochs == 3
     assert "p" not in session  # the notebook's own assignment
 
 
 @pytest.mark.parametrize("cells", [["", "# Parameters\nepochs = '"], ["", "x = 1"], [""]])
 def test_whatever_ends_the_check_the_old_parameters_are_gone(cells):
-    session = {"p": check("01_baseline_sgd", _cells(), GOOD)}
+    session = {"p": check("01_baseline_sgd", GOOD, _cells())}
     with pytest.raises(ParameterError, match="no parameters: run the cell"):
-        check("01_baseline_sgd", cells, session)
+        check("01_baseline_sgd", session, cells)
     assert "epochs" not in dir(session.get("p"))
 
 
@@ -178,10 +178,10 @@ def test_only_a_notebook_with_a_wrong_parameter_waits(monkeypatch):
     shell = mock.Mock()
     for session in (GOOD.copy(), GOOD | {"get_ipython": shell}, GOOD | {"epochs": 0}):
         with contextlib.suppress(ParameterError):
-            check("01_baseline_sgd", _cells(), session)
+            check("01_baseline_sgd", session, _cells())
     assert waits == []
     with pytest.raises(ParameterError):
-        check("01_baseline_sgd", _cells(), GOOD | {"epochs": 0, "get_ipython": shell})
+        check("01_baseline_sgd", GOOD | {"epochs": 0, "get_ipython": shell}, _cells())
     assert len(waits) == 1
 
 

@@ -30,7 +30,7 @@ def _check(tmp_path, **values):
     namespace = {}
     for cell in cells:
         exec(cell, namespace)
-    return check("00_one_direction", cells, namespace)
+    return check("00_one_direction", namespace, cells)
 
 
 def test_paths_are_relative_to_the_repository_from_every_folder(monkeypatch, tmp_path):

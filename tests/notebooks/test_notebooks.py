@@ -108,7 +108,7 @@ def test_a_wrong_parameter_ends_papermill_with_a_sentence(tmp_path, name, value,
 
 def test_the_first_thing_that_a_notebook_does_is_to_check_its_parameters(notebook):
     parameters, first = (cell.source for cell in _code(notebook)[:2])
-    assert first.startswith(f'from common.experiments import check\n\np = check("{notebook.stem}", In, globals())')
+    assert first.startswith(f'from common.experiments import check\n\np = check("{notebook.stem}", globals())')
     length = LENGTHS.get(notebook.stem, "epochs")
     wrong = [*WRONG, (length, -1, f"'{length}' must be greater than or equal to 1, got -1")]
     wrong += [(f"{length}z", 1, f"unknown parameter '{length}z' (= 1); did you mean '{length}'?")]
@@ -117,7 +117,7 @@ def test_the_first_thing_that_a_notebook_does_is_to_check_its_parameters(noteboo
         for source in (parameters, injected):
             exec(source, namespace)
         with pytest.raises(checking.ParameterError) as error:
-            experiments.check(notebook.stem, [parameters, injected], namespace)
+            experiments.check(notebook.stem, namespace, [parameters, injected])
         assert words in str(error.value)
 
 
@@ -141,7 +141,7 @@ def test_every_parameter_has_a_comment_and_is_known(notebook):
     assert checking._parameter_names([tagged[0].source]) == [line.split(" = ")[0] for line in lines]
     namespace = {}
     exec(tagged[0].source, namespace)
-    experiments.check(notebook.stem, [tagged[0].source], namespace)
+    experiments.check(notebook.stem, namespace, [tagged[0].source])
 
 
 def test_stored_outputs_are_complete_and_tell_nothing_of_a_machine(notebook):

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from result_runs import diverged, records, run
 
 from common import results
-from common.results.provenance import _git_state
+from common.results.provenance import _git_state, commit_of
 
 PROVENANCE_FILE = Path(results.__file__).with_name("provenance.py")
 
@@ -129,6 +130,65 @@ def test_untracked_files_of_the_package_are_changes(checkout):
     (checkout / "common" / "estimators").mkdir()
     (checkout / "common" / "estimators" / "new.py").write_text("x = 1")
     assert _git_state(checkout / "common")[1] is True
+
+
+@pytest.mark.parametrize("file", ["notebooks/mine.ipynb", "workflow/mine.py", "common/mine.py", "common/x/y/mine.py"])
+def test_what_git_does_not_track_but_python_may_run_is_a_change(checkout, file):
+    (checkout / file).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / file).write_text("x = 1")
+    assert _git_state(checkout / "common")[1] is True
+
+
+def test_a_module_that_git_is_told_to_ignore_is_a_change(checkout):
+    (checkout / ".git" / "info" / "exclude").write_text("*_mine.py\n")
+    assert _git_state(checkout / "common")[1] is False
+    (checkout / "common" / "__pycache__").mkdir()
+    (checkout / "common" / "__pycache__" / "a.cpython-311.pyc").write_text("x")
+    (checkout / "results" / "mine.py").write_text("x = 1")
+    (checkout / ".git" / "info" / "exclude").write_text("*_mine.py\n*.pyc\n")
+    assert _git_state(checkout / "common")[1] is False
+    (checkout / "common" / "a_mine.py").write_text("x = 1")
+    assert _git_state(checkout / "common")[1] is True
+
+
+def _git_program(folder, script):
+    folder.mkdir()
+    (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "git").chmod(0o755)
+
+
+def test_the_commit_of_another_users_clone_is_known(checkout, tmp_path, monkeypatch):
+    state = _git_state(checkout / "common")
+    git = shutil.which("git")
+    # git's own variable for such tests: whoever owns the folder, it is somebody else
+    _git_program(tmp_path / "programs", f'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec "{git}" "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}")
+    assert _git_state(checkout / "common") == state
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("git", ["echo 'fatal: detected dubious ownership in repository' >&2; exit 128", None])
+def test_where_git_refuses_or_is_missing_the_commit_is_read(checkout, tmp_path, monkeypatch, capsys, git, packed):
+    commit, _ = _git_state(checkout / "common")
+    if packed:
+        subprocess.run(["git", "--git-dir", checkout / ".git", "pack-refs", "--all"], check=True)
+    _git_program(tmp_path / "programs", git) if git else (tmp_path / "programs").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"))
+    assert _git_state(checkout / "common") == (commit, None)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_commit_of_a_worktree_and_of_a_detached_head_is_read(checkout, tmp_path):
+    commit = commit_of(checkout)
+    environment = {name: value for name, value in os.environ.items() if name != "GIT_DIR"}
+    git = ["git", "-C", checkout]
+    for way in (["--detach"], ["-b", "other"]):
+        folder = tmp_path / way[0].strip("-")
+        call = [*git, "worktree", "add", "-q", *way, folder]
+        subprocess.run(call, check=True, capture_output=True, env=environment)
+        assert commit_of(folder) == commit
+    (checkout / ".git" / "HEAD").write_text("nonsense")
+    assert commit_of(checkout) is None
 
 
 def test_git_state_outside_a_checkout_is_unknown(tmp_path):

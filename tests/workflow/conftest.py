@@ -69,7 +69,7 @@ class Project:
         self.folder = folder
         shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
         for name, content in {
-            "common/__init__.py": "",
+            "common/__init__.py": (ROOT / "common" / "__init__.py").read_text(),
             "common/results/__init__.py": "def read(folder): return sorted(folder.glob('*.parquet'))",
             "common/plotting/__init__.py": "",
             "common/plotting/sweep.py": SWEEP,
@@ -80,7 +80,7 @@ class Project:
         }.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content)
-        for module in ("numbers.py", "notebook_parameters.py"):
+        for module in ("numbers.py", "notebook_parameters.py", "user_settings.py"):
             shutil.copy(ROOT / "common" / module, folder / "common")
 
     def notebook(self, name: str, *cells: str) -> None:

@@ -38,8 +38,8 @@ def make(tmp_path):
     for name in ("requirements.txt", "pyproject.toml"):
         (tmp_path / name).touch()
 
-    def make(*arguments, path=os.environ["PATH"]):
-        variables = {"PATH": path, "HOME": str(tmp_path)}
+    def make(*arguments, path=os.environ["PATH"], **others):
+        variables = {"PATH": path, "HOME": str(tmp_path)} | others
         command = [shutil.which("make"), *arguments]
         return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
 
@@ -115,3 +115,40 @@ def test_no_usable_python_is_told_in_one_sentence(make, tmp_path):
     assert done.returncode != 0
     assert done.stderr.startswith("Error: no usable Python 3.11, 3.12 or 3.13 (tried: ")
     assert "make figures PYTHON=" in done.stderr
+
+
+def _lab(make, tmp_path, user, code):
+    """Call `make lab` as a user with that number, with a JupyterLab that ends with an exit code."""
+    environment = tmp_path / ".venv" / "bin"
+    environment.mkdir(parents=True)
+    case = f'case "$*" in *user_folders*) exit 0;; esac; echo "started: $*"; exit {code}'
+    script(environment, "python", case)
+    (tmp_path / ".venv" / ".installed").touch()
+    script(tmp_path / "programs", "id", f"echo {user}")
+    return make("lab", "OPTIONS=--no-browser", path=f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(("user", "code", "told"), [(0, 1, True), (1000, 1, False), (0, 0, False), (0, 130, False)])
+def test_lab_says_what_to_do_as_root_where_it_does_not_start(make, tmp_path, user, code, told):
+    done = _lab(make, tmp_path, user, code)
+    assert (done.returncode == 0) == (code == 0)
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("Error: JupyterLab")]
+    assert len(sentences) == told
+    if told:
+        assert sentences[0].endswith("in a container that is yours alone, make lab OPTIONS=--allow-root.")
+    assert "started: -m jupyterlab --LabApp.default_url=/lab/tree/notebooks --no-browser" in done.stdout
+
+
+def test_packages_of_the_same_names_elsewhere_and_a_safe_path_lead_nowhere(make, tmp_path):
+    """What `make` starts finds this folder's modules first."""
+    other = tmp_path / "other"
+    for folder, words in ((other, "another"), (tmp_path, "this")):
+        (folder / "common").mkdir(parents=True)
+        (folder / "common" / "__init__.py").write_text(f"where = {words!r}")
+    environment = tmp_path / ".venv" / "bin"
+    environment.mkdir(parents=True)
+    code = "import common; print(common.where)"
+    script(environment, "python", f'PYTHONSAFEPATH=1 exec "{sys.executable}" -c "{code}"')
+    (tmp_path / ".venv" / ".installed").touch()
+    done = make("figures", PYTHONPATH=str(other))
+    assert done.stdout.strip() == "this", done.stderr

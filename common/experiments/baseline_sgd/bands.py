@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import results
+from common.experiments.expected import expect
 from common.plotting.curves import select
 
 if TYPE_CHECKING:
@@ -28,6 +29,6 @@ def check(p: BaselineSGD, frame: pd.DataFrame) -> str:
         return "no band is known for these parameters"
     fixed = results.summarize(select(frame, group="fixed rate"), ["batch_size"]).set_index("batch_size")["mean"]
     reached = fixed[p.reference_batch_size]
-    assert band[0] <= reached <= band[1], f"{reached:.4f} is outside {band}"
-    assert fixed[min(p.batch_sizes)] > fixed[max(p.batch_sizes)], "more updates should have learned more"
+    expect(band[0] <= reached <= band[1], f"{reached:.4f} is outside {band}")
+    expect(fixed[min(p.batch_sizes)] > fixed[max(p.batch_sizes)], "more updates should have learned more")
     return f"reference setting within {band}, and the smallest batch ahead of the largest: as expected"

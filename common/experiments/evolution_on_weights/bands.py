@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import results
+from common.experiments.expected import expect
 
 if TYPE_CHECKING:
     from common.experiments.evolution_on_weights.parameters import EvolutionOnWeights
@@ -26,6 +27,6 @@ def check(p: EvolutionOnWeights, frame: pd.DataFrame) -> str:
     if band is None:
         return "no band is known for these parameters"
     mean = results.summarize(frame, ["run"]).set_index("run")["mean"]
-    assert band[0] <= mean[LONGER] <= band[1], f"test accuracy {mean[LONGER]:.4f} is outside {band}"
-    assert mean[AT_ONCE] < mean[LONGER], f"at once {mean[AT_ONCE]:.4f}, a layer at a time {mean[LONGER]:.4f}"
+    expect(band[0] <= mean[LONGER] <= band[1], f"test accuracy {mean[LONGER]:.4f} is outside {band}")
+    expect(mean[AT_ONCE] < mean[LONGER], f"at once {mean[AT_ONCE]:.4f}, a layer at a time {mean[LONGER]:.4f}")
     return f"a layer at a time within {band}, and above all layers at once: as expected"

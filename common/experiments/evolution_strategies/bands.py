@@ -8,6 +8,7 @@ import pandas as pd
 
 from common import results
 from common.experiments.evolution_strategies.run_selection import LIKELIHOOD, REFERENCE
+from common.experiments.expected import expect
 
 if TYPE_CHECKING:
     from common.experiments.evolution_strategies.parameters import EvolutionStrategies
@@ -27,6 +28,6 @@ def check(p: EvolutionStrategies, frame: pd.DataFrame) -> str:
         return "no band is known for these parameters"
     mean = results.summarize(frame, ["run"]).set_index("run")["mean"]
     likelihood, smoothed = mean[LIKELIHOOD], mean[REFERENCE]
-    assert band[0] <= likelihood <= band[1], f"test accuracy {likelihood:.4f} of the likelihood is outside {band}"
-    assert smoothed < likelihood, f"smoothed accuracy at {smoothed:.4f}, likelihood at {likelihood:.4f}"
+    expect(band[0] <= likelihood <= band[1], f"test accuracy {likelihood:.4f} of the likelihood is outside {band}")
+    expect(smoothed < likelihood, f"smoothed accuracy at {smoothed:.4f}, likelihood at {likelihood:.4f}")
     return f"the likelihood within {band}, and above the source's setting: as expected"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import results
+from common.experiments.expected import expect
 from common.experiments.low_rank_hessian.run_selection import MU, SADDLE, networks
 from common.plotting.curves import select
 from common.tasks.saddle import Saddle
@@ -32,7 +33,7 @@ def _accuracy(p: LowRankHessian, frame: pd.DataFrame) -> str:
     if band is None:
         return "no band is known for these parameters"
     mean = _last(networks(frame), "test_metric")["saddle-free Newton"]
-    assert band[0] <= mean <= band[1], f"test accuracy {mean:.4f} of saddle-free Newton is outside {band}"
+    expect(band[0] <= mean <= band[1], f"test accuracy {mean:.4f} of saddle-free Newton is outside {band}")
     return f"saddle-free Newton's test accuracy is within {band}: as expected"
 
 
@@ -41,7 +42,7 @@ def _saddle(p: LowRankHessian, frame: pd.DataFrame) -> str:
         return ""
     height, loss = Saddle(MU).height, _last(select(frame, group="saddle"), "test_loss")
     lingering, leaving = loss[f"{SADDLE}gradient descent"], loss[f"{SADDLE}saddle-free Newton"]
-    assert leaving < 0.1 * height < 0.5 * lingering, f"losses {lingering:.2g}, {leaving:.2g}; saddle {height:.2g}"
+    expect(leaving < 0.1 * height < 0.5 * lingering, f"losses {lingering:.2g}, {leaving:.2g}; saddle {height:.2g}")
     return "gradient descent lingers at the saddle, saddle-free Newton left it: as expected"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from common import results
+from common.experiments.expected import expect
 from common.plotting.curves import select
 
 if TYPE_CHECKING:
@@ -28,6 +29,6 @@ def check(p: NoisyGradients, frame: pd.DataFrame) -> str:
         return "no band is known for these parameters"
     full = results.summarize(select(frame, group="full"), ["order"])["mean"]
     noisy, recovered = full
-    assert band[0] <= noisy <= band[1], f"{noisy:.4f} is outside {band}"
-    assert noisy < recovered, f"recovery at {recovered:.4f}, noise alone at {noisy:.4f}"
+    expect(band[0] <= noisy <= band[1], f"{noisy:.4f} is outside {band}")
+    expect(noisy < recovered, f"recovery at {recovered:.4f}, noise alone at {noisy:.4f}")
     return f"the reference noise within {band}, and the recovery above it: as expected"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from common.experiments.expected import expect
 from common.experiments.optimizers_from_scratch import run_selection
 from common.plotting.curves import select
 
@@ -28,11 +29,11 @@ def check(p: OptimizersFromScratch, frame: pd.DataFrame) -> str:
     values = run_selection.run_values(frame)
     raw = select(values, features="raw")
     longest = select(raw, method="gradient descent", learning_rate=max(p.learning_rates))
-    assert (longest["dead_units"] == sum(p.hidden)).all(), "units survived the largest rate"
-    assert (abs(longest["last"] / constant - 1) < 0.02).all(), "what is left is not the training mean"
+    expect((longest["dead_units"] == sum(p.hidden)).all(), "units survived the largest rate")
+    expect((abs(longest["last"] / constant - 1) < 0.02).all(), "what is left is not the training mean")
     method, layers = run_selection.chosen_network(frame)
     network = select(values, features="standardised", cosine=True, method=method, hidden=layers)
     clipped, easy = select(raw, method="clipping")["chosen"].median(), network["last"].median()
-    assert clipped < 0.95 * constant, f"clipping rescued nothing: {clipped:.1f}"
-    assert easy < clipped, f"standardised {easy:.1f} is not below clipped {clipped:.1f}"
+    expect(clipped < 0.95 * constant, f"clipping rescued nothing: {clipped:.1f}")
+    expect(easy < clipped, f"standardised {easy:.1f} is not below clipped {clipped:.1f}")
     return "dead at the largest rate, rescued by clipping, easier when standardised: as expected"
