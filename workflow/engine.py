@@ -1,9 +1,12 @@
 """Calls Snakemake: in this process, or as `python -m workflow.engine` in one of its own that ends with its parent."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
+from workflow import cluster
 from workflow.processes import heed_interrupts, stop_with_parent
 
 SNAKEFILE = "workflow/Snakefile"
@@ -14,19 +17,20 @@ def call(targets: Sequence[str], cores: int | None, profile: str, extra: Sequenc
 
     Args:
         targets: the files to make.
-        cores: how many to use; None: all.
+        cores: how many to use; None: all. On a cluster how many jobs, which have a core each; None: as its profile says.
         profile: a folder of workflow/profiles.
         extra: further options.
     """
     options = [
         f"--snakefile={SNAKEFILE}",
-        f"--cores={cores or 'all'}",
         "--profile=none",  # the user's general Snakemake profile is for other projects
         f"--workflow-profile=workflow/profiles/{profile}",
         *extra,
     ]
-    if has_gpu():
-        options.append("--resources=gpu=1")
+    if cluster.is_cluster(profile):
+        options += [f"--jobs={cores}"] if cores else []
+    else:
+        options += [f"--cores={cores or 'all'}"] + (["--resources=gpu=1"] if has_gpu() else [])
     return [*options, "--", *targets]
 
 
@@ -44,6 +48,24 @@ def snakemake(arguments: Sequence[str]) -> bool:
     except SystemExit as end:
         return end.code == 0
     return True
+
+
+def start(arguments: Sequence[str], output: int | IO) -> subprocess.Popen:
+    """Run Snakemake in a process of its own, which leads a group.
+
+    Args:
+        arguments: its command line.
+        output: where it writes: a file, or subprocess.PIPE.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "workflow.engine", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C comes to its parent alone, which ends it in order
+    )
 
 
 if __name__ == "__main__":

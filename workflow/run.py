@@ -13,7 +13,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 from common.numbers import parse_cores, parse_numbers
-from workflow import engine
+from workflow import cluster, engine
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -28,8 +28,8 @@ from workflow.experiments import (
     select,
     unknown,
 )
-from workflow.processes import one_at_a_time
-from workflow.stored import did_not_end, error_of, has_other_parameters, text_of
+from workflow.processes import end_group, end_on_terminate, one_at_a_time
+from workflow.stored import did_not_end, error_of, has_other_parameters, text_of, was_cut_off
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEMAKE_LOG = "logs/{preset}/snakemake.txt"
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _preset(options: argparse.Namespace) -> int:
     os.chdir(ROOT)
     jobs = select(options.preset, options.only, options.seeds, options.variants)
+    cluster.prepare(options.profile)
     lock = Path(f"results/.{options.preset}.lock")
     with one_at_a_time(lock, "Another run is under way in this folder; this one goes on when it has ended."):
         return run(jobs, options)
@@ -83,6 +84,7 @@ def _sweep(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(*run_sweep.listing(plan), sep="\n")
         return 0
+    cluster.prepare(options.profile)
     code = run_sweep.run(plan)
     return summarize_sweep(sweep.name) or code
 
@@ -130,12 +132,23 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
         Path(job.path(ERROR)).write_text(STOPPED + "\n", encoding="utf-8")
     sound = snakemake(results, options, ["--forcerun", *(job.path(RESULT) for job in again)] if again else [])
     failed = [job for job in jobs if did_not_end(job) or not Path(job.path(RESULT)).exists()]
+    refusals = _note_ends(failed, text_of(str(log)).splitlines()) if cluster.is_cluster(options.profile) else []
     undrawn = draw_figures(jobs, options)
-    for line in summary(jobs, failed, undrawn):
+    for line in (*(f"Error: {refusal}." for refusal in refusals), *summary(jobs, failed, undrawn)):
         print(line, flush=True)
     if not sound:
         print(f"Snakemake's own log: {log}", flush=True)
     return int(not sound or bool(failed or undrawn))
+
+
+def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
+    """Have the jobs that Slurm ended say why; returns why it did not take jobs."""
+    for end in cluster.ends_of(lines):
+        for job in failed:
+            if job.path(RESULT) in end.files and (was_cut_off(job) or not did_not_end(job)):
+                Path(job.path(ERROR)).parent.mkdir(parents=True, exist_ok=True)
+                Path(job.path(ERROR)).write_text(end.sentence() + "\n", encoding="utf-8")
+    return cluster.refusals_of(lines)
 
 
 def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
@@ -156,8 +169,27 @@ def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str])
     """
     # What Snakemake says goes to a file: the jobs, which write to this terminal, say all that a reader needs.
     path = Path(SNAKEMAKE_LOG.format(preset=options.preset))
+    call = engine.call(targets, options.cores, options.profile, extra)
+    if cluster.is_cluster(options.profile):
+        return _on_cluster(call, path)
     with path.open("a", encoding="utf-8") as log, redirect_stderr(log):
-        return engine.snakemake(engine.call(targets, options.cores, options.profile, extra))
+        return engine.snakemake(call)
+
+
+def _on_cluster(call: list[str], path: Path) -> bool:
+    """Let Snakemake run jobs on a cluster, from a process of its own that Ctrl-C and SIGTERM end with its jobs."""
+    end_on_terminate()
+    print(f"The jobs run on the cluster; squeue --me lists them. Snakemake's own log: {path}", flush=True)
+    with path.open("a", encoding="utf-8") as log:
+        process = engine.start(call, log)
+        try:
+            process.wait()
+        finally:
+            if process.poll() is None:
+                end_group(process, cluster.PATIENCE)
+            if process.returncode:
+                cluster.cancel(text_of(str(path)).splitlines())
+    return process.returncode == 0
 
 
 def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[str]:
