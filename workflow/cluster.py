@@ -9,7 +9,6 @@ The variables of the environment that the profile workflow/profiles/slurm takes:
 """
 
 import difflib
-import functools
 import importlib.util
 import os
 import re
@@ -66,7 +65,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
-@functools.cache
 def read_profile(name: str) -> dict[str, Any]:
     """Return the settings of a folder of workflow/profiles; none of one that cannot be read."""
     with suppress(OSError, ValueError, yaml.YAMLError):

@@ -17,7 +17,7 @@ def call(targets: Sequence[str], cores: int | None, profile: str, extra: Sequenc
 
     Args:
         targets: the files to make.
-        cores: how many to use; None: all. On a cluster how many jobs, which have a core each; None: as its profile says.
+        cores: how many to use; None: all. On a cluster how many jobs of a core each; None: as its profile says.
         profile: a folder of workflow/profiles.
         extra: further options.
     """

@@ -98,7 +98,7 @@ def execute_batch(path: Path) -> None:
     """
     jobs = sorted(_jobs_of(path), key=was_cut_off)
     with standard_error_to(path.with_suffix(".kernel.txt")), KeptKernel() as kernel:
-        # First what nobody is at. A driver that was killed leaves jobs on a cluster: they go on, maybe with some of these.
+        # First what nobody is at: a killed driver leaves jobs on a cluster that go on, maybe with some of these.
         busy = [job for job in jobs if not _executed(job, kernel, wait=False)]
         for job in busy:
             _executed(job, kernel, wait=True)
