@@ -289,7 +289,7 @@ def test_a_batch_begins_with_the_jobs_that_nobody_is_at(sweep, monkeypatch):
     first, second = sweep.jobs()
     Path("batch.json").write_text(json.dumps({"sweep": "mine", "jobs": [first.name, second.name]}))
     # As of another process.
-    held = Path(first.path(execute.LOCK)).open("w")
+    held = Path(first.path(execute.LOCK)).open("w")  # noqa: SIM115
     fcntl.flock(held, fcntl.LOCK_EX)
     threading.Timer(1.0, held.close).start()
     execute.execute_batch(Path("batch.json"))
