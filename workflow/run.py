@@ -157,6 +157,9 @@ def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
     targets = [job.path(FIGURES_DRAWN) for job in first.values()]
     # The other rule is not allowed, so that results are taken as they are.
     if targets:
+        if cluster.is_cluster(options.profile):
+            # Here: it takes seconds. One at a time, for a login node is everybody's.
+            options = argparse.Namespace(**{**vars(options), "profile": "local", "cores": 1})
         snakemake(targets, options, ["--allowed-rules=draw_figures"])
     return [job for job in first.values() if not Path(job.path(FIGURES_DRAWN)).exists()]
 
