@@ -129,7 +129,8 @@ class JobEnd:
         match self._cause():
             case "TIMEOUT":
                 minutes = int(os.environ.get(_RUNTIME) or _VARIABLES[_RUNTIME][0])
-                what = f"ran out of time: it had {minutes:,} minutes; ask for more with {_RUNTIME}={2 * minutes}"
+                had = f"{minutes:,} minute{'s' * (minutes != 1)}"
+                what = f"ran out of time: it had {had}; ask for more with {_RUNTIME}={2 * minutes}"
             case "OUT_OF_MEMORY":
                 what = f"ran out of memory{asking_for_memory()}"
             case "NODE_FAIL":

@@ -143,7 +143,7 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
 
 def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
     """Have the jobs that Slurm ended say why; returns why it did not take jobs."""
-    for end in cluster.ends_of(lines):
+    for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
         for job in failed:
             if job.path(RESULT) in end.files and (was_cut_off(job) or not did_not_end(job)):
                 Path(job.path(ERROR)).parent.mkdir(parents=True, exist_ok=True)

@@ -316,7 +316,7 @@ def _note_ends(sweep: Sweep, lines: Sequence[str]) -> list[str]:
     """Have the jobs that Slurm ended say why; returns what kept whole batches from running, a sentence each."""
     jobs = {job.name: job for job in sweep.jobs()}
     complaints = cluster.refusals_of(lines)
-    for end in cluster.ends_of(lines):
+    for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
         if complaint := end.complaint():
             complaints.append(complaint)
         for path in end.files:

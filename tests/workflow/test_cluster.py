@@ -235,8 +235,9 @@ def test_jobs_of_a_sweep_that_were_cut_off_say_why(sweep):
     Path(cut_off.path(ERROR)).write_text(STOPPED + "\n")
     Path("batch.json").write_text(json.dumps({"sweep": "mine", "jobs": [cut_off.name, done.name]}))
     Path("12.log").write_text("Error: results cannot be written.\n")
-    assert run_sweep._note_ends(sweep, said("TIMEOUT", "12.log", source="batch.json")) == ["results cannot be written"]
-    assert "ran out of time" in Path(cut_off.path(ERROR)).read_text()
+    tries = [*said("NODE_FAIL", "11.log", "11", "batch.json"), *said("TIMEOUT", "12.log", "12", "batch.json")]
+    assert run_sweep._note_ends(sweep, tries) == ["results cannot be written"]
+    assert "its Slurm job 12 ran out of time" in Path(cut_off.path(ERROR)).read_text()
     assert not Path(done.path(ERROR)).exists()
     # Its own sentence is never replaced.
     Path(cut_off.path(ERROR)).write_text("ValueError: no\n")
