@@ -48,6 +48,7 @@ help:  ## list these commands
 	@echo "figures and paper take ONLY=01_baseline_sgd (notebooks), CORES=2 or all, FORCE=1 (run again);"
 	@echo "paper also SEEDS=0-4 or 0,2 and, of notebooks that run on several data sets or networks, VARIANTS=mnist_mlp;"
 	@echo "sweep takes FILE=sweeps/noise_by_rate.yml, CORES, FORCE and DRY=1 (only list its jobs);"
+	@echo "paper and sweep PROFILE=slurm with CLUSTER_MEMORY, CLUSTER_RUNTIME, CLUSTER_PARTITION (README: On a cluster);"
 	@echo "reproduce COUNT=3, AT_MOST=60 (seconds of training), RESULTS=results/paper, NAME=momentum, SEEDS=0-1, DIGEST=..."
 
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)

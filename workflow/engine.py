@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from workflow import cluster
 from workflow.processes import heed_interrupts, stop_with_parent
 
 SNAKEFILE = "workflow/Snakefile"
@@ -16,19 +17,20 @@ def call(targets: Sequence[str], cores: int | None, profile: str, extra: Sequenc
 
     Args:
         targets: the files to make.
-        cores: how many to use; None: all.
+        cores: how many to use; None: all. On a cluster how many jobs of a core each; None: as its profile says.
         profile: a folder of workflow/profiles.
         extra: further options.
     """
     options = [
         f"--snakefile={SNAKEFILE}",
-        f"--cores={cores or 'all'}",
         "--profile=none",  # the user's general Snakemake profile is for other projects
         f"--workflow-profile=workflow/profiles/{profile}",
         *extra,
     ]
-    if has_gpu():
-        options.append("--resources=gpu=1")
+    if cluster.is_cluster(profile):
+        options += [f"--jobs={cores}"] if cores else []
+    else:
+        options += [f"--cores={cores or 'all'}"] + (["--resources=gpu=1"] if has_gpu() else [])
     return [*options, "--", *targets]
 
 
