@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from common.experiments.low_rank_hessian.run_selection import measurement, networks
-from common.plotting import captions, style
+from common.plotting import captions, style, tables
 from common.plotting.curves import NothingToDraw, select
 
 
@@ -42,7 +42,7 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
 
 def spectra(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the Hessian's largest eigenvalues, those around the number of classes, and its negative part."""
-    classes, rows = measurement(frame, "classes") or 10, []
+    classes, rows, run = measurement(frame, "classes") or 10, [], networks(frame)
     for epoch, nodes, weights in _looks(frame):
         falling = np.sort(nodes)[::-1]
         row = {"Epoch": f"{epoch}", "Largest": f"{falling[0]:.3g}"}
@@ -51,7 +51,11 @@ def spectra(frame: pd.DataFrame) -> pd.DataFrame:
         mass = weights * np.abs(nodes)
         negative = 100 * mass[nodes < 0].sum() / mass.sum()
         rows.append(row | {"Most negative": f"{falling[-1]:.3g}", "Negative share of Σ|λ| (%)": f"{negative:.1f}"})
-    return pd.DataFrame(rows)
+    caption = (
+        f"Eigenvalues of the Hessian on {captions.name(run)} along a run of saddle-free Newton, by stochastic Lanczos "
+        f"quadrature: by rank, and the negative ones' share of the sum of magnitudes. {_note(frame)}"
+    )
+    return tables.printed(pd.DataFrame(rows), caption)
 
 
 def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:

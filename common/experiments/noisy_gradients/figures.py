@@ -120,11 +120,19 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy of every run over the seeds."""
+    """Tabulate validation and test error of every run over the seeds."""
     frame = prepared(frame)
     keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
-    rows = tables.setting_table(frame, keys, tables.ACCURACIES)
-    return rows.assign(Rate=rows["Rate"].map("{:.3g}".format))
+    values = tables.errors(frame)
+    rows = tables.setting_table(frame, keys, values)
+    caption = (
+        f"Errors on {captions.name(frame)} with noise in the gradients, σ = 1 unless said, of the source's batch and "
+        "epochs (full) and of a sweep of smaller batches."
+    )
+    lowest = [value.header for value in values.values()]
+    return tables.printed(
+        rows.assign(Rate=rows["Rate"].map("{:.3g}".format)), caption, lowest=lowest, groups=keys["group"]
+    )
 
 
 FIGURES = {

@@ -55,7 +55,12 @@ def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
     if not names:
         raise NothingToDraw("the results hold no synthetic gradients")
     values = {name: tables.Value(label) for name, label in names.items()}
-    return tables.setting_table(rows[rows["label"].isin(["DNI", "cDNI"])], {"run": "Setting"}, values)
+    tabulated = tables.setting_table(rows[rows["label"].isin(["DNI", "cDNI"])], {"run": "Setting"}, values)
+    caption = (
+        f"Cosine between the predicted and the exact gradient of the activations on {captions.dataset(rows)} at the "
+        "end of training; boundary 1 is the nearest to the input."
+    )
+    return tables.printed(tabulated, caption)
 
 
 def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
