@@ -30,16 +30,17 @@ _SPREAD = re.compile(r"^(?P<mean>[-+]?[\d,]*\.?\d+)(?: ± (?P<std>[\d,]*\.?\d+))
 _POWER = re.compile(r"^[-+]?\d+(\.\d+)?e[-+]?\d+$")
 _NEGATIVE_ZERO = re.compile(r"(?<![\w.])-(0(?:\.0+)?)(?![\d.])")
 _PLUS_MINUS = r"{$\pm$}"
-# Environments and sizes in the order in which a table's width is tried; at 10 points, footnotesize has 8, scriptsize 7.
+# Environments and sizes in the order in which a table's width is tried. In a text of 10 points, footnotesize has 8 and
+# scriptsize 7; Computer Modern's characters of these sizes are as wide as those of 10 points scaled to 8.5 and 8.
 _PLACES = (
-    ("table", "footnotesize", 8, style.SINGLE_COLUMN),
-    ("table", "scriptsize", 7, style.SINGLE_COLUMN),
-    ("table*", "footnotesize", 8, style.DOUBLE_COLUMN),
-    ("table*", "scriptsize", 7, style.DOUBLE_COLUMN),
+    ("table", "footnotesize", 8.5, style.SINGLE_COLUMN),
+    ("table", "scriptsize", 8.0, style.SINGLE_COLUMN),
+    ("table*", "footnotesize", 8.5, style.DOUBLE_COLUMN),
+    ("table*", "scriptsize", 8.0, style.DOUBLE_COLUMN),
 )
 _POINTS = 72.27  # of an inch
-_SEPARATION = 4.0  # points to either side of a column
-_SAFETY = 1.04  # over the estimate: small sizes of the font are wider than the large one scaled
+_SEPARATION = 3.5  # points to either side of a column
+_SAFETY = 1.01  # over the estimate
 
 
 def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> Path:
@@ -82,7 +83,7 @@ def to_latex(table: pd.DataFrame, label: str = "", warning: str = "") -> str:
         \centering
         \caption{Runs. $\pm$: 1 standard deviation (n $-$ 1) over the seeds.}
         \footnotesize
-        \setlength{\tabcolsep}{4pt}
+        \setlength{\tabcolsep}{3.5pt}
         \label{tab:runs}
         \begin{tabular}{@{}lS[table-format=1.1]@{\,}c@{\,}S[table-format=1.1]@{}}
         \toprule
@@ -198,7 +199,7 @@ class _Column:
         header = max(_length(line) for line in self.lines())
         if self.kind == "number":
             sizes = [_digits(self._numbers("mean"))] + ([_digits(self._numbers("std"))] if self.spread else [])
-            body = sum(size for size in sizes) + (_length("±") + 0.34 if self.spread else 0)
+            body = sum(sizes) * (1.15 if any(self.best) else 1) + (_length("±") + 0.34 if self.spread else 0)
             words = (_length(cell) for cell in self.cells if not _SPREAD.match(cell))
             body = max([body, *words])
         else:

@@ -94,7 +94,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         "runs took. Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
     )
     lowest = [value.header for value in errors.values()]
-    return tables.printed(tables.setting_table(runs, keys, values), caption, lowest=lowest)
+    tabulated = tables.setting_table(runs, keys, values)
+    return tables.printed(tabulated.assign(Network=tabulated["Network"].map(captions.network)), caption, lowest=lowest)
 
 
 FIGURES = {"07_weights_accuracy": accuracy, "07_weights_cosine": cosine}

@@ -133,7 +133,6 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         "Rate": first["learning_rate"],
         "Predictors' rate": predictor_rate(first),
         "Predictors' hidden layers": setting(first, "SyntheticGradients.hidden_layers", None),
-        "Predictors' place": pd.Series([place(first.iloc[[row]]) or None for row in range(len(first))]),
     }
     for number, (header, column) in enumerate(settings.items(), len(keys)):
         cells = [value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:g}" for value in column]
@@ -142,6 +141,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         f"Errors on {captions.dataset(rows)} of the source's experiment, of networks by depth, and of modules that "
         "update at random. Seconds depend on what else the machine was doing."
     )
+    if where := place(select(rows, group="comparison", family=FAMILIES[0], label="DNI")):
+        caption += f" DNI's predictors of fully connected networks are {where}, all others behind a block."
     return tables.printed(tabulated, caption, groups=keys["group"])
 
 
