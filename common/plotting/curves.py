@@ -143,7 +143,7 @@ def draw_curves(
         y: any numeric column.
         skip_undefined: where some seeds have no value (NaN), average the others, which the note must then say; where
             none has one, the line has a gap. Without it, an epoch in which a seed has no value is left out.
-        median: draw the median, for values that one seed in five has ten times larger than the others.
+        median: draw the median alone, for values that one seed in five has ten times larger than the others.
 
     Raises:
         ValueError: when a series holds several runs of one seed, with the parameter they differ in.
@@ -151,8 +151,9 @@ def draw_curves(
     for curve in series:
         _refuse_mixture(curve, [])
         failed = curve.frame["status"] == "diverged"
-        _draw_seeds(axes, curve, curve.frame[~failed], x, y)
-        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median))
+        if not median:
+            _draw_seeds(axes, curve, curve.frame[~failed], x, y)
+        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median), band=not median)
         for _, run in curve.frame[failed].groupby("seed"):
             _draw_diverged(axes, curve, run.sort_values("epoch"), x, y)
     axes.set_xlabel(X_LABELS.get(x, x))
@@ -193,6 +194,24 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str,
             failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
             first = row[parameter] == summary[parameter].min()
             _mark_diverged(axes, curve, float(row[parameter]), f"{failed} of {runs} diverged", to_the_left=not first)
+
+
+def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value: str, **look: Any) -> None:
+    """Draw a value of each run on a line of its own: the mean, and the seeds as pale dots.
+
+    Args:
+        axes: the panel. Its scales are the caller's.
+        rows: last rows of runs; diverged ones are left out.
+        places: the height of each run that is to be drawn.
+        value: the column to average.
+        **look: color and marker.
+    """
+    rows = rows[(rows["status"] != "diverged") & rows[value].notna() & rows["run"].isin(list(places))]
+    with matplotlib.rc_context(style.RC):
+        dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
+        axes.plot(rows[value].astype(float), rows["run"].map(places).astype(float), color=look.get("color"), **dots)
+        means = rows.groupby("run")[value].mean()
+        axes.plot(means, [places[name] for name in means.index], **look | {"linestyle": "none"})
 
 
 def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
@@ -246,8 +265,10 @@ def _seed_sentence(counts: pd.Series, middle: str, final: bool) -> str:
     seeds = f"{high if low == high else f'{low} to {high}'} seeds"
     if not middle:
         return f"A line for each of {seeds}."
+    if middle == "median":
+        return f"Median of {seeds}."
     if high > MOST_CURVES and not final:
-        return f"Line: {middle} of {seeds}; band: {'quartiles' if middle == 'median' else 'lowest to highest'}."
+        return f"Line: mean of {seeds}; band: from the lowest to the highest."
     return f"Pale: single seeds; full: {middle} of {seeds}."
 
 
@@ -276,10 +297,9 @@ def _middle_curve(frame: pd.DataFrame, x: str, y: str, skip_undefined: bool, med
     groups = frame.assign(_x=frame[x].astype(float), _y=frame[y].astype(float)).groupby("epoch")
     curve = groups.agg(x=("_x", "mean"), middle=("_y", "mean"), n=("_y", "count"), rows=("_y", "size"))
     values = groups["_y"]
+    curve = curve.assign(low=values.min(), high=values.max())
     if median:
-        curve = curve.assign(middle=values.median(), low=values.quantile(0.25), high=values.quantile(0.75))
-    else:
-        curve = curve.assign(low=values.min(), high=values.max())
+        curve = curve.assign(middle=values.median())
     # Past the end of the shortest run (stopped early) the mean would be one over other seeds.
     curve = curve[curve["rows" if skip_undefined else "n"] == runs]
     return curve if curve["n"].any() else curve.iloc[:0]
@@ -293,14 +313,14 @@ def _draw_seeds(axes: Axes, series: Series, frame: pd.DataFrame, x: str, y: str)
         axes.plot(run[x].astype(float), run[y].astype(float), linewidth=0.5, **look, **_PALE)
 
 
-def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame) -> None:
+def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame, *, band: bool) -> None:
     if curve.empty:
         return
     gaps = curve["middle"].isna().any()  # a point between two gaps is seen by its marker alone
     every = 1 if gaps else math.ceil(len(curve) / 5)
     with matplotlib.rc_context(style.RC):
         axes.plot(curve["x"], curve["middle"], label=series.label, markevery=every, **series.style)
-    if curve["n"].max() > MOST_CURVES:
+    if band and curve["n"].max() > MOST_CURVES:
         look = {"color": series.style.get("color"), "alpha": 0.18, "linewidth": 0}
         axes.fill_between(curve["x"], curve["low"], curve["high"], **look)
 

@@ -28,14 +28,14 @@ _TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed."""
+    """Draw the error by batch size against epochs and steps; learning rate fixed: solid, scaled: dashed."""
     frame = captions.prepared(frame)
     series = [*_by_batch_size(frame, "fixed rate"), *_by_batch_size(frame, "scaled rate")]
     if not series:
         raise NothingToDraw("the results hold no run of the loop without dropout")
     part = captions.part(frame)
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 3, sharey=True)
-    for axes, x in zip(panels, ("epoch", "step", "seconds"), strict=True):
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 2, sharey=True)
+    for axes, x in zip(panels, ("epoch", "step"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
     set_error_axis(panels[0], frame, part)
     panels[1].set_xscale("log")

@@ -61,10 +61,10 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     if likelihood.empty:
         raise NothingToDraw("the results hold no sweep")
     part = captions.part(runs)
-    by_samples = [Series("likelihood", _usual(likelihood, "sigma"), style.group_style(0))]
+    by_samples = [Series("likelihood", _usual(likelihood, "sigma"), style.method_style("likelihood"))]
     by_sigma = [
-        Series(name, _usual(select(sampled, objective=name), "samples"), style.group_style(i))
-        for i, name in enumerate(("likelihood", "smoothed accuracy"))
+        Series(name, _usual(select(sampled, objective=name), "samples"), style.method_style(name))
+        for name in ("likelihood", "smoothed accuracy")
     ]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, 2, sharey=True)
     draw_final(panels[0], by_samples, "samples", f"{part}_error")

@@ -6,7 +6,6 @@ frame of `results.read` (in the notebook: of `train_all`, with its measurements 
 
 import math
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -21,6 +20,7 @@ from common.plotting.curves import (
     draw_curves,
     draw_final,
     draw_level,
+    draw_rows,
     error_name,
     select,
     series_by_run,
@@ -103,10 +103,10 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
     part = captions.part(runs)
     summary = results.summarize(runs, ["order", "run"], f"{part}_error").sort_values("order", ascending=False)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.26 * len(summary) + 0.9)
-    look = style.group_style(0) | {"linestyle": "none"}
     places = range(len(summary))
-    with matplotlib.rc_context(style.RC):
-        axes.errorbar(summary["mean"], places, xerr=summary["std"].fillna(0), elinewidth=0.8, **look)
+    heights = dict(zip(summary["run"], map(float, places), strict=True))
+    look = style.method_style("saddle-free Newton, momentum")
+    draw_rows(axes, results.last_rows(runs), heights, f"{part}_error", **look)
     recipe = summary["mean"].iloc[-1]
     if not math.isnan(recipe):
         axes.axvline(recipe, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, zorder=1)
@@ -142,10 +142,12 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
         if name == "SaddleFreeNewton.refresh_every":  # the base's intervals grow: it has no place on this axis
             draw_level(axes, base, f"{part}_error", "growing intervals")
             constant = swept[swept["SaddleFreeNewton.first_interval"] == swept[name]]
-            series = Series("constant intervals", constant, style.group_style(0))
+            series = Series("constant intervals", constant, style.method_style("saddle-free Newton, momentum"))
         else:
             others = swept[swept[name] != row[name]]
-            series = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))
+            series = Series(
+                "saddle-free Newton", pd.concat([base, others]), style.method_style("saddle-free Newton, momentum")
+            )
         draw_final(axes, [series], name, f"{part}_error")
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis, sorted(series.frame[name].unique()))

@@ -93,7 +93,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[1], above=4)
     caption = (
         f"Training and test error on {optimizer_runs.name(frame)} by method. The test curve is drawn because the "
-        "source reports its lowest point; nothing is chosen on it."
+        "source reports its lowest point; nothing is chosen on it. A line ends with its method's budget."
     )
     style.annotate(drawn, spread_note(series, median=True), caption, frame)
     return drawn
@@ -216,7 +216,12 @@ def _raw_series(frame: pd.DataFrame) -> list[Series]:
         (f"gradient descent, rate {_power(rate)}", select(descent, learning_rate=rate)) for rate in _two_rates(frame)
     ]
     lines += [(name, select(runs, method=name)) for name in SOURCE]
-    return [Series(label, run, style.group_style(i)) for i, (label, run) in enumerate(lines) if len(run)]
+    lines = [(label, run) for label, run in lines if len(run)]
+    looks = style.method_styles(label for label, _ in lines)
+    dashes = iter(style.LINE_STYLES)
+    descent = style.method_style("gradient descent")
+    looks |= {label: descent | {"linestyle": next(dashes)} for label in looks if label.startswith("gradient descent")}
+    return [Series(label, run, looks[label]) for label, run in lines]
 
 
 def _two_rates(frame: pd.DataFrame) -> list[float]:

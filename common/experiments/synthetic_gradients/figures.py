@@ -24,10 +24,10 @@ from common.experiments.synthetic_gradients.run_selection import (
 )
 from common.experiments.synthetic_gradients.source_figures import (
     boundary_gradients,
-    digits,
     source_loss,
     weight_gradients,
 )
+from common.experiments.synthetic_gradients.source_figures import digits as digits  # the notebook's alone
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
@@ -97,7 +97,14 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
     rows = runs_of(frame, "unlocked")
     rows = rows.assign(probability=setting(rows, "SyntheticGradients.update_probability", 1.0).astype(float))
     part = captions.part(rows)
-    series = series_by(rows, "probability", "p = {:g}")
+    by_probability = series_by(rows, "probability", "p = {:g}")
+    shades = matplotlib.colormaps["Blues"](
+        [0.4 + 0.6 * i / len(by_probability) for i in range(1, len(by_probability) + 1)]
+    )
+    series = [
+        Series(curve.label, curve.frame, dict(curve.style) | {"color": matplotlib.colors.to_hex(shade)})
+        for curve, shade in zip(by_probability, shades, strict=True)
+    ]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2)
     draw_curves(panels[0], series, "epoch", f"{part}_error")
     draw_final(panels[1], [Series("cDNI", rows, METHOD_STYLES["cDNI"])], "probability", "test_error")
@@ -169,7 +176,6 @@ FIGURES = {
     "06_synthetic_source_loss": source_loss,
     "06_synthetic_source_weights": weight_gradients,
     "06_synthetic_source_boundary": boundary_gradients,
-    "06_synthetic_source_digits": digits,
     "06_synthetic_depths": depths,
     "06_synthetic_curves": curves,
     "06_synthetic_convolutional_curves": convolutional_curves,
