@@ -151,9 +151,9 @@ def draw_curves(
     for curve in series:
         _refuse_mixture(curve, [])
         failed = curve.frame["status"] == "diverged"
+        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median), band=not median)
         if not median:
             _draw_seeds(axes, curve, curve.frame[~failed], x, y)
-        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median), band=not median)
         for _, run in curve.frame[failed].groupby("seed"):
             _draw_diverged(axes, curve, run.sort_values("epoch"), x, y)
     axes.set_xlabel(X_LABELS.get(x, x))
@@ -185,11 +185,11 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str,
                     label = "" if number else curve.label
                     axes.plot(own[parameter].astype(float), own[value].astype(float), label=label, **curve.style)
             else:
+                axes.plot(summary[parameter].astype(float), summary["mean"], label=curve.label, **curve.style)
                 if rows.groupby(parameter).size().max() > 1:
                     dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
                     places, values = rows[parameter].astype(float), rows[value].astype(float)
                     axes.plot(places, values, color=curve.style.get("color"), **dots)
-                axes.plot(summary[parameter].astype(float), summary["mean"], label=curve.label, **curve.style)
         for _, row in summary[summary["diverged"] > 0].iterrows():
             failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
             first = row[parameter] == summary[parameter].min()

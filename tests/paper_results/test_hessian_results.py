@@ -47,7 +47,7 @@ def test_readme_shows_the_stored_numbers(hessian):
     """Row by row: test accuracy along the way, and what the causes and sweeps end with."""
     milestones = low_rank_hessian.milestones(hessian)
     known = {row["Setting"]: list(row.iloc[1:]) for _, row in milestones.iterrows()}
-    final = low_rank_hessian.table(hessian)[["Setting", "Validation accuracy (%)", "Test accuracy (%)"]]
+    final = low_rank_hessian.table(hessian)[["Setting", "Validation error (%)", "Test error (%)"]]
     known |= {row["Setting"]: list(row.iloc[1:]) for _, row in final.iterrows() if row["Setting"] not in known}
     assert_rows_are(SECTION, "full|cause|sweep", known, column=1, at_least=14)
 

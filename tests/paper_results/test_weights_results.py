@@ -27,6 +27,6 @@ def test_a_layer_at_a_time_learns_more_than_all_layers_at_once(evolution):
 def test_readme_shows_the_stored_numbers(evolution):
     """Row by row: each run's validation and test accuracy."""
     table = evolution_on_weights.table(evolution).set_index("Setting")
-    columns = ["Validation accuracy (%)", "Test accuracy (%)"]
+    columns = ["Validation error (%)", "Test error (%)"]
     known = {name: list(row) for name, row in table[columns].iterrows()}
     assert_rows_are("7 · Evolution on weights", "weights", known, column=2, at_least=6)

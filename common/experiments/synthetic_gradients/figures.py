@@ -24,10 +24,10 @@ from common.experiments.synthetic_gradients.run_selection import (
 )
 from common.experiments.synthetic_gradients.source_figures import (
     boundary_gradients,
+    digits,
     source_loss,
     weight_gradients,
 )
-from common.experiments.synthetic_gradients.source_figures import digits as digits  # the notebook's alone
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
@@ -41,6 +41,8 @@ from common.plotting.curves import (
     spread_note,
 )
 from common.results.summary import last_rows
+
+__all__ = ["FIGURES", "TABLES", "digits"]  # digits are the notebook's: with enough data all networks know them
 
 _METHODS_SAID = (
     "No backprop: only the last layer learns. DNI: synthetic gradients predicted from activations; cDNI: from "
