@@ -31,7 +31,9 @@ def stored(experiment: str) -> pd.DataFrame:
 
 
 def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is done") -> None:
-    """Print a table of runs: validation and test metric after the last epoch, mean ± standard deviation, seeds.
+    """Print a table of runs: validation and test error after the last epoch, mean ± standard deviation, seeds.
+
+    Errors are in per cent where the metric is accuracy.
 
     Args:
         experiment: a notebook.
@@ -42,14 +44,16 @@ def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is 
         ValueError: a name that the results do not have, with the nearest one.
     """
     frame = _of(stored(experiment), runs)
-    parts = {part: results.summarize(frame, ["run"], f"{part}_metric") for part in ("validation", "test")}
-    scale = _scale(frame)
+    unit = "%" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
+    parts = {}
+    for part in ("validation", "test"):
+        errors = frame.assign(error=_errors(frame, f"{part}_metric"))
+        parts[part] = results.summarize(errors, ["run"], "error").set_index("run")
     rows = []
     for name, words in runs.items():
-        cells = {part: summary.set_index("run").loc[name] for part, summary in parts.items()}
         row = {what: words, "run": name}
-        row |= {f"{part} ({_unit(frame)})": _spread(cell, scale) for part, cell in cells.items()}
-        rows.append(row | {"seeds": int(cells["test"]["n"] + cells["test"]["diverged"])})
+        row |= {f"{part} error ({unit})": _spread(summary.loc[name]) for part, summary in parts.items()}
+        rows.append(row | {"seeds": int(parts["test"].loc[name, ["n", "diverged"]].sum())})
     print(as_markdown(pd.DataFrame(rows)))
 
 
@@ -66,18 +70,17 @@ def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margi
     """
     frame = _of(stored(experiment), [name for pair in pairs for name in pair])
     scale = _scale(frame)
-    less_is_better = frame["metric"].iloc[0] != "accuracy"
-    if less_is_better:
+    accuracy = frame["metric"].iloc[0] == "accuracy"
+    if not accuracy:  # less is better
         frame = frame.assign(test_metric=-frame["test_metric"])
     compared = results.paired_comparisons(frame, pairs, margin=margin)
-    unit = "error" if less_is_better else "points"
-    sign = -scale if less_is_better else scale
+    unit = "points of error" if accuracy else "mean squared error"
     rows = [
         {
             "run": row.run,
             "compared with": row.baseline,
-            f"difference in the mean ({unit})": _signed(sign * row.difference),
-            "95 % interval": _interval(*sorted((sign * row.low, sign * row.high))),
+            f"difference ({unit})": _signed(-scale * row.difference),
+            "95 % interval": _interval(-scale * row.high, -scale * row.low),
             "seeds": row.n,
             "the run is": row.verdict,
         }
@@ -104,14 +107,12 @@ def _scale(frame: pd.DataFrame) -> float:
     return 100.0 if frame["metric"].iloc[0] == "accuracy" else 1.0
 
 
-def _unit(frame: pd.DataFrame) -> str:
-    return "%" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
+def _errors(frame: pd.DataFrame, column: str) -> pd.Series:
+    return 100 * (1 - frame[column]) if frame["metric"].iloc[0] == "accuracy" else frame[column]
 
 
-def _spread(summary: pd.Series, scale: float) -> str:
-    if not summary["n"]:
-        return "diverged"
-    return f"{scale * summary['mean']:.2f} ± {scale * summary['std']:.2f}"
+def _spread(summary: pd.Series) -> str:
+    return f"{summary['mean']:.2f} ± {summary['std']:.2f}" if summary["n"] else "diverged"
 
 
 def _signed(value: float) -> str:

@@ -34,13 +34,6 @@ def accuracy(frame: pd.DataFrame, run: str) -> pd.Series:
     return rows
 
 
-def assert_page_rows(experiment: str, groups: str, tables: list[pd.DataFrame]) -> None:
-    """A page's rows of these groups, "full|sweep", show each setting as the tables do, and nothing else has a "±"."""
-    columns = ["Validation accuracy (%)", "Test accuracy (%)"]
-    known = {row["Setting"]: list(row[columns]) for table in tables for _, row in table.iterrows()}
-    assert_rows_are(experiment, groups, known, column=2, at_least=8)
-
-
 def assert_rows_are(experiment: str, groups: str, known: dict[str, list[str]], *, column: int, at_least: int) -> None:
     """A page's rows of these groups name a setting in this column and then its known values, and no other has a "±"."""
     lines = page(experiment).splitlines()

@@ -1,7 +1,5 @@
 import pytest
-from paper_runs import accuracy, assert_page_rows, stored
-
-from common.experiments.noisy_gradients import figures as noisy_gradients
+from paper_runs import accuracy, stored
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +20,3 @@ def test_the_recovery_ends_above_the_noise(noisy):
 def test_little_noise_is_not_distinguishable_from_none(noisy):
     none, little = (accuracy(noisy, f"σ = {sigma}") for sigma in ("0", "0.01"))
     assert abs(none["mean"] - little["mean"]) <= max(none["std"], little["std"])
-
-
-def test_the_page_shows_the_stored_numbers(noisy):
-    """Row by row: each setting's validation and test accuracy."""
-    assert_page_rows("02_noisy_gradients", "full|sweep", [noisy_gradients.table(noisy)])
