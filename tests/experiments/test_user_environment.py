@@ -55,10 +55,10 @@ def test_a_run_comes_out_the_same_under_everybodys_settings(tmp_path):
     code = "import sys, os; os.umask({}); sys.argv[1:] = {}; exec(open('train.py', encoding='utf-8').read())"
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     environment |= {"PYTHONPATH": str(ROOT)}
-    how = {"cwd": tmp_path, "capture_output": True, "text": True}
-    plain = subprocess.run([sys.executable, "-c", code.format(0o022, [])], check=False, env=environment, **how)
+    pipes = {"cwd": tmp_path, "capture_output": True, "text": True}
+    plain = subprocess.run([sys.executable, "-c", code.format(0o022, [])], check=False, env=environment, **pipes)
     own = subprocess.run(
-        [sys.executable, "-c", code.format(0o077, ["own"])], check=False, env=environment | settings, **how
+        [sys.executable, "-c", code.format(0o077, ["own"])], check=False, env=environment | settings, **pipes
     )
     assert plain.returncode == own.returncode == 0, plain.stderr + own.stderr
     assert own.stdout.splitlines()[0] == plain.stdout.splitlines()[0]

@@ -128,13 +128,13 @@ def _lab(make, tmp_path, user, code):
     return make("lab", "OPTIONS=--no-browser", path=f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}")
 
 
-@pytest.mark.parametrize(("user", "code", "told"), [(0, 1, True), (1000, 1, False), (0, 0, False), (0, 130, False)])
-def test_lab_says_what_to_do_as_root_where_it_does_not_start(make, tmp_path, user, code, told):
+@pytest.mark.parametrize(("user", "code", "says"), [(0, 1, True), (1000, 1, False), (0, 0, False), (0, 130, False)])
+def test_lab_says_what_to_do_as_root_where_it_does_not_start(make, tmp_path, user, code, says):
     done = _lab(make, tmp_path, user, code)
     assert (done.returncode == 0) == (code == 0)
     sentences = [line for line in done.stderr.splitlines() if line.startswith("Error: JupyterLab")]
-    assert len(sentences) == told
-    if told:
+    assert len(sentences) == says
+    if says:
         assert sentences[0].endswith("in a container that is yours alone, make lab OPTIONS=--allow-root.")
     assert "started: -m jupyterlab --LabApp.default_url=/lab/tree/notebooks --no-browser" in done.stdout
 

@@ -20,8 +20,10 @@ def home(tmp_path, monkeypatch):
 def test_what_can_be_written_is_made_and_left_empty(home):
     for program in user_folders.FOLDERS:
         user_folders.require(program)
-    made = sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_dir() and not any(path.iterdir()))
-    assert made == [".cache/snakemake", ".jupyter", ".local/share/jupyter/runtime"]
+    folders = sorted(
+        str(path.relative_to(home)) for path in home.rglob("*") if path.is_dir() and not any(path.iterdir())
+    )
+    assert folders == [".cache/snakemake", ".jupyter", ".local/share/jupyter/runtime"]
     assert not any(path.is_file() for path in home.rglob("*"))
 
 
