@@ -107,19 +107,22 @@ def test_without_a_noise_scale_nothing_is_predicted(frame):
     assert "predicted: noise wins" not in lines(figure.axes[0])
     assert "Dotted" not in figure.caption
     figure = noisy_gradients.signal_to_noise(unmeasured)
-    assert "predicted to win" not in texts(figure)
+    assert "predicted: noise wins below" not in texts(figure)
     assert "Dashed" not in figure.caption
 
 
 def test_signal_to_noise_over_training_against_sigma_and_the_cosines(frame):
     figure = noisy_gradients.signal_to_noise(frame)
     left, middle, right = figure.axes
-    assert set(lines(left)) == {"σ = 1", "predicted to win"}  # of the recovery the ratio would count amplification
-    assert set(lines(middle)) == {"at the end of the run", "predicted to win"}
+    assert set(lines(left)) == {
+        "σ = 1",
+        "predicted: noise wins below",
+    }  # of the recovery the ratio would count amplification
+    assert set(lines(middle)) == {"at the end of the run", "predicted: noise wins below"}
     assert list(lines(right)) == ["σ = 1", "σ = 1, recovered"]
     for axes, batch in ((left, 500), (middle, 32)):
-        assert lines(axes)["predicted to win"].get_ydata() == pytest.approx([THRESHOLDS[batch]] * 2)
-        assert lines(axes)["predicted to win"].get_linestyle() == "--"
+        assert lines(axes)["predicted: noise wins below"].get_ydata() == pytest.approx([THRESHOLDS[batch]] * 2)
+        assert lines(axes)["predicted: noise wins below"].get_linestyle() == "--"
         assert axes.get_ylabel() == "Signal-to-noise ratio, log scale"
     ratio, cosine = means(frame, "signal_to_noise"), means(frame, "cosine")
     measured = lines(middle)["at the end of the run"]

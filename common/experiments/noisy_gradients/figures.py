@@ -94,7 +94,9 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, runs in zip(panels, (plain[0].frame, by_sigma[0].frame), strict=False):
         threshold = _threshold(frame, int(runs["batch_size"].iloc[0]))
         if threshold is not None:
-            axes.axhline(threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="predicted to win")
+            axes.axhline(
+                threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="predicted: noise wins below"
+            )
         _set_ratio_axis(axes)
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis)

@@ -140,7 +140,7 @@ def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
     for number, curve in enumerate(series):
         # Beside one another: the seeds of all would stand on two lines.
         shifted = curve.frame.assign(
-            place=curve.frame["decibels"].map(levels.index) + 0.16 * (number - len(series) / 2)
+            place=curve.frame["decibels"].map(levels.index) + 0.16 * (number - (len(series) - 1) / 2)
         )
         draw_final(axes, [Series(curve.label, shifted, curve.style | {"linestyle": "none"})], "place", "lower")
     axes.axhline(0, color=style.BLACK, linewidth=0.8)
