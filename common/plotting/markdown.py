@@ -124,4 +124,4 @@ def _interval(low: float, high: float) -> str:
 
 
 def _looks_numeric(column: pd.Series) -> bool:
-    return column.astype(str).str.match(r"[-+]?\d+\.\d+( |$)|diverged$|-$").all()
+    return column.astype(str).str.match(r"[-+]?\d[\d.,]*( |$)|diverged$|-$").all()
