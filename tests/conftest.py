@@ -67,7 +67,7 @@ SLOW = frozenset(
         "workflow/test_reproduce.py",
         "workflow/test_run_sweep.py",
         "workflow/test_sweep_of_digits.py",
-        "workflow/test_user_environment.py",
+        "workflow/test_users_environment.py",
     }
 )
 

@@ -144,7 +144,8 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
         f"What each direction is worth on {place} at the weights of backpropagation's run. Bias and noise in lengths "
         "of the exact gradient; gain: decrease of the loss by a step, over the exact gradient's."
     )
-    return tables.printed(pd.DataFrame(rows), caption)
+    columns = ("Source", "After passes", "Cosine", "Bias", "Noise", "Step's gain", "Gain ÷ arithmetic", "n")
+    return tables.printed(pd.DataFrame(rows, columns=list(columns)), caption)
 
 
 FIGURES = {
