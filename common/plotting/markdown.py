@@ -25,9 +25,9 @@ ACCURACY_MARGIN = 0.0025  # 0.25 points of accuracy count as level; fixed before
 
 
 @functools.cache
-def stored(experiment: str) -> pd.DataFrame:
-    """Return the committed results of a notebook, such as "04_evolution_strategies"."""
-    return results.read(PAPER / experiment)
+def stored(experiment: str, variant: str = "") -> pd.DataFrame:
+    """Return the committed results of a notebook, such as "04_evolution_strategies", or of one of its variants."""
+    return results.read(PAPER / experiment / f"{variant}.parquet" if variant else PAPER / experiment)
 
 
 def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is done") -> None:
