@@ -114,10 +114,10 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         if row.diverged:
             _say_diverged(axes, place, f"{row.diverged:.0f} of {row.diverged + row.n:.0f} diverged", alone=not row.n)
     axes.set_xscale("log")
-    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 10, 20, 50, 100])
+    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100])
     axes.set_yticks(list(places), list(summary["run"]))
     axes.set_ylim(-0.6, len(summary) - 0.4)
-    axes.set_xlabel(f"{error_name(runs, part)} (%)")
+    axes.set_xlabel(f"{error_name(runs, part)} (%)", loc="right")  # wider than the panel beside the long labels
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
         f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
