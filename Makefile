@@ -1,7 +1,7 @@
 # Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help figures check test lab paper sweep reproduce benchmark lock clean
+.PHONY: help figures check test lab paper sweep reproduce site benchmark lock clean
 .DELETE_ON_ERROR:
 
 VENV_PYTHON := .venv/bin/python
@@ -19,6 +19,7 @@ find_python = $(shell for candidate in $(or $(PYTHON),$(CANDIDATES)); do \
 NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(CANDIDATES))); install one with its \
 	venv module (Debian: python3-venv) or name it, as in make figures PYTHON=/path/to/python3.12
 
+# exec: a request to end that make passes on reaches the run, not a shell before it.
 # What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0-4 CORES=2 FORCE=1, or VARIANTS=mnist_mlp
 RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(VARIANTS),--variants "$(VARIANTS)") $(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) \
@@ -47,10 +48,11 @@ help:  ## list these commands
 	@echo "figures and paper take ONLY=01_baseline_sgd (notebooks), CORES=2 or all, FORCE=1 (run again);"
 	@echo "paper also SEEDS=0-4 or 0,2 and, of notebooks that run on several data sets or networks, VARIANTS=mnist_mlp;"
 	@echo "sweep takes FILE=sweeps/noise_by_rate.yml, CORES, FORCE and DRY=1 (only list its jobs);"
+	@echo "paper and sweep PROFILE=slurm with CLUSTER_MEMORY, CLUSTER_RUNTIME, CLUSTER_PARTITION (README: On a cluster);"
 	@echo "reproduce COUNT=3, AT_MOST=60 (seconds of training), RESULTS=results/paper, NAME=momentum, SEEDS=0-1, DIGEST=..."
 
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
-	@$(RUN) --preset quick
+	@exec $(RUN) --preset quick
 
 check: $(INSTALLED)  ## lint, layering contract, examples in docstrings, the quick tests
 	$(LINT)
@@ -69,13 +71,16 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 		if [ "$$code" = 1 ] && [ "$$(id -u)" = 0 ]; then echo "$(AS_ROOT)" >&2; fi; exit "$$code"; }
 
 paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
-	@$(RUN) --preset paper
+	@exec $(RUN) --preset paper
 
 sweep: $(INSTALLED)  ## run your own grid of settings: make sweep FILE=sweeps/noise_by_rate.yml
-	@$(RUN) --sweep "$(FILE)"
+	@exec $(RUN) --sweep "$(FILE)"
 
 reproduce: $(INSTALLED)  ## train some stored runs again, say whether they come out the same
-	@$(REPRODUCE)
+	@exec $(REPRODUCE)
+
+site: $(INSTALLED)  ## build the pages, notebooks and API as a site: docs/_build/index.html (a minute)
+	$(VENV_PYTHON) -m sphinx -b html -c docs --fail-on-warning --keep-going --quiet . docs/_build
 
 benchmark: $(INSTALLED)  ## measure the training loop against Keras' own
 	$(VENV_PYTHON) -m benchmarks

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -42,7 +42,8 @@ def print_anything(stream: object) -> None:
     r"""Let a stream whose encoding lacks a letter print its number, such as \u03c3, where it would raise an error."""
     # In the locale C the second is the default.
     if getattr(stream, "errors", None) in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="backslashreplace")
+        with suppress(OSError, ValueError):  # a file that cannot tell its place, or is closed, keeps what it has
+            stream.reconfigure(errors="backslashreplace")
 
 
 def state_keras(keras: ModuleType) -> None:

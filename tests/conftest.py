@@ -45,8 +45,10 @@ SLOW = frozenset(
         "optimizers/test_shampoo_soap.py",
         "paper_results/test_optimizers_results.py",
         "plotting/test_baseline_sgd.py",
+        "plotting/test_committed_figures.py",
         "plotting/test_evolution_on_weights.py",
         "plotting/test_evolution_strategies.py",
+        "plotting/test_latex_documents.py",
         "plotting/test_low_rank_hessian_figures.py",
         "plotting/test_noisy_gradients.py",
         "plotting/test_optimizer_figures.py",
@@ -55,6 +57,7 @@ SLOW = frozenset(
         "plotting/test_synthetic_gradients_figures.py",
         "tasks/test_layers.py",
         "test_benchmarks.py",
+        "test_site.py",
         "training/test_keras_fit.py",
         "training/test_loop.py",
         "training/test_steps.py",
@@ -64,7 +67,7 @@ SLOW = frozenset(
         "workflow/test_reproduce.py",
         "workflow/test_run_sweep.py",
         "workflow/test_sweep_of_digits.py",
-        "workflow/test_user_environment.py",
+        "workflow/test_users_environment.py",
     }
 )
 

@@ -140,6 +140,13 @@ def test_a_stream_that_has_a_way_of_its_own_keeps_it():
         user_settings.print_anything(other)
 
 
+def test_a_stream_that_cannot_be_changed_stays_as_it_is():
+    def refuse(**_):
+        raise OSError(29, "Illegal seek")  # a console that shares a file with other processes
+
+    user_settings.print_anything(types.SimpleNamespace(errors="strict", reconfigure=refuse))
+
+
 def test_many_imports_state_all_once():
     before = list(sys.meta_path)
     user_settings.state()

@@ -1,9 +1,12 @@
 """Calls Snakemake: in this process, or as `python -m workflow.engine` in one of its own that ends with its parent."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
+from workflow import cluster
 from workflow.processes import heed_interrupts, stop_with_parent
 
 SNAKEFILE = "workflow/Snakefile"
@@ -14,25 +17,47 @@ def call(targets: Sequence[str], cores: int | None, profile: str, extra: Sequenc
 
     Args:
         targets: the files to make.
-        cores: how many to use; None: all.
+        cores: how many to use; None: all. On a cluster how many jobs of a core each; None: as its profile says.
         profile: a folder of workflow/profiles.
         extra: further options.
     """
     options = [
         f"--snakefile={SNAKEFILE}",
-        f"--cores={cores or 'all'}",
         "--profile=none",  # the user's general Snakemake profile is for other projects
         f"--workflow-profile=workflow/profiles/{profile}",
         *extra,
     ]
-    if has_gpu():
-        options.append("--resources=gpu=1")
+    if cluster.is_cluster(profile):
+        options += [f"--jobs={cores}"] if cores else []
+    else:
+        options += [f"--cores={cores or 'all'}"] + (["--resources=gpu=1"] if has_gpu() else [])
     return [*options, "--", *targets]
 
 
 def has_gpu() -> bool:
     """Whether this machine has a GPU, at which jobs take turns."""
     return Path("/dev/nvidia0").exists()
+
+
+def start(arguments: Sequence[str], stdout: IO | int | None, stderr: IO | int) -> subprocess.Popen:
+    """Start Snakemake in a process of its own, which leads a group and ends with this process.
+
+    Ctrl-C comes to this process alone, which ends the group in order: see `processes.end_group`.
+
+    Args:
+        arguments: of `call`.
+        stdout: where the jobs write; as for subprocess.
+        stderr: where Snakemake writes.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "workflow.engine", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
 
 
 def snakemake(arguments: Sequence[str]) -> bool:

@@ -15,12 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import Timeout
 
 from workflow import sweeps
+from workflow.cluster import asking_for_memory
 from workflow.experiments import (
     ERROR,
     EXECUTED,
+    LATENCY,
     NOTEBOOK,
     RESULT,
     SECONDS,
@@ -31,7 +33,7 @@ from workflow.experiments import (
     find,
 )
 from workflow.labels import write_labelled
-from workflow.processes import end_on_terminate, heed_interrupts, stop_with_parent
+from workflow.processes import end_on_terminate, heed_interrupts, lock_of, stop_with_parent
 from workflow.progress import ProgressLines, clock, plain
 from workflow.stored import failure_of, is_stored, was_cut_off
 
@@ -62,7 +64,7 @@ def execute(job: Job) -> None:
     """
     _make_folders(job)
     # An earlier run of this job may still be dying (see stop_with_parent): never write beside it.
-    with FileLock(job.path(LOCK)), _failure_noted(job):
+    with lock_of(Path(job.path(LOCK))), _failure_noted(job):
         print(f"{job}: started{_last_duration(job)}", flush=True)
         with (
             standard_error_to(Path(job.path(KERNEL_LOG))),
@@ -94,19 +96,42 @@ def execute_batch(path: Path) -> None:
     Raises:
         OSError: results or logs cannot be written.
     """
-    batch = json.loads(path.read_text(encoding="utf-8"))
-    known = {job.name: job for job in sweeps.read(batch["sweep"]).jobs()}
-    jobs = sorted((known[name] for name in batch["jobs"]), key=was_cut_off)
+    jobs = sorted(_jobs_of(path), key=was_cut_off)
     with standard_error_to(path.with_suffix(".kernel.txt")), KeptKernel() as kernel:
-        for job in jobs:
-            # Whatever has failed since the run began has its sentence already.
-            if is_stored(job) or failure_of(job):
-                continue
-            _make_folders(job)
-            with FileLock(job.path(LOCK)), suppress(WorkflowError):
-                if not is_stored(job):  # made meanwhile by a process that was thought dead
-                    with _failure_noted(job):
-                        _make_result(job, engine_name=ENGINE, kernel=kernel, progress_bar=False)
+        # First what nobody is at: a killed driver leaves jobs on a cluster that go on, maybe with some of these.
+        busy = [job for job in jobs if not _executed(job, kernel, wait=False)]
+        for job in busy:
+            _executed(job, kernel, wait=True)
+
+
+def _jobs_of(path: Path) -> list[Job]:
+    """Read the jobs of a batch; on another machine than the driver's their sweep.json may be seen late."""
+    batch = json.loads(path.read_text(encoding="utf-8"))
+    end = time.monotonic() + LATENCY
+    while True:
+        known = {job.name: job for job in sweeps.read(batch["sweep"]).jobs()}
+        missing = [name for name in batch["jobs"] if name not in known]
+        if not missing:
+            return [known[name] for name in batch["jobs"]]
+        if time.monotonic() > end:
+            raise WorkflowError(f"{missing[0]!r} is no job of the sweep {batch['sweep']!r}; was it changed meanwhile?")
+        time.sleep(1.0)
+
+
+def _executed(job: Job, kernel: KeptKernel, wait: bool) -> bool:
+    """Execute a job of a batch unless it has ended; returns whether that was possible without waiting for another."""
+    # Whatever has failed since the run began has its sentence already.
+    if is_stored(job) or failure_of(job):
+        return True
+    _make_folders(job)
+    try:
+        with lock_of(Path(job.path(LOCK)), wait=wait), suppress(WorkflowError):
+            if not is_stored(job):  # made meanwhile by a process that was thought dead
+                with _failure_noted(job):
+                    _make_result(job, engine_name=ENGINE, kernel=kernel, progress_bar=False)
+    except Timeout:
+        return False
+    return True
 
 
 def _make_folders(job: Job) -> None:
@@ -146,7 +171,7 @@ def _make_result(job: Job, **options: Any) -> float:
         raise WorkflowError(f"the notebook ended without writing its result file {result}")
     if job.columns:
         write_labelled(result, job)
-        result.unlink()
+        result.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     Path(job.path(SECONDS)).write_text(f"{seconds:.1f}\n", encoding="utf-8")
     return seconds
@@ -173,7 +198,7 @@ def sentence(error: Exception) -> str:
     if isinstance(error, PapermillExecutionError):
         text = f"{error.ename}: {error.evalue}"
     elif isinstance(error, DeadKernelError):
-        text = "the notebook's Python process died; most often memory ran out"
+        text = "the notebook's Python process died; most often memory ran out" + asking_for_memory()
     elif isinstance(error, WorkflowError):
         text = str(error)
     else:

@@ -36,6 +36,8 @@ STORE = "results/.store"
 # Inside the folder of the figures: who deletes that folder gets them drawn again.
 FIGURES_DRAWN = "figures/{preset}/.{experiment}.drawn"
 FIGURES_LOG = "logs/{preset}/{experiment}/figures.txt"
+# Seconds until a file that another machine wrote is seen on this one, at most; as in the profiles.
+LATENCY = 30.0
 
 # A job's error file holds this until it has ended; so a job without an end is known, though its earlier result is kept.
 STOPPED = "it was stopped before it could say why; started again, it goes on"

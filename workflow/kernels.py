@@ -17,8 +17,9 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 
 KERNEL = "python3"  # the kernel that ipykernel installs into every environment
-# Errors in the notebook are stored in it, so the kernel's own log adds nothing.
-QUIET = ["--IPKernelApp.log_level=CRITICAL"]
+# Errors in the notebook are stored in it, so the kernel's own log adds nothing. Nor does IPython's history, a data base
+# in the home folder: kernels of many machines would wait for its lock there.
+QUIET = ["--IPKernelApp.log_level=CRITICAL", "--HistoryManager.enabled=False"]
 ENGINE = "kept kernel"
 
 _FORGET = """

@@ -1,12 +1,13 @@
 """Processes that end with the one that started them, and processes that wait for each other."""
 
+import errno
 import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -79,12 +80,37 @@ def one_at_a_time(path: Path, waits: str) -> Iterator[None]:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock_of(path, wait=False))
+        except Timeout:
+            print(waits, flush=True)
+            held.enter_context(lock_of(path))
+        yield
+
+
+@contextmanager
+def lock_of(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the kernel's lock of a file, which ends with the process or, on a shared file system, with its machine.
+
+    A file system without such locks is said to be one, and the block runs without: a lock that is a file would outlive
+    a machine that dies, and its jobs would wait for it forever.
+
+    Args:
+        path: the file; its folder is there.
+        wait: for another process that holds it, as long as it takes.
+
+    Raises:
+        Timeout: another process holds it, and none was to be waited for.
+        OSError: the file cannot be written.
+    """
+    lock = FileLock(path, fallback_to_soft=False)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(waits, flush=True)
-        lock.acquire()
+        lock.acquire(timeout=-1 if wait else 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            raise
+        print(f"{path.parent} has no file locks ({error.strerror}): let no two runs of it go on at once", flush=True)
     try:
         yield
     finally:

@@ -9,11 +9,10 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
 from pathlib import Path
 
 from common.numbers import parse_cores, parse_numbers
-from workflow import engine, uncommitted, user_folders
+from workflow import cluster, engine, uncommitted, user_folders
 from workflow.experiments import (
     ERROR,
     EXECUTED,
@@ -28,8 +27,8 @@ from workflow.experiments import (
     select,
     unknown,
 )
-from workflow.processes import one_at_a_time
-from workflow.stored import did_not_end, error_of, has_other_parameters, text_of
+from workflow.processes import end_group, end_on_terminate, one_at_a_time
+from workflow.stored import did_not_end, error_of, has_other_parameters, text_of, was_cut_off
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEMAKE_LOG = "logs/{preset}/snakemake.txt"
@@ -67,6 +66,8 @@ def _preset(options: argparse.Namespace) -> int:
     os.chdir(ROOT)
     user_folders.require("Snakemake")
     jobs = select(options.preset, options.only, options.seeds, options.variants)
+    end_on_terminate()
+    cluster.prepare(options.profile)
     lock = Path(f"results/.{options.preset}.lock")
     with one_at_a_time(lock, "Another run is under way in this folder; this one goes on when it has ended."):
         return run(jobs, options)
@@ -85,6 +86,7 @@ def _sweep(options: argparse.Namespace) -> int:
         print(*run_sweep.listing(plan), sep="\n")
         return 0
     user_folders.require("Snakemake")
+    cluster.prepare(options.profile)
     code = run_sweep.run(plan)
     return summarize_sweep(sweep.name) or code
 
@@ -134,12 +136,23 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
         Path(job.path(ERROR)).write_text(STOPPED + "\n", encoding="utf-8")
     sound = snakemake(results, options, ["--forcerun", *(job.path(RESULT) for job in again)] if again else [])
     failed = [job for job in jobs if did_not_end(job) or not Path(job.path(RESULT)).exists()]
+    refusals = _note_ends(failed, text_of(str(log)).splitlines()) if cluster.is_cluster(options.profile) else []
     undrawn = draw_figures(jobs, options)
-    for line in summary(jobs, failed, undrawn):
+    for line in (*(f"Error: {refusal}." for refusal in refusals), *summary(jobs, failed, undrawn)):
         print(line, flush=True)
     if not sound:
         print(f"Snakemake's own log: {log}", flush=True)
     return int(not sound or bool(failed or undrawn))
+
+
+def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
+    """Have the jobs that Slurm ended say why; returns why it did not take jobs."""
+    for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
+        for job in failed:
+            if job.path(RESULT) in end.files and (was_cut_off(job) or not did_not_end(job)):
+                Path(job.path(ERROR)).parent.mkdir(parents=True, exist_ok=True)
+                Path(job.path(ERROR)).write_text(end.sentence() + "\n", encoding="utf-8")
+    return cluster.refusals_of(lines)
 
 
 def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
@@ -148,20 +161,35 @@ def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
     targets = [job.path(FIGURES_DRAWN) for job in first.values()]
     # The other rule is not allowed, so that results are taken as they are.
     if targets:
+        if cluster.is_cluster(options.profile):
+            # Here: it takes seconds. One at a time, for a login node is everybody's.
+            options = argparse.Namespace(**{**vars(options), "profile": "local", "cores": 1})
         snakemake(targets, options, ["--allowed-rules=draw_figures"])
     return [job for job in first.values() if not Path(job.path(FIGURES_DRAWN)).exists()]
 
 
 def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str]) -> bool:
-    """Let Snakemake make the targets in this process, so that whoever kills it kills the sweep.
+    """Let Snakemake make the targets; whatever ends this process ends it and its jobs.
 
     Returns:
         Whether all targets were made.
     """
     # What Snakemake says goes to a file: the jobs, which write to this terminal, say all that a reader needs.
     path = Path(SNAKEMAKE_LOG.format(preset=options.preset))
-    with path.open("a", encoding="utf-8") as log, redirect_stderr(log):
-        return engine.snakemake(engine.call(targets, options.cores, options.profile, extra))
+    call = engine.call(targets, options.cores, options.profile, extra)
+    on_cluster = cluster.is_cluster(options.profile)
+    if on_cluster:
+        print(f"The jobs run on the cluster; squeue --me lists them. Snakemake's own log: {path}", flush=True)
+    with path.open("a", encoding="utf-8") as log:
+        process = engine.start(call, log if on_cluster else None, log)
+        try:
+            process.wait()
+        finally:
+            if process.poll() is None:
+                end_group(process, *([cluster.PATIENCE] if on_cluster else []))
+            if on_cluster and process.returncode:
+                cluster.cancel(text_of(str(path)).splitlines())
+    return process.returncode == 0
 
 
 def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[str]:

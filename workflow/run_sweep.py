@@ -9,7 +9,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,15 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from common.atomic import replacing
-from workflow import engine
-from workflow.experiments import ERROR, EXECUTED, NOT_STARTED, PRESETS, RESULT, STOPPED, Job, WorkflowError
+from workflow import cluster, engine
+from workflow.experiments import ERROR, EXECUTED, LATENCY, NOT_STARTED, PRESETS, RESULT, STOPPED, Job, WorkflowError
 from workflow.labels import has_labels, write_labelled
 from workflow.processes import end_group, end_on_terminate, one_at_a_time
 from workflow.progress import StatusLine, clock
-from workflow.stored import defaults_of, error_of, failure_of, has_other_parameters, is_stored, notes_of
+from workflow.stored import defaults_of, error_of, failure_of, has_other_parameters, is_stored, notes_of, was_cut_off
 from workflow.sweeps import GONE, LOGS, RESULTS, Sweep, read
 
 LOCK = "results/sweeps/.{name}.lock"
@@ -46,8 +43,6 @@ _POLL = 0.5
 # How often Snakemake itself is started again when it was killed.
 _STARTS = 3
 _HOUR = 3600.0
-# Seconds until a file that another machine wrote is seen on this one, at most; as in the profiles.
-_LATENCY = 30.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Plan:
 
     Attributes:
         sweep: the points and seeds.
-        cores: how many to use; None: all.
+        cores: how many to use; None: all. On a cluster how many jobs at once; None: as its profile says.
         profile: a folder of workflow/profiles.
         force: run again what is stored.
     """
@@ -69,10 +64,9 @@ class Plan:
     @property
     def lanes(self) -> int:
         """How many batches run side by side, as far as is known beforehand."""
-        if self.profile != "local":
-            path = Path(f"workflow/profiles/{self.profile}/config.yaml")
-            with suppress(OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-                return max(1, int(yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]))
+        if cluster.is_cluster(self.profile):
+            with suppress(ValueError, TypeError, KeyError):
+                return self.cores or max(1, int(cluster.read_profile(self.profile)["jobs"]))
         # On a GPU jobs take turns.
         return 1 if engine.has_gpu() else self.cores or _usable_cores()
 
@@ -302,28 +296,41 @@ def _run_batches(plan: Plan, batches: Sequence[Sequence[Job]], watch: "_Watch") 
         with replacing(folder / f"{stamp}-{number}.json") as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
     arguments = engine.call([str(folder / f"{stamp}.done")], plan.cores, plan.profile, ["--drop-metadata"])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workflow.engine", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C comes to this process alone, which ends the others in order
-    )
+    process = engine.start(arguments, subprocess.PIPE, subprocess.STDOUT)
+    on_cluster = cluster.is_cluster(plan.profile)
     try:
         complaints = watch.until_end(process)
     finally:
         if process.poll() is None:
-            end_group(process)
+            end_group(process, cluster.PATIENCE) if on_cluster else end_group(process)
+        if on_cluster and process.returncode:
+            cluster.cancel(watch.lines)
     if plan.profile != "local":
         _wait_for_files([job for batch in batches for job in batch])
+    if on_cluster:
+        complaints = [*_note_ends(plan.sweep, watch.lines), *complaints]
+    return list(dict.fromkeys(complaints))
+
+
+def _note_ends(sweep: Sweep, lines: Sequence[str]) -> list[str]:
+    """Have the jobs that Slurm ended say why; returns what kept whole batches from running, a sentence each."""
+    jobs = {job.name: job for job in sweep.jobs()}
+    complaints = cluster.refusals_of(lines)
+    for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
+        if complaint := end.complaint():
+            complaints.append(complaint)
+        for path in end.files:
+            if not path.endswith(".json"):
+                continue
+            for name in json.loads(Path(path).read_text(encoding="utf-8"))["jobs"]:
+                if name in jobs and was_cut_off(jobs[name]):
+                    Path(jobs[name].path(ERROR)).write_text(end.sentence() + "\n", encoding="utf-8")
     return complaints
 
 
 def _wait_for_files(jobs: Sequence[Job]) -> None:
     """Wait until it is seen how the jobs ended on other machines; in vain for those that were killed there."""
-    end = time.monotonic() + _LATENCY
+    end = time.monotonic() + LATENCY
     while time.monotonic() < end and any(not is_stored(job) and not failure_of(job) for job in jobs):
         time.sleep(1.0)
 
@@ -333,6 +340,7 @@ class _Watch:
 
     def __init__(self, plan: Plan, jobs: Sequence[Job]):
         self.was_killed = False
+        self.lines: list[str] = []
         self._sweep, self._lanes = plan.sweep, plan.lanes
         self._names = {job.name for job in jobs}
         self._line = StatusLine()
@@ -343,7 +351,7 @@ class _Watch:
 
     def until_end(self, process: subprocess.Popen) -> list[str]:
         """Show the state until the process has ended; returns what kept batches from running."""
-        lines: list[str] = []
+        lines = self.lines = []
         listener = threading.Thread(target=self._listen, args=(process, lines), daemon=True)
         listener.start()
         due = 0.0

@@ -12,6 +12,17 @@ DATASETS = {
     "boston_housing": "Boston housing",
 }
 
+NETWORKS = {
+    "mlp": "MLP",
+    "normalised_mlp": "MLP with batch norm",
+    "mnist_convnet": "convnet",
+    "lenet5": "LeNet-5",
+    "leaky_convnet": "leaky convnet",
+    "tiny_convnet": "tiny convnet",
+    "normalised_convnet_3": "convnet of 3 layers with batch norm",
+    "normalised_convnet_4": "convnet of 4 layers with batch norm",
+}
+
 
 def prepared(frame: pd.DataFrame, *, several_networks: bool = False, sizes_by: str = "") -> pd.DataFrame:
     """Add the errors to a frame, see `with_errors`, which must be of one subject.
@@ -42,5 +53,10 @@ def dataset(frame: pd.DataFrame) -> str:
 
 
 def name(frame: pd.DataFrame) -> str:
-    """Name data set and network (or networks) for a caption, e.g. "MNIST (mnist_convnet)"."""
-    return f"{dataset(frame)} ({', '.join(frame['network'].drop_duplicates())})"
+    """Name data set and network (or networks) for a caption, e.g. "MNIST (LeNet-5)"."""
+    return f"{dataset(frame)} ({', '.join(map(network, frame['network'].drop_duplicates()))})"
+
+
+def network(code: str) -> str:
+    """Name a network in words, e.g. "LeNet-5"; one that has none in this list by the name it has in the code."""
+    return NETWORKS.get(code, code)

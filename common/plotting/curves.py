@@ -1,9 +1,9 @@
-"""Curves and final values of groups of runs: mean over the seeds, spread, and what diverged.
+"""Curves and final values of groups of runs: their mean, the seeds themselves, and what diverged.
 
 Shared by all experiments. A group is a `Series`: the rows of one setting with all its seeds, a label, a style.
-The spread is one standard deviation (ddof=1) to either side of the mean, as in the tables, for two seeds and
-more; one seed has no band. A diverged run is drawn by itself, thin, up to where it diverged (a cross), and is in
-no mean.
+The seeds are drawn, pale: a standard deviation of two or three says little, and on a logarithmic axis its bar often
+has no end. Curves of more than `MOST_CURVES` seeds have a band instead. A diverged run is drawn by itself, thin, up to
+where it diverged (a cross), and is in no mean.
 """
 
 import math
@@ -26,6 +26,8 @@ X_LABELS = {
     "cost": "Cost (gradients of one example)",
     "bytes_sent": "Sent (bytes)",
 }
+MOST_CURVES = 5  # seeds drawn one by one
+_PALE = {"alpha": 0.4, "zorder": 1.5}
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
@@ -70,9 +72,15 @@ def series_by(frame: pd.DataFrame, by: str | Sequence[str], label: str = "{}") -
 
 
 def series_by_run(runs: pd.DataFrame, prefix: str = "") -> list[Series]:
-    """Make one series per run of a plan, in the plan's order; its name without the prefix is the label."""
-    groups = runs.groupby(["order", "run"])
-    return [Series(name.removeprefix(prefix), rows, style.group_style(i)) for i, ((_, name), rows) in enumerate(groups)]
+    """Make one series per run of a plan, in the plan's order, each in its method's look.
+
+    Args:
+        runs: rows of a frame.
+        prefix: what a run's name begins with and its label does not.
+    """
+    groups = {name.removeprefix(prefix): rows for (_, name), rows in runs.groupby(["order", "run"])}
+    looks = style.method_styles(groups)
+    return [Series(name, rows, looks[name]) for name, rows in groups.items()]
 
 
 def column(frame: pd.DataFrame, name: str, default: Any = None) -> pd.Series:
@@ -126,7 +134,7 @@ def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 def draw_curves(
     axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_undefined: bool = False, median: bool = False
 ) -> None:
-    """Draw y against x for each series: mean and band over the seeds; diverged runs thin, ending in a cross.
+    """Draw y against x for each series: mean, the seeds pale; diverged runs thin, ending in a cross.
 
     Args:
         axes: the panel. Its scales are the caller's.
@@ -135,7 +143,7 @@ def draw_curves(
         y: any numeric column.
         skip_undefined: where some seeds have no value (NaN), average the others, which the note must then say; where
             none has one, the line has a gap. Without it, an epoch in which a seed has no value is left out.
-        median: draw median and quartiles, for values that one seed in five has ten times larger than the others.
+        median: draw the median alone, for values that one seed in five has ten times larger than the others.
 
     Raises:
         ValueError: when a series holds several runs of one seed, with the parameter they differ in.
@@ -143,7 +151,9 @@ def draw_curves(
     for curve in series:
         _refuse_mixture(curve, [])
         failed = curve.frame["status"] == "diverged"
-        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median))
+        _draw_middle(axes, curve, _middle_curve(curve.frame[~failed], x, y, skip_undefined, median), band=not median)
+        if not median:
+            _draw_seeds(axes, curve, curve.frame[~failed], x, y)
         for _, run in curve.frame[failed].groupby("seed"):
             _draw_diverged(axes, curve, run.sort_values("epoch"), x, y)
     axes.set_xlabel(X_LABELS.get(x, x))
@@ -151,14 +161,15 @@ def draw_curves(
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
-def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str) -> None:
-    """Draw a value of the runs' last rows against a parameter: mean, error bar over seeds, diverged runs.
+def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str, *, seed_by_seed: bool = False) -> None:
+    """Draw a value of the runs' last rows against a parameter: mean, the seeds as pale dots, diverged runs.
 
     Args:
         axes: the panel. Its scales are the caller's.
         series: the groups.
         parameter: a parameter column of numbers.
         value: the column to average, e.g. "test_error".
+        seed_by_seed: draw a line for each seed and no mean, where the seeds are of several populations.
 
     Raises:
         ValueError: when a series holds several runs of one seed and parameter value.
@@ -166,19 +177,45 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str)
     for curve in series:
         _refuse_mixture(curve, [parameter])
         summary = results.summarize(curve.frame, [parameter], value)
+        rows = results.last_rows(curve.frame)
+        rows = rows[(rows["status"] != "diverged") & rows[value].notna()]
         with matplotlib.rc_context(style.RC):
-            axes.errorbar(
-                summary[parameter].astype(float), summary["mean"], yerr=summary["std"].fillna(0),
-                label=curve.label, elinewidth=0.8, **curve.style,
-            )  # fmt: skip
+            if seed_by_seed:
+                for number, (_, own) in enumerate(rows.sort_values(parameter).groupby("seed")):
+                    label = "" if number else curve.label
+                    axes.plot(own[parameter].astype(float), own[value].astype(float), label=label, **curve.style)
+            else:
+                axes.plot(summary[parameter].astype(float), summary["mean"], label=curve.label, **curve.style)
+                if rows.groupby(parameter).size().max() > 1:
+                    dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
+                    places, values = rows[parameter].astype(float), rows[value].astype(float)
+                    axes.plot(places, values, color=curve.style.get("color"), **dots)
         for _, row in summary[summary["diverged"] > 0].iterrows():
             failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
             first = row[parameter] == summary[parameter].min()
             _mark_diverged(axes, curve, float(row[parameter]), f"{failed} of {runs} diverged", to_the_left=not first)
 
 
+def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value: str, **look: Any) -> None:
+    """Draw a value of each run on a line of its own: the mean, and the seeds as pale dots.
+
+    Args:
+        axes: the panel. Its scales are the caller's.
+        rows: last rows of runs; diverged ones are left out.
+        places: the height of each run that is to be drawn.
+        value: the column to average.
+        **look: color and marker.
+    """
+    rows = rows[(rows["status"] != "diverged") & rows[value].notna() & rows["run"].isin(list(places))]
+    with matplotlib.rc_context(style.RC):
+        dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
+        axes.plot(rows[value].astype(float), rows["run"].map(places).astype(float), color=look.get("color"), **dots)
+        means = rows.groupby("run")[value].mean()
+        axes.plot(means, [places[name] for name in means.index], **look | {"linestyle": "none"})
+
+
 def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
-    """Draw the final value of one setting's runs as a dashed line across the panel, with its spread.
+    """Draw the final value of one setting's runs as a dashed line across the panel, each seed as a pale one.
 
     Args:
         axes: the panel.
@@ -192,18 +229,22 @@ def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
     if math.isnan(row["mean"]):
         return
     axes.axhline(row["mean"], color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label=label)
-    if not math.isnan(row["std"]):
-        axes.axhspan(row["mean"] - row["std"], row["mean"] + row["std"], color=style.BLACK, alpha=0.1, linewidth=0)
+    ended = results.last_rows(runs)
+    for level in ended.loc[ended["status"] != "diverged", value].dropna() if row["n"] > 1 else ():
+        axes.axhline(level, color=style.BLACK, linewidth=0.5, alpha=0.2, zorder=1)
 
 
-def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False, crosses: bool = True) -> str:
-    """Say what the spread is, over how many seeds, and how many runs diverged.
+def spread_note(
+    series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False, crosses: bool = True, middle: bool = True
+) -> str:
+    """Say which are the seeds, how many, and how many runs diverged.
 
     Args:
         series: all that the figure shows.
         by: the parameter of `draw_final`, when its values are seeds' groups of their own.
-        median: whether median and quartiles are drawn.
+        median: whether the median is drawn.
         crosses: whether diverged runs are marked by them.
+        middle: whether a mean or median is drawn.
     """
     rows = pd.concat([results.last_rows(curve.frame).assign(_series=i) for i, curve in enumerate(series)])
     kept = rows[rows["status"] != "diverged"]
@@ -211,17 +252,24 @@ def spread_note(series: Sequence[Series], by: Sequence[str] = (), *, median: boo
     failed = len(rows.drop(columns="_series").drop_duplicates(results.run_columns(rows))) - len(
         kept.drop(columns="_series").drop_duplicates(results.run_columns(kept))
     )
-    return " ".join(filter(None, (_seed_sentence(counts, median), _diverged_sentence(failed, crosses))))
+    drawn = ("median" if median else "mean") if middle else ""
+    return " ".join(filter(None, (_seed_sentence(counts, drawn, bool(by)), _diverged_sentence(failed, crosses))))
 
 
-def _seed_sentence(counts: pd.Series, median: bool) -> str:
+def _seed_sentence(counts: pd.Series, middle: str, final: bool) -> str:
     if counts.empty:
         return "No run was finished."
     low, high = int(counts.min()), int(counts.max())
     if high == 1:
         return "One seed."
-    shown = "Median and quartiles" if median else "Mean ± 1 standard deviation"
-    return f"{shown} over {high if low == high else f'{low} to {high}'} seeds."
+    seeds = f"{high if low == high else f'{low} to {high}'} seeds"
+    if not middle:
+        return f"A line for each of {seeds}."
+    if middle == "median":
+        return f"Median of {seeds}."
+    if high > MOST_CURVES and not final:
+        return f"Line: mean of {seeds}; band: from the lowest to the highest."
+    return f"Pale: single seeds; full: {middle} of {seeds}."
 
 
 def _diverged_sentence(count: int, crosses: bool) -> str:
@@ -249,23 +297,30 @@ def _middle_curve(frame: pd.DataFrame, x: str, y: str, skip_undefined: bool, med
     groups = frame.assign(_x=frame[x].astype(float), _y=frame[y].astype(float)).groupby("epoch")
     curve = groups.agg(x=("_x", "mean"), middle=("_y", "mean"), n=("_y", "count"), rows=("_y", "size"))
     values = groups["_y"]
+    curve = curve.assign(low=values.min(), high=values.max())
     if median:
-        curve = curve.assign(middle=values.median(), low=values.quantile(0.25), high=values.quantile(0.75))
-    else:
-        curve = curve.assign(low=curve["middle"] - values.std(), high=curve["middle"] + values.std())
+        curve = curve.assign(middle=values.median())
     # Past the end of the shortest run (stopped early) the mean would be one over other seeds.
     curve = curve[curve["rows" if skip_undefined else "n"] == runs]
     return curve if curve["n"].any() else curve.iloc[:0]
 
 
-def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame) -> None:
+def _draw_seeds(axes: Axes, series: Series, frame: pd.DataFrame, x: str, y: str) -> None:
+    if not 1 < frame["seed"].nunique() <= MOST_CURVES:
+        return
+    look = {name: series.style[name] for name in ("color", "linestyle") if name in series.style}
+    for _, run in frame.sort_values("epoch").groupby("seed"):
+        axes.plot(run[x].astype(float), run[y].astype(float), linewidth=0.5, **look, **_PALE)
+
+
+def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame, *, band: bool) -> None:
     if curve.empty:
         return
     gaps = curve["middle"].isna().any()  # a point between two gaps is seen by its marker alone
     every = 1 if gaps else math.ceil(len(curve) / 5)
     with matplotlib.rc_context(style.RC):
         axes.plot(curve["x"], curve["middle"], label=series.label, markevery=every, **series.style)
-    if curve["n"].max() > 1:
+    if band and curve["n"].max() > MOST_CURVES:
         look = {"color": series.style.get("color"), "alpha": 0.18, "linewidth": 0}
         axes.fill_between(curve["x"], curve["low"], curve["high"], **look)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from common import results
-from common.plotting import style, tables
+from common.plotting import latex_tables, style, tables
 from common.plotting.curves import NothingToDraw
 
 Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
@@ -124,7 +124,10 @@ def write_drawings(
             return style.save(make(frame), folder, name, frame)
 
     def table(make: Callable, name: str) -> list[Path]:
-        return [tables.write_latex(make(frame), folder, name, frame)]
+        made = make(frame)
+        if made.empty:
+            raise NothingToDraw("the results hold no row of the table")
+        return [latex_tables.write_latex(made, folder, name, frame)]
 
     def page(make: Callable, name: str) -> list[Path]:
         from common.plotting.page import write_page  # itables, which nobody else needs

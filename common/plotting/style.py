@@ -8,7 +8,7 @@ import io
 import math
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,44 @@ DASHED = LINE_STYLES[1]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 # A single value of the material that this project reproduces.
 SOURCE_LOOK = {"marker": "D", "markersize": 6, "markerfacecolor": "none", "color": GRAY, "linestyle": "none"}
+# Multiples of powers of ten for the ticks of logarithmic axes, ever more of them.
+_ROUND = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9))
+_ROUND += ((*(1 + step / 10 for step in range(10)), *range(2, 10)),)
 # The order in which groups get their colors: well apart for the first few.
 _COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, BROWN)
+
+# The look of a method in every figure: color, line style, marker. What follows the exact gradient is black.
+_LOOK = ("color", "linestyle", "marker")
+_SOLID, _DASH, _DOT, _DASH_DOT, _LONG, _DASH_DOT_DOT = LINE_STYLES
+_EXACT = ("backpropagation", "backprop", "cross-entropy", "exact gradient", "no noise", "gradient descent")
+METHODS = {
+    **dict.fromkeys(_EXACT, (BLACK, _SOLID, "o")),
+    "exact likelihood": (BLACK, _DASH, "s"),
+    "minibatches": (BLACK, _DOT, "v"),
+    "clipping": (BROWN, _DASH_DOT, "<"),
+    "momentum": (ORANGE, _DASH, "s"),
+    "gradient descent, momentum": (ORANGE, _DASH, "s"),
+    "Nesterov": (VERMILION, _DOT, "D"),
+    "RMSprop": (PURPLE, _DASH_DOT, "v"),
+    "Adam": (GREEN, _LONG, "P"),
+    "Adam, clipped": (GREEN, _SOLID, "X"),
+    "AdamW": (BROWN, _DASH_DOT_DOT, "X"),
+    "Muon": (BLUE, _SOLID, "^"),
+    "saddle-free Newton": (BLUE, _SOLID, "^"),
+    "saddle-free Newton, momentum": (BLUE, _DASH, "<"),
+    "saddle-free Newton, Gauss-Newton": (SKY, _LONG, "D"),
+    "Newton, conjugate gradients": (VERMILION, _DOT, "X"),
+    "likelihood": (BLUE, _SOLID, "^"),
+    "smoothed accuracy": (ORANGE, _DASH, "s"),
+    "moved target": (GREEN, _DOT, "D"),
+    "annealed σ": (PURPLE, _DASH_DOT, "v"),
+    "no backprop": (GRAY, _DOT, "X"),
+    "DNI": (ORANGE, _DASH, "s"),
+    "cDNI": (BLUE, _LONG, "^"),
+    "weights regressed": (PURPLE, _DASH_DOT, "v"),
+    "σ = 1": (VERMILION, _DASH, "s"),
+    "σ = 1, recovered": (BLUE, _SOLID, "^"),
+}
 
 # Matplotlib's own settings, whatever the user's matplotlibrc says, but for windows, files and clocks.
 _NOT_OURS = (
@@ -96,10 +132,21 @@ def defaults() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_DEFAULTS)
 
 
+_LINE = 0.105  # inches that a line of the caption takes
+
+
 class PaperFigure(Figure):
     """A matplotlib figure in this style, with its caption in the attribute `caption`."""
 
     caption: str = ""
+    caption_lines: str = ""  # of the caption, as they are drawn
+
+    def show_caption(self, lines: str) -> None:
+        """Write lines under the panels, for which the figure grows; without any, it is as high as its panels need."""
+        height = self.get_figheight() + _LINE * (len(lines.splitlines()) - len(self.caption_lines.splitlines()))
+        self.caption_lines = lines
+        self.set_figheight(height)
+        self.supxlabel(lines, fontsize=6, color="#444444", x=0.01, ha="left")
 
     def draw(self, renderer: Any) -> None:
         """Draw in this style: ticks, for example, are only made now."""
@@ -148,6 +195,27 @@ def group_style(index: int) -> dict[str, Any]:
     }
 
 
+def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the look of every method of a figure: that of `METHODS` where it has one, else one that is still free.
+
+    Args:
+        names: of the methods, in the order of the legend; what stands after a comma may be a variant of a method.
+    """
+    names = list(names)
+    looks = {name: dict(zip(_LOOK, METHODS[name], strict=True)) for name in names if name in METHODS}
+    taken = {look["color"] for look in looks.values()} | {BLACK}
+    free = [index for index, color in enumerate(_COLOR_ORDER) if color not in taken]
+    for name in names:
+        if name not in looks:
+            looks[name] = group_style(free.pop(0) if free else len(looks))
+    return looks
+
+
+def method_style(name: str) -> dict[str, Any]:
+    """Return color, line style and marker of one method of `METHODS`."""
+    return dict(zip(_LOOK, METHODS[name], strict=True))
+
+
 def log_ticks(axis: Any, at: Sequence[float] | None = None) -> None:
     """Put plain numbers on a logarithmic axis.
 
@@ -156,11 +224,18 @@ def log_ticks(axis: Any, at: Sequence[float] | None = None) -> None:
         at: where ticks go; None: at round numbers, the more of them the fewer decades are shown.
     """
     low, high = sorted(axis.get_view_interval())
-    decades = math.log10(high / low)
-    times = (1,) if decades > 2.2 else (1, 2, 5) if decades > 0.8 else (1, 1.5, 2, 3, 4, 5, 7)
-    axis.set_major_locator(LogLocator(subs=times, numticks=20) if at is None else FixedLocator(list(at)))
+    axis.set_major_locator(LogLocator(subs=_times(low, high), numticks=20) if at is None else FixedLocator(list(at)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
+
+
+def _times(low: float, high: float) -> Sequence[float]:
+    """Return the multiples of powers of ten of which at least four are between the limits, the roundest there are."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for times in _ROUND:
+        if sum(low <= time * 10.0**power <= high for power in range(first, last + 1) for time in times) >= 4:
+            return times
+    return _ROUND[-1]
 
 
 def power_ticks(axis: Any) -> None:
@@ -191,18 +266,21 @@ def legend(axes: Axes, above: int = 0) -> None:
 
 
 def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -> None:
-    """Write the note under a figure, and above it what its results lack.
+    """Give a figure its caption, and write above it what its results lack.
+
+    The caption stands under the figure where it is seen by itself: in a notebook and as PNG. The PDF is without: a
+    paper prints a caption of its own.
 
     Args:
         drawn: the figure.
         note: one short sentence or two: spread, seeds, diverged runs.
-        caption: the sentences that say what is seen; the saved caption is this and the note.
+        caption: the sentences that say what is seen; the note follows.
         frame: the frame of `results.read` with its `attrs`.
     """
-    width = int(drawn.get_figwidth() * 20)  # characters of the note's size in a line
+    width = int(drawn.get_figwidth() * 20)  # characters of the caption's size in a line
     warning = incomplete(frame)
+    drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
     with matplotlib.rc_context(RC):
-        drawn.supxlabel(textwrap.fill(note, width), fontsize=6, color="#444444", x=0.01, ha="left")
         if warning:
             text = textwrap.fill(warning, int(width * 0.7))
             # A single panel may begin far to the right, behind long labels, but it ends where the page does.
@@ -210,8 +288,19 @@ def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -
             titled = drawn.axes[0].get_title() != ""  # the warning stands above it, and leaves it in line with others
             look = {"loc": side, "pad": None if titled else 10, "color": VERMILION, "fontweight": "bold"}
             drawn.axes[0].set_title(text + "\n" * titled, **look)
+        _say_logarithmic(drawn)
+        drawn.show_caption(textwrap.fill(" ".join(part for part in (caption, note) if part), width))
         _settle_ticks(drawn)
-    drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
+
+
+def _say_logarithmic(drawn: PaperFigure) -> None:
+    """Say at each logarithmic axis that has a name what it is."""
+    kinds = {"log": "log scale", "symlog": "symmetric log scale"}
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            name, kind = axis.get_label_text(), kinds.get(axis.get_scale(), "")
+            if name and kind and kind not in name:
+                axis.set_label_text(f"{name}, {kind}")
 
 
 def _settle_ticks(drawn: PaperFigure) -> None:
@@ -281,8 +370,11 @@ def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.Dat
     provenance = "; ".join(f"{key}: {value}" for key, value in origin(frame).items())
     shared = {"Title": name, "Subject": drawn.caption, "Keywords": provenance, "CreationDate": None}
     paths = [Path(folder) / f"{name}{ending}" for ending in (".pdf", ".png", ".txt")]
+    lines = drawn.caption_lines
+    drawn.show_caption("")
     with replacing(paths[0]) as temporary:
         drawn.savefig(temporary, format="pdf", metadata=shared)
+    drawn.show_caption(lines)
     words: Mapping[str, Any] = {"Software": None, "Title": name, "Description": drawn.caption, "Source": provenance}
     with replacing(paths[1]) as temporary:
         drawn.savefig(temporary, format="png", dpi=PNG_RESOLUTION, metadata=words)

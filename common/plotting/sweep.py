@@ -16,6 +16,7 @@ import pandas as pd
 
 from common import results
 from common.atomic import replacing
+from common.plotting import tables
 from common.plotting.draw import Drawings, write_drawings
 from common.plotting.sweep_figures import sweep_figure
 from common.plotting.sweep_page import sweep_page
@@ -72,7 +73,12 @@ def printed_table(frame: pd.DataFrame) -> pd.DataFrame:
         header: [ANY if pd.isna(value) else written(value) for value in table[name]]
         for name, header in headers(shown, own).items()
     }
-    return pd.DataFrame(swept | own)
+    chosen, kinds = _header(table, "validation"), set(table["metric"])
+    caption = "Final metrics of a sweep. The interval is over the seeds of the test metric."
+    text = pd.DataFrame(swept | own)
+    if len(kinds) > 1:
+        return tables.printed(text, caption)
+    return tables.printed(text, caption, **{"highest" if kinds == {"accuracy"} else "lowest": [chosen]})
 
 
 def write_summary(results_folder: str | os.PathLike, out_folder: str | os.PathLike) -> list[Path]:

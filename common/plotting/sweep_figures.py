@@ -396,6 +396,6 @@ def _caption(rows: pd.DataFrame, layout: _Layout, dashes: Mapping[str, Any]) -> 
 
 
 def _place(rows: pd.DataFrame) -> str:
-    """Name data sets and networks, e.g. "MNIST, Fashion-MNIST (mlp)"."""
+    """Name data sets and networks, e.g. "MNIST, Fashion-MNIST (MLP)"."""
     datasets = [captions.DATASETS.get(name, name) for name in rows["dataset"].drop_duplicates()]
     return f"{', '.join(datasets)} ({', '.join(rows['network'].drop_duplicates())})"

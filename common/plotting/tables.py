@@ -1,28 +1,17 @@
 """Tables of final values: mean ± standard deviation over the seeds, number of seeds, number of diverged runs.
 
-`final_table` gives a frame of text that a notebook shows, `write_latex` writes it for a paper (package booktabs).
+`final_table` gives a frame of text that a notebook shows, `latex_tables` writes it for a paper; `printed` says how.
 """
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
 from common import results
-from common.atomic import replacing
-from common.plotting import style
-
-# What pdfLaTeX's text fonts do not have, or lay out as text.
-_IN_LATEX = str.maketrans(
-    {"±": r"$\pm$", "×": r"$\times$", "÷": r"$\div$", "≥": r"$\ge$", "≤": r"$\le$", "−": "$-$", "√": r"$\sqrt{}$"}
-    | {"α": r"$\alpha$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "η": r"$\eta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
-    | {"τ": r"$\tau$", "φ": r"$\varphi$", "ℓ": r"$\ell$", "Σ": r"$\Sigma$", "→": r"$\to$", "·": r"$\cdot$"}
-    | {"²": "$^2$", "³": "$^3$", "–": "--"}
-)
+from common.plotting.curves import error_name
 
 
 @dataclass(frozen=True)
@@ -33,11 +22,30 @@ class Value:
         header: its title.
         scale: factor on the stored value, e.g. 100 for percent.
         digits: decimals shown.
+        outcome: whether it says "diverged" where every run did; what a run costs has no value there.
     """
 
     header: str
     scale: float = 1.0
     digits: int = 2
+    outcome: bool = True
+
+
+@dataclass(frozen=True)
+class Printed:
+    """How a table is printed, see `printed`.
+
+    Attributes:
+        caption: its first sentences; what ±, bold numbers and left-out columns mean is added.
+        lowest: columns whose lowest number is the best.
+        highest: columns whose highest number is.
+        groups: the column whose values head groups of rows, which are rivals among themselves; empty: all rows are.
+    """
+
+    caption: str = ""
+    lowest: tuple[str, ...] = ()
+    highest: tuple[str, ...] = ()
+    groups: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,32 @@ def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str,
     return table.assign(Seeds=first["n"], Diverged=first["diverged"])
 
 
+def errors(frame: pd.DataFrame) -> dict[str, Value]:
+    """Return the columns of validation and test error of a frame with errors, see `curves.with_errors`."""
+    unit = " (%)" if (frame["metric"] == "accuracy").all() else ""
+    return {f"{part}_error": Value(f"{error_name(frame, part)}{unit}") for part in ("validation", "test")}
+
+
+def printed(
+    table: pd.DataFrame, caption: str, *, lowest: Sequence[str] = (), highest: Sequence[str] = (), groups: str = ""
+) -> pd.DataFrame:
+    """Return a table that knows how a paper prints it.
+
+    Args:
+        table: of text and numbers.
+        caption: what is seen, in sentences; what ±, bold numbers and left-out columns mean is added.
+        lowest: columns in which the lowest number is the best. Only where rows are rivals on the same data.
+        highest: columns in which the highest number is.
+        groups: a column whose values head groups of rows, which are rivals among themselves; empty: all rows are.
+
+    Returns:
+        A copy with a `Printed` in its `attrs`, for `latex_tables.write_latex`.
+    """
+    described = table.copy()
+    described.attrs["printed"] = Printed(caption, tuple(lowest), tuple(highest), groups)
+    return described
+
+
 def accuracy_table(frame: pd.DataFrame, by: Mapping[str, str] = MappingProxyType({"run": "Run"})) -> pd.DataFrame:
     """Tabulate validation and test accuracies in the plan's order, the first of `by` as the index: for a notebook."""
     table = setting_table(frame, by, ACCURACIES)
@@ -115,60 +149,11 @@ def mean_and_spread(mean: float, std: float, digits: int) -> str:
     """
     if math.isnan(mean):
         return "-"
-    return f"{mean:.{digits}f}" if math.isnan(std) else f"{mean:.{digits}f} ± {std:.{digits}f}"
-
-
-def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> Path:
-    """Write a table as a LaTeX tabular with booktabs rules, its origin in comment lines.
-
-    Args:
-        table: what `final_table` returned, with columns added at will; with `attrs["wide"]` it is scaled to the width
-            of the page.
-        folder: where to.
-        name: file name without ending.
-        frame: the frame it was made from, whose provenance goes into the comments.
-
-    Returns:
-        The path of the .tex file.
-    """
-    path = Path(folder) / f"{name}.tex"
-    comments = [f"% {key}: {value}" for key, value in style.origin(frame).items()]
-    warning = style.incomplete(frame)
-    tabular = to_latex(table)
-    if table.attrs.get("wide"):
-        comments.append("% as wide as the page: needs the package graphicx")
-        tabular = rf"\resizebox{{\textwidth}}{{!}}{{\scriptsize{tabular}}}"
-    lines = [*comments, tabular, *([rf"\par\textbf{{{warning}}}"] if warning else [])]
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def to_latex(table: pd.DataFrame) -> str:
-    r"""Return a table as a LaTeX tabular: text left, numbers right, special characters escaped.
-
-    Example:
-        >>> print(to_latex(pd.DataFrame({"Run": ["batch 32"], "Error (%)": ["1.9 ± 0.1"]})))
-        \begin{tabular}{lr}
-        \toprule
-        Run & Error (\%) \\
-        \midrule
-        batch 32 & 1.9 $\pm$ 0.1 \\
-        \bottomrule
-        \end{tabular}
-    """
-    numeric = [_is_numeric(table[name]) for name in table]
-    styler = table.style.hide(axis="index").format(escape="latex", na_rep="--").format_index(escape="latex", axis=1)
-    text = styler.to_latex(hrules=True, column_format="".join("r" if is_number else "l" for is_number in numeric))
-    return text.translate(_IN_LATEX).rstrip()
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    shown = [str(cell).strip("-") for cell in column]
-    return all(cell == "" or cell[0].isdigit() for cell in shown) or all(cell == "diverged" for cell in shown)
+    shown = f"{round(mean, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
+    return shown if math.isnan(std) else f"{shown} ± {std:.{digits}f}"
 
 
 def _cell(row: object, value: Value) -> str:
     if not row.n and row.diverged:
-        return "diverged"
+        return "diverged" if value.outcome else "-"
     return mean_and_spread(value.scale * row.mean, value.scale * row.std, value.digits)

@@ -9,7 +9,7 @@ from common.results.frame import METRICS, PROVENANCE, STATUSES, combine, paramet
 from common.results.provenance import provenance, run_provenance
 from common.results.result_file import write
 from common.results.store import Record, Store, StoreWarning, identity_digest
-from common.results.summary import last_rows, paired_differences, summarize, with_interval
+from common.results.summary import last_rows, paired_comparisons, paired_differences, summarize, with_interval
 
 __all__ = [
     "METRICS",
@@ -25,6 +25,7 @@ __all__ = [
     "identity_digest",
     "last_rows",
     "merge",
+    "paired_comparisons",
     "paired_differences",
     "parameter_columns",
     "provenance",

@@ -5,6 +5,9 @@
     folder/.locks/abcd….lock       who trains the run; the kernel frees it when a process ends in whatever way
     folder/.checkpoints/abcd…/     of a run that has not ended, with sessions.json: each start of its training
 
+The environment's RUN_CHECKPOINTS names another folder for checkpoints, such as one on a local disk; `$NAMES` of variables
+in it are those of the machine that trains. A run that is taken up on another machine then begins anew.
+
 A record is trained once:
 
     with store.lock(digest):
@@ -195,7 +198,10 @@ class Store:
         return record
 
     def _checkpoints(self, digest: str) -> Path:
-        return self.folder / ".checkpoints" / digest
+        elsewhere = os.path.expanduser(os.path.expandvars(os.environ.get("RUN_CHECKPOINTS", "")))
+        if "$" in elsewhere:
+            raise ValueError(f"RUN_CHECKPOINTS is {elsewhere!r}, but this machine has no such variable")
+        return (Path(elsewhere) if elsewhere else self.folder / ".checkpoints") / digest
 
     def _load(self, digest: str, path: Path) -> Record:
         file = load(path)

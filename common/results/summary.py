@@ -117,14 +117,48 @@ def paired_differences(
         ValueError: a baseline that the frame does not have, with the nearest name.
     """
     check_choice("run", baseline, list(frame["run"].unique()))
+    names = [name for name in last_rows(frame)["run"].drop_duplicates() if name != baseline]
+    pairs = [(name, baseline) for name in names]
+    differences = paired_comparisons(frame, pairs, margin=margin, value=value, confidence=confidence)
+    return differences.drop(columns="baseline").set_index("run")
+
+
+def paired_comparisons(
+    frame: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    margin: float,
+    value: str = "test_metric",
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Compare runs with baselines of their own, seed by seed, as `paired_differences` does with one for all.
+
+    Args:
+        frame: a tidy frame with one setting for each name in the column "run".
+        pairs: the runs and, to each, the run that it is compared with; Holm's method corrects for their number.
+        margin: equivalence margin, > 0, in units of the value, fixed before the runs.
+        value: a column of the last rows, of which more is better.
+        confidence: of the intervals, in (0, 1).
+
+    Returns:
+        A frame with a row for each pair, in their order: run, baseline, difference (mean), low, high, n (seeds that both
+        have and that did not diverge), p (corrected), verdict.
+
+    Raises:
+        ValueError: a name that the frame does not have, with the nearest one.
+    """
     rows = last_rows(frame)
+    known = list(rows["run"].unique())
     values = rows.assign(_value=rows[value].astype(float).mask(rows["status"] == "diverged"))
     table = values.pivot(index="seed", columns="run", values="_value")
     compared = []
-    for name in rows["run"].drop_duplicates():
-        if name != baseline:
-            compared.append({"run": name} | _paired((table[name] - table[baseline]).dropna(), confidence))
-    differences = pd.DataFrame(compared, columns=["run", "difference", "low", "high", "n", "p"]).set_index("run")
+    for name, baseline in pairs:
+        check_choice("run", name, known)
+        check_choice("run", baseline, known)
+        both = (table[name] - table[baseline]).dropna()
+        compared.append({"run": name, "baseline": baseline} | _paired(both, confidence))
+    columns = ["run", "baseline", "difference", "low", "high", "n", "p"]
+    differences = pd.DataFrame(compared, columns=columns)
     differences["p"] = _holm(differences["p"])
     verdicts = [_verdict(row, margin, 1 - confidence) for row in differences.itertuples()]
     return differences.assign(verdict=verdicts)

@@ -1,4 +1,4 @@
-"""The committed results of the paper's settings, and what README shows of them."""
+"""The committed results of the paper's settings, and what the pages of docs/results/ show of them."""
 
 import re
 from pathlib import Path
@@ -18,14 +18,13 @@ def stored(experiment: str) -> pd.DataFrame:
     return frame
 
 
-def readme_section(title: str) -> str:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return readme.split(f"### {title}")[1].split("\n## ")[0].split("\n### ")[0]
+def page(experiment: str) -> str:
+    return (ROOT / "docs" / "results" / f"{experiment}.md").read_text(encoding="utf-8")
 
 
-def shown(section: str) -> list[str]:
-    """Every "a ± b" of a section of README."""
-    return re.findall(r"\d+\.\d+ ± \d+\.\d+", readme_section(section))
+def shown(experiment: str) -> list[str]:
+    """Every "a ± b" of a page."""
+    return re.findall(r"\d+\.\d+ ± \d+\.\d+", page(experiment))
 
 
 def accuracy(frame: pd.DataFrame, run: str) -> pd.Series:
@@ -35,18 +34,11 @@ def accuracy(frame: pd.DataFrame, run: str) -> pd.Series:
     return rows
 
 
-def assert_readme_rows(section: str, groups: str, tables: list[pd.DataFrame]) -> None:
-    """README's rows of these groups, "full|sweep", show each setting as the tables do, and nothing else has a "±"."""
-    columns = ["Validation accuracy (%)", "Test accuracy (%)"]
-    known = {row["Setting"]: list(row[columns]) for table in tables for _, row in table.iterrows()}
-    assert_rows_are(section, groups, known, column=2, at_least=8)
-
-
-def assert_rows_are(section: str, groups: str, known: dict[str, list[str]], *, column: int, at_least: int) -> None:
-    """README's rows of these groups name a setting in this column and then its known values, and no other has a "±"."""
-    lines = readme_section(section).splitlines()
+def assert_rows_are(experiment: str, groups: str, known: dict[str, list[str]], *, column: int, at_least: int) -> None:
+    """A page's rows of these groups name a setting in this column and then its known values, and no other has a "±"."""
+    lines = page(experiment).splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if re.match(rf"\| ({groups}) \|", line)]
     assert len(rows) >= at_least
     for row in rows:
         assert row[column + 1 :] == known[row[column]], row[column]
-    assert len(shown(section)) == sum("±" in value for row in rows for value in row)
+    assert len(shown(experiment)) == sum("±" in value for row in rows for value in row)

@@ -1,8 +1,7 @@
 import pytest
-from paper_runs import shown, stored
+from paper_runs import stored
 
 from common import results
-from common.experiments.baseline_sgd import figures as baseline_sgd
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +30,3 @@ def test_mean_test_accuracy_reaches_the_source(baseline, setting, least):
         table = table[table[name] == value]
     assert len(table) == 1
     assert table["mean"].item() >= least
-
-
-def test_readme_shows_the_stored_numbers(baseline):
-    """Every accuracy in README's table is recomputed from the result files."""
-    assert sorted(shown("1 · Baseline")) == sorted(baseline_sgd.table(baseline)["Test accuracy (%)"])

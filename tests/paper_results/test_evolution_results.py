@@ -1,7 +1,6 @@
 import pytest
-from paper_runs import accuracy, assert_readme_rows, stored
+from paper_runs import accuracy, stored
 
-from common.experiments.evolution_strategies import figures as evolution_strategies
 from common.plotting.curves import select
 
 
@@ -39,8 +38,3 @@ def test_the_likelihood_of_being_right_learns_as_cross_entropy_does(evolution):
 
 def test_twenty_samples_are_enough(evolution):
     assert accuracy(evolution, "likelihood, 20 samples")["mean"] >= 0.975  # after 5 epochs
-
-
-def test_readme_shows_the_stored_numbers(evolution):
-    """Row by row: each run's validation and test accuracy."""
-    assert_readme_rows("4 · Evolution strategies", "source|full|sweep", [evolution_strategies.table(evolution)])

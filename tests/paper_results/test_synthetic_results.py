@@ -5,7 +5,7 @@ from common import results
 from common.experiments.synthetic_gradients import figures as synthetic_gradients
 from common.experiments.synthetic_gradients.run_selection import METHODS
 
-SECTION = "6 · Synthetic gradients"
+PAGE = "06_synthetic_gradients"
 DEPTHS = (3, 4, 5, 6)
 NETWORKS = [f"{layers} layers" for layers in DEPTHS] + ["3 layers, convolutional", "4 layers, convolutional"]
 
@@ -23,7 +23,7 @@ def _error(frame, run):
 
 
 @pytest.mark.parametrize("layers", DEPTHS)
-def test_conditioned_on_labels_it_learns_as_backpropagation_does(synthetic, layers):
+def test_conditioned_on_labels_it_learns(synthetic, layers):
     assert _error(synthetic, f"{layers} layers, backprop") <= 1.9
     assert _error(synthetic, f"{layers} layers, cDNI") <= 1.8
 
@@ -52,9 +52,9 @@ def test_weights_regressed_from_activations_learn_less_than_synthetic_gradients(
     assert _error(synthetic, "source: weights regressed") > 1.3 * _error(synthetic, "source: DNI")
 
 
-def test_readme_shows_the_stored_numbers(synthetic):
+def test_the_page_shows_the_stored_numbers(synthetic):
     """A row per network with its four methods; of the other runs validation and test error."""
     table = synthetic_gradients.table(synthetic).set_index("Setting")
     known = {name: [table.loc[f"{name}, {method}", "Test error (%)"] for method in METHODS] for name in NETWORKS}
     known |= {name: list(row) for name, row in table[["Validation error (%)", "Test error (%)"]].iterrows()}
-    assert_rows_are(SECTION, "comparison|source|unlocked", known, column=1, at_least=14)
+    assert_rows_are(PAGE, "comparison|source|unlocked", known, column=1, at_least=14)

@@ -1,7 +1,6 @@
 import pytest
-from paper_runs import accuracy, assert_rows_are, stored
+from paper_runs import accuracy, stored
 
-from common.experiments.evolution_on_weights import figures as evolution_on_weights
 from common.plotting.curves import select
 
 LONGER = "a layer at a time, longer"
@@ -22,11 +21,3 @@ def test_a_layer_at_a_time_learns_more_than_all_layers_at_once(evolution):
     layerwise = accuracy(evolution, "a layer at a time")["mean"]
     for name in ("at once, full rank", "at once, rank one", "at once, MLP"):
         assert layerwise > accuracy(evolution, name)["mean"] + 0.04
-
-
-def test_readme_shows_the_stored_numbers(evolution):
-    """Row by row: each run's validation and test accuracy."""
-    table = evolution_on_weights.table(evolution).set_index("Setting")
-    columns = ["Validation accuracy (%)", "Test accuracy (%)"]
-    known = {name: list(row) for name, row in table[columns].iterrows()}
-    assert_rows_are("7 · Evolution on weights", "weights", known, column=2, at_least=6)

@@ -1,12 +1,10 @@
 """The figures and tables of the ledger, from runs made of formulas."""
 
-import shutil
-import subprocess
-
 import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import ended, run_frame
+from latex_runs import compiled, require_pdflatex
 
 from common import results
 from common.experiments.__main__ import main
@@ -14,7 +12,7 @@ from common.experiments.comparison import figures
 from common.experiments.comparison.progress_figures import front, ratios_to_best
 from common.experiments.comparison.run_selection import aligned, arithmetic_to, at_first_place, names
 from common.experiments.comparison.sources import ALIGNED, EQUAL, LONGER, ZEROTH
-from common.plotting import tables
+from common.plotting import latex_tables
 from common.plotting.curves import NothingToDraw, select
 from common.plotting.page import write_page
 
@@ -91,8 +89,8 @@ def test_figures_can_be_drawn(name, frame):
 
 
 def test_the_ledger_is_of_one_data_set(frame):
-    assert "on MNIST (mlp)" in figures.ledger(frame).caption
-    assert "on Fashion-MNIST (mlp)" in figures.ledger(frame[frame["dataset"] == "fashion_mnist"]).caption
+    assert "on MNIST (MLP)" in figures.ledger(frame).caption
+    assert "on Fashion-MNIST (MLP)" in figures.ledger(frame[frame["dataset"] == "fashion_mnist"]).caption
 
 
 def test_the_ledger_has_a_row_for_each_source_in_the_order_of_families(frame):
@@ -181,22 +179,18 @@ def test_each_variant_is_drawn_by_itself_and_what_compares_them_together(frame, 
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"08_ledger_mnist_mlp.png", "08_ledger_table_mnist_mlp.tex", "08_ledger_page_mnist_mlp.html"} < names
     assert "08_ranks.pdf" in names
-    for variant, place in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (mlp)"}.items():
+    for variant, place in {"mnist_mlp": "on MNIST (MLP)", "fashion_mnist_mlp": "on Fashion-MNIST (MLP)"}.items():
         assert place in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
 def test_the_table_compiles_and_fits_a_page(frame, tmp_path):
-    long = figures.table(frame)
-    long = pd.concat([long] * 7, ignore_index=True)
-    long.attrs["wide"] = True
-    tables.write_latex(long, tmp_path, "table", frame)
-    page = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\noindent\input{table}\end{document}"
-    (tmp_path / "page.tex").write_text(page, encoding="utf-8")
-    call = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    said = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert "Overfull" not in said
-    assert "(1 page," in said
+    require_pdflatex()
+    table = figures.table(frame)
+    long = pd.concat([table] * 7, ignore_index=True)
+    long.attrs = table.attrs
+    output = compiled(latex_tables.to_latex(long), tmp_path)
+    assert "Overfull" not in output
+    assert "(1 page," in output
 
 
 def test_a_page_is_one_file_with_its_numbers_and_origin(frame, tmp_path):

@@ -28,21 +28,30 @@ def axes():
     return Figure().subplots()
 
 
-def test_curve_is_the_mean_and_the_band_one_standard_deviation(axes):
+def test_curve_is_the_mean_beside_the_seeds_themselves(axes):
     learning_curves.draw_curves(axes, [series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]))], "epoch", "validation_error")
-    assert axes.lines[0].get_ydata() == pytest.approx([50, 25])
+    mean, *seeds = axes.lines
+    assert mean.get_ydata() == pytest.approx([50, 25])
+    assert [line.get_ydata().tolist() for line in seeds] == [pytest.approx([40, 20]), pytest.approx([60, 30])]
+    assert all(line.get_alpha() < 0.5 and line.get_zorder() < mean.get_zorder() for line in seeds)
+    assert not axes.collections
+
+
+def test_many_seeds_are_a_band_from_the_lowest_to_the_highest(axes):
+    group = series(*(run(seed, [0.1 * (seed + 1)]) for seed in range(6)))
+    learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
+    assert len(axes.lines) == 1
     heights = axes.collections[0].get_paths()[0].vertices[:, 1]
-    spread = np.std([40, 60], ddof=1)
-    assert (heights.min(), heights.max()) == pytest.approx((25 - spread / 2, 50 + spread))
+    assert (heights.min(), heights.max()) == pytest.approx((10, 60))
+    assert learning_curves.spread_note([group]) == "Line: mean of 6 seeds; band: from the lowest to the highest."
 
 
-def test_median_and_quartiles_where_one_seed_is_far_off(axes):
+def test_the_median_alone_where_one_seed_is_far_off(axes):
     group = series(*(run(seed, [error]) for seed, error in enumerate((0.1, 0.2, 0.3, 0.4, 0.99))))
     learning_curves.draw_curves(axes, [group], "epoch", "validation_error", median=True)
-    assert axes.lines[0].get_ydata() == pytest.approx([30])
-    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
-    assert (heights.min(), heights.max()) == pytest.approx((20, 40))
-    assert learning_curves.spread_note([group], median=True) == "Median and quartiles over 5 seeds."
+    assert [line.get_ydata().tolist() for line in axes.lines] == [pytest.approx([30])]
+    assert not axes.collections
+    assert learning_curves.spread_note([group], median=True) == "Median of 5 seeds."
 
 
 def test_seconds_are_averaged_epoch_by_epoch(axes):
@@ -50,9 +59,9 @@ def test_seconds_are_averaged_epoch_by_epoch(axes):
     assert axes.lines[0].get_xdata() == pytest.approx([1.5, 3])
 
 
-def test_one_seed_has_no_band(axes):
+def test_one_seed_is_a_line(axes):
     learning_curves.draw_curves(axes, [series(run(0, [0.4, 0.2]))], "epoch", "validation_error")
-    assert not axes.collections
+    assert len(axes.lines) == 1
     assert learning_curves.spread_note([series(run(0, [0.4]))]) == "One seed."
 
 
@@ -67,7 +76,7 @@ def test_epoch_in_which_a_seed_is_undefined_is_left_out_unless_it_is_to_be_skipp
     group = series(run(0, [0.4, np.nan, np.nan, 0.1]), run(1, [0.6, 0.3, np.nan, 0.2]))
     learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
     learning_curves.draw_curves(axes, [group], "epoch", "validation_error", skip_undefined=True)
-    strict, skipping = axes.lines
+    strict, skipping = (line for line in axes.lines if not line.get_alpha())
     assert strict.get_xydata() == pytest.approx(np.array([[1, 50], [4, 15]]))
     assert skipping.get_ydata() == pytest.approx([50, 30, np.nan, 15], nan_ok=True)
 
@@ -75,12 +84,12 @@ def test_epoch_in_which_a_seed_is_undefined_is_left_out_unless_it_is_to_be_skipp
 def test_diverged_run_ends_in_a_cross_and_is_in_no_mean(axes):
     group = series(run(0, [0.4, 0.2]), run(1, [0.6, 0.3]), run(2, [0.5, 0.9, np.nan], status="diverged"))
     learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
-    mean, thin, cross = axes.lines
+    mean, _, _, thin, cross = axes.lines
     assert mean.get_ydata() == pytest.approx([50, 25])
     assert thin.get_ydata() == pytest.approx([50, 90])
     assert (cross.get_marker(), *cross.get_xydata()[0]) == pytest.approx(("x", 2, 90))
     assert learning_curves.spread_note([group]) == (
-        "Mean ± 1 standard deviation over 2 seeds. 1 diverged run (cross) is in no mean."
+        "Pale: single seeds; full: mean of 2 seeds. 1 diverged run (cross) is in no mean."
     )
 
 
@@ -96,13 +105,22 @@ def test_series_with_a_seed_twice_names_the_parameter_that_differs(axes):
         learning_curves.draw_curves(axes, [group], "epoch", "validation_error")
 
 
-def test_final_values_have_error_bars_and_count_divergence(axes):
+def test_final_values_are_means_and_dots_and_count_divergence(axes):
     runs = [run(0, [0.4]), run(1, [0.6]), run(0, [0.2], sigma=2.0), run(1, [0.9], sigma=2.0, status="diverged")]
     learning_curves.draw_final(axes, [series(*runs)], "sigma", "test_error")
-    assert axes.lines[0].get_xydata() == pytest.approx(np.array([[1, 50], [2, 20]]))
+    mean, dots = axes.lines
+    assert mean.get_xydata() == pytest.approx(np.array([[1, 50], [2, 20]]))
+    assert sorted(dots.get_ydata()) == pytest.approx([20, 40, 60])
     assert "1 of 2 diverged" in [text.get_text() for text in axes.texts]
     note = learning_curves.spread_note([series(*runs)], ["sigma"])
-    assert note.startswith("Mean ± 1 standard deviation over 1 to 2 seeds.")
+    assert note.startswith("Pale: single seeds; full: mean of 1 to 2 seeds.")
+
+
+def test_seeds_of_several_populations_are_lines_without_a_mean(axes):
+    runs = [run(seed, [0.4 + 0.5 * seed], sigma=sigma) for seed in (0, 1) for sigma in (1.0, 2.0)]
+    learning_curves.draw_final(axes, [series(*runs)], "sigma", "test_error", seed_by_seed=True)
+    assert [line.get_ydata().tolist() for line in axes.lines] == [pytest.approx([40, 40]), pytest.approx([90, 90])]
+    assert learning_curves.spread_note([series(*runs)], ["sigma"], middle=False) == "A line for each of 2 seeds."
 
 
 def test_regression_error_is_the_metric_itself():

@@ -55,9 +55,9 @@ def test_every_figure_is_drawn_within_its_page_and_says_its_seeds(frame, name):
     assert_within_its_page(figure)
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
     for words in (texts(figure), figure.caption):
-        assert "Mean ± 1 standard deviation over 2 seeds." in words
+        assert "Pale: single seeds; full: mean of 2 seeds." in words
         assert "INCOMPLETE: 1 of 1 result files missing" in words
-    assert "MNIST (mnist_convnet)" in figure.caption
+    assert "MNIST (convnet)" in figure.caption
 
 
 def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
@@ -107,20 +107,23 @@ def test_without_a_noise_scale_nothing_is_predicted(frame):
     assert "predicted: noise wins" not in lines(figure.axes[0])
     assert "Dotted" not in figure.caption
     figure = noisy_gradients.signal_to_noise(unmeasured)
-    assert "noise wins" not in texts(figure)
+    assert "predicted: noise wins below" not in texts(figure)
     assert "Dashed" not in figure.caption
 
 
 def test_signal_to_noise_over_training_against_sigma_and_the_cosines(frame):
     figure = noisy_gradients.signal_to_noise(frame)
     left, middle, right = figure.axes
-    assert set(lines(left)) == {"σ = 1", "below: noise wins"}  # of the recovery the ratio would count amplification
-    assert set(lines(middle)) == {"at the end of the run", "below: noise wins"}
+    assert set(lines(left)) == {
+        "σ = 1",
+        "predicted: noise wins below",
+    }  # of the recovery the ratio would count amplification
+    assert set(lines(middle)) == {"at the end of the run", "predicted: noise wins below"}
     assert list(lines(right)) == ["σ = 1", "σ = 1, recovered"]
     for axes, batch in ((left, 500), (middle, 32)):
-        assert lines(axes)["below: noise wins"].get_ydata() == pytest.approx([THRESHOLDS[batch]] * 2)
-        assert lines(axes)["below: noise wins"].get_linestyle() == "--"
-        assert axes.get_ylabel() == "Signal-to-noise ratio"
+        assert lines(axes)["predicted: noise wins below"].get_ydata() == pytest.approx([THRESHOLDS[batch]] * 2)
+        assert lines(axes)["predicted: noise wins below"].get_linestyle() == "--"
+        assert axes.get_ylabel() == "Signal-to-noise ratio, log scale"
     ratio, cosine = means(frame, "signal_to_noise"), means(frame, "cosine")
     measured = lines(middle)["at the end of the run"]
     assert measured.get_xdata() == pytest.approx([0.01, 0.03, 0.1, 0.3, 1, 2, 5, 10])
@@ -139,7 +142,7 @@ def test_remedies_are_ranked_with_the_best_on_top(frame):
     assert list(errors[names]) == sorted(errors[names], reverse=True)  # the lowest row has the first tick
     assert {"nothing done", "average 0.99", "annealed, η = 1", "server alone: 200 examples, no noise"} <= set(names)
     assert not [name for name in names if name.startswith(("σ", "batch", "full")) or "air" in name]
-    same, other = (container.lines[0] for container in axes.containers)
+    same, other = (line for line in axes.lines if line.get_marker() == "o" and not line.get_alpha())
     assert other.get_markerfacecolor() == "white"
     assert len(other.get_xdata()) == 5  # three annealed, one relative, the server alone
     assert len(same.get_xdata()) + 5 == len(names)
@@ -172,11 +175,15 @@ def test_subspaces_by_kind_beside_the_run_without_one(frame):
 
 
 def test_over_the_air_by_devices_and_shares(frame):
-    curves = lines(noisy_gradients.over_the_air(frame).axes[0])
-    assert set(curves) == {"no noise", "1 device", "4 devices", "16 devices", "16 devices, skewed shares"}
+    axes = noisy_gradients.over_the_air(frame).axes[0]
+    curves = lines(axes)
+    assert list(curves) == ["4 devices", "16 devices", "16 devices, skewed shares"]
     errors = 100 * (1 - means(frame, "validation_metric"))
-    skewed = errors[["16 over the air, -20 dB, skewed", "16 over the air, 0 dB, skewed"]]
-    assert curves["16 devices, skewed shares"].get_xydata() == pytest.approx(np.array([[-20, 0], skewed]).T)
+    lower = [
+        errors[f"1 over the air, {level} dB"] - errors[f"16 over the air, {level} dB, skewed"] for level in (-20, 0)
+    ]
+    assert curves["16 devices, skewed shares"].get_ydata() == pytest.approx(lower)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["-20", "0"]
     assert curves["16 devices, skewed shares"].get_color() == curves["16 devices"].get_color()
 
 
@@ -184,8 +191,8 @@ def test_table_has_every_setting_in_the_order_of_the_plan(frame):
     table = noisy_gradients.table(frame)
     assert list(table["Setting"]) == list(PLAN)
     row = table[table["Setting"] == "σ = 10"].iloc[0]
-    values = 100 * results.last_rows(frame).query("run == 'σ = 10'")["test_metric"]
-    assert row["Test accuracy (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
+    values = 100 * (1 - results.last_rows(frame).query("run == 'σ = 10'")["test_metric"])
+    assert row["Test error (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
     assert (row["Seeds"], row["Diverged"]) == (2, 0)
 
 
@@ -221,7 +228,7 @@ def test_sigma_at_which_every_run_diverged_is_on_the_axis(frame):
 def test_one_seed_has_no_spread(seeds):
     for name, make in noisy_gradients.FIGURES.items():
         assert "One seed." in make(seeds[0]).caption, name
-    assert "±" not in " ".join(noisy_gradients.table(seeds[0])["Test accuracy (%)"])
+    assert "±" not in " ".join(noisy_gradients.table(seeds[0])["Test error (%)"])
 
 
 LACKING = {

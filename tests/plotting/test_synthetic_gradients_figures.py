@@ -151,7 +151,7 @@ def test_the_counts_of_products_by_the_number_of_layers(frame):
     chain, wait = synthetic_gradients.critical_path(frame).axes
     assert lines(chain)["backpropagation"].get_xydata()[-1] == pytest.approx([20, 40])
     assert lines(chain)["linear predictors"].get_xydata()[0] == pytest.approx([3, 4])
-    assert lines(wait)["predictors with two hidden layers"].get_ydata() == pytest.approx([4] * 18)
+    assert lines(wait)["predictors with a hidden layer"].get_ydata() == pytest.approx([3] * 18)
 
 
 def test_table_has_every_run(frame):
@@ -164,7 +164,14 @@ def test_table_has_every_run(frame):
     assert row["Cost (epochs' worth of gradients)"] == "5.00 ± 0.00"
     assert (row["Rate"], row["Predictors' rate"], row["Predictors' hidden layers"]) == ("0.001", "0.001", "0")
     row = table[table["Setting"] == "4 layers, DNI"].iloc[0]
-    assert (row["Predictors' hidden layers"], row["Predictors' place"]) == ("2", "before the ReLU")
+    assert row["Predictors' hidden layers"] == "2"
+    assert "DNI's predictors of fully connected networks are before the ReLU" in table.attrs["printed"].caption
+
+
+def test_errors_by_depth_are_a_table_too(frame):
+    depths, table = synthetic_gradients.depth_table(frame), synthetic_gradients.table(frame).set_index("Setting")
+    row = depths[(depths["Networks"] == "fully connected") & (depths["Layers"] == 4)].iloc[0]
+    assert row["cDNI"] == table.loc["4 layers, cDNI", "Test error (%)"]
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(seeds):

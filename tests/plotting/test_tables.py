@@ -1,6 +1,5 @@
 import math
 
-import pandas as pd
 import pytest
 from fake_baseline_runs import fake_run
 
@@ -35,26 +34,3 @@ def test_setting_whose_runs_all_diverged_says_so():
 )
 def test_one_seed_has_no_spread(mean, std, cell):
     assert tables.mean_and_spread(mean, std, 2) == cell
-
-
-def test_latex_is_escaped_and_has_booktabs_rules():
-    text = tables.to_latex(pd.DataFrame({"Name": ["a_b"], "Test (%)": ["1.0 ± 0.2"], "Source": ["-"]}))
-    assert text.splitlines()[0] == r"\begin{tabular}{lrr}"
-    assert r"Name & Test (\%) & Source \\" in text
-    assert r"a\_b & 1.0 $\pm$ 0.2 & - \\" in text
-    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
-
-
-@pytest.mark.parametrize("missing", [[], ["seed1.parquet"]])
-def test_latex_file_tells_its_origin_and_what_is_missing(tmp_path, frame, missing):
-    frame.attrs["missing"] = missing
-    path = tables.write_latex(pd.DataFrame({"a": [1]}), tmp_path, "table", frame)
-    text = path.read_text()
-    assert text.startswith("% experiment: 01_baseline_sgd\n% seeds: 0, 1\n% commit: 0123456789abcdef")
-    assert ("INCOMPLETE: 1 of 3 result files missing" in text) == bool(missing)
-
-
-def test_what_pdflatex_cannot_set_as_text_is_set_as_mathematics():
-    text = tables.to_latex(pd.DataFrame({"ε": ["σ = 0.1 → 1", "Σ ≥ 2 × η²"]}))
-    assert text.isascii()
-    assert r"$\sigma$ = 0.1 $\to$ 1" in text

@@ -132,6 +132,25 @@ def test_checkpoints_of_unknown_sessions_are_noted(store):
     assert "no session is noted" in frame["note"].iloc[0]
 
 
+def test_checkpoints_may_lie_on_a_local_disk(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_DISK", str(tmp_path / "local"))
+    monkeypatch.setenv("RUN_CHECKPOINTS", "$LOCAL_DISK/checkpoints")
+    store.begin(DIGEST, session())
+    folder = store.checkpoint_dir(DIGEST)
+    assert folder == tmp_path / "local" / "checkpoints" / DIGEST
+    (folder / "checkpoint").touch()
+    assert store.begin(DIGEST, session("b"))["resumed"] == ["b" * 40]
+    store.write(DIGEST, run())
+    assert not folder.exists()
+    assert not (store.folder / ".checkpoints").exists()
+
+
+def test_local_disk_that_a_machine_does_not_name_is_said(store, monkeypatch):
+    monkeypatch.setenv("RUN_CHECKPOINTS", "$NO_SUCH_DISK/checkpoints")
+    with pytest.raises(ValueError, match=r"RUN_CHECKPOINTS is '\$NO_SUCH_DISK/checkpoints', but this machine has no"):
+        store.checkpoint_dir(DIGEST)
+
+
 def test_unknown_provenance_is_refused_before_training(store):
     with pytest.raises(ValueError, match=r"provenance 'comit' is unknown.*did you mean 'commit'"):
         store.begin(DIGEST, {"comit": "a"})

@@ -149,16 +149,21 @@ def test_variants_run_apart_and_are_drawn_apart(project):
     assert len(project.runs()) == 4
 
 
-def test_a_killed_sweep_goes_on_and_leaves_nothing_running(project):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_goes_on_and_leaves_nothing_running(project, end):
     project.notebook("01_slow", SLOW)
     project.experiments(quick={"01_slow": {"parameters": {}}})
     first = project.start("--preset", "quick")
     wait_for(lambda: project.lines("kernel.txt"))
     family = psutil.Process(first.pid).children(recursive=True)
     assert int(project.lines("kernel.txt")[0]) in [process.pid for process in family]
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate(timeout=900)
+    os.kill(first.pid, end)
+    said = first.communicate(timeout=900)[0]
     assert project.stored() == []
+    if end == signal.SIGTERM:
+        assert first.returncode == 130
+        assert said.endswith("Stopped. The same command goes on from here.\n")
+        assert not any(process.is_running() for process in family), "it ends after its jobs"
 
     code, output = project.run("--preset", "quick")
     assert code == 0, output

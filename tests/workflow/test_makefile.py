@@ -5,12 +5,26 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("figures", "check", "test", "lab", "paper", "sweep", "reproduce", "benchmark", "lock", "clean", "help")
+TARGETS = (
+    "figures",
+    "check",
+    "test",
+    "lab",
+    "paper",
+    "sweep",
+    "reproduce",
+    "site",
+    "benchmark",
+    "lock",
+    "clean",
+    "help",
+)
 
 
 @pytest.fixture
@@ -57,7 +71,30 @@ def test_a_sweeps_file_may_have_spaces_in_its_path(make):
     done = make("--dry-run", "sweep", "FILE=my sweeps/a b.yml", "CORES=all", "DRY=1", "YES=1", "PROFILE=slurm")
     [command] = [line for line in done.stdout.splitlines() if "workflow.run" in line]
     options = "-m workflow.run --cores all --profile slurm --dry-run --yes --sweep"
-    assert shlex.split(command)[1:] == [*options.split(), "my sweeps/a b.yml"]
+    assert shlex.split(command)[2:] == [*options.split(), "my sweeps/a b.yml"]
+
+
+@pytest.mark.usefixtures("make")
+@pytest.mark.parametrize("target", ["figures", "paper", "sweep", "reproduce"])
+def test_a_request_to_end_reaches_what_make_runs(tmp_path, target):
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / ".installed").touch()
+    code = """
+import pathlib, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+pathlib.Path("begun").touch()
+signal.sigwait([signal.SIGTERM])
+pathlib.Path("ended").touch()
+"""
+    (tmp_path / "run.py").write_text(code)
+    script(tmp_path / ".venv" / "bin", "python", f"exec {shlex.quote(sys.executable)} run.py")
+    process = subprocess.Popen([shutil.which("make"), target], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    process.wait(timeout=60)
+    assert (tmp_path / "ended").exists()
 
 
 def test_the_first_python_that_runs_is_taken(make, tmp_path):

@@ -71,7 +71,8 @@ def test_the_profile_says_how_many_batches_run_at_once(sweep, monkeypatch):
     profile = Path("workflow/profiles/cluster/config.yaml")
     profile.parent.mkdir(parents=True)
     profile.write_text("executor: slurm\njobs: 40\n")
-    assert Plan(sweep, cores=3, profile="cluster").lanes == 40
+    assert Plan(sweep, profile="cluster").lanes == 40
+    assert Plan(sweep, cores=3, profile="cluster").lanes == 3
     profile.write_text("executor: slurm\n")
     assert Plan(sweep, cores=3, profile="cluster").lanes == 3
     monkeypatch.setattr("workflow.engine.has_gpu", lambda: True)

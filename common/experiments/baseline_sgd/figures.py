@@ -28,14 +28,14 @@ _TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error by batch size against epochs, steps and seconds; learning rate fixed: solid, scaled: dashed."""
+    """Draw the error by batch size against epochs and steps; learning rate fixed: solid, scaled: dashed."""
     frame = captions.prepared(frame)
     series = [*_by_batch_size(frame, "fixed rate"), *_by_batch_size(frame, "scaled rate")]
     if not series:
         raise NothingToDraw("the results hold no run of the loop without dropout")
     part = captions.part(frame)
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 3, sharey=True)
-    for axes, x in zip(panels, ("epoch", "step", "seconds"), strict=True):
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, 2, sharey=True)
+    for axes, x in zip(panels, ("epoch", "step"), strict=True):
         draw_curves(axes, series, x, f"{part}_error")
     set_error_axis(panels[0], frame, part)
     panels[1].set_xscale("log")
@@ -110,26 +110,30 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate test accuracy and loss per setting over the seeds, on MNIST with the source's figure beside."""
+    """Tabulate test error and loss per setting over the seeds, on MNIST with the source's figure beside."""
     frame = captions.prepared(frame)
     keys = {"group": "Group", "batch_size": "Batch size", "learning_rate": "Learning rate"}
-    values = {
-        "test_metric": tables.ACCURACIES["test_metric"],
-        "test_loss": tables.Value("Test loss", digits=4),
-    }
+    error = tables.errors(frame)["test_error"]
+    values = {"test_error": error, "test_loss": tables.Value("Test loss", digits=4)}
     rows = tables.setting_table(frame, keys, values)
     if (frame["dataset"] == "mnist").all():
         sources = [
             SOURCE.get((group, int(batch))) for group, batch in zip(rows["Group"], rows["Batch size"], strict=True)
         ]
-        rows["Source (%)"] = [f"{accuracy:.2f}" if accuracy else "-" for accuracy in sources]
+        rows["Source (%)"] = [f"{100 - accuracy:.2f}" if accuracy else "-" for accuracy in sources]
     trainers = [("Keras fit" if group == "Keras fit" else "own loop") for group in rows["Group"]]
     dropouts = ["on" if group in ("Keras fit", "dropout") else "off" for group in rows["Group"]]
-    scaled = [" (scaled)" if group == "scaled rate" else "" for group in rows["Group"]]
-    rates = [f"{rate:.3g}{mark}" for rate, mark in zip(rows["Learning rate"], scaled, strict=True)]
+    rules = ["scaled" if group == "scaled rate" else "fixed" for group in rows["Group"]]
+    rates = [f"{rate:.3g}" for rate in rows["Learning rate"]]
+    rows.insert(3, "Rule", rules)
     rows.insert(0, "Dropout", dropouts)
     rows.insert(0, "Trainer", trainers)
-    return rows.assign(**{"Learning rate": rates}).drop(columns="Group")
+    rows = rows.assign(**{"Learning rate": rates}).drop(columns="Group")
+    caption = (
+        f"Test error and loss on {captions.name(frame)} after {int(frame['epoch'].max())} epochs. Rule: whether the "
+        "learning rate is scaled with the batch."
+    )
+    return tables.printed(rows, caption, lowest=[error.header, "Test loss"])
 
 
 FIGURES = {

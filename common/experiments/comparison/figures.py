@@ -85,9 +85,15 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
                 "n": row.seeds,
             }
         )
-    text = pd.DataFrame(rows)
-    text.attrs["wide"] = True
-    return text
+    place = at_first_place(frame)["place"].iloc[0]
+    caption = (
+        f"Sources of a training direction on {place}: test error at equal arithmetic and at the larger budget "
+        "(longer); points of error above backpropagation's, paired by seed, with the 95 % interval; arithmetic and "
+        "seconds of an example over backpropagation's; what a step holds beyond the weights, and sends. Needs: "
+        + ", ".join(f"{letter} {need}" for need, letter in INITIALS.items())
+        + "."
+    )
+    return tables.printed(pd.DataFrame(rows), caption, lowest=["Error (%)", "Longer (%)"])
 
 
 def page(frame: pd.DataFrame) -> tables.Page:
@@ -133,7 +139,13 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
                     "n": len(at),
                 }
             )
-    return pd.DataFrame(rows)
+    place = frame["place"].iloc[0]
+    caption = (
+        f"What each direction is worth on {place} at the weights of backpropagation's run. Bias and noise in lengths "
+        "of the exact gradient; gain: decrease of the loss by a step, over the exact gradient's."
+    )
+    columns = ("Source", "After passes", "Cosine", "Bias", "Noise", "Step's gain", "Gain ÷ arithmetic", "n")
+    return tables.printed(pd.DataFrame(rows, columns=list(columns)), caption)
 
 
 FIGURES = {

@@ -43,7 +43,7 @@ def color_of(name: str) -> str:
 def with_places(frame: pd.DataFrame) -> pd.DataFrame:
     """Add errors, and as `place` what runs are compared within: data set and network, with or without batch norm."""
     frame = with_errors(frame)
-    networks = frame["network"].str.removeprefix(_NORMALISED)
+    networks = frame["network"].str.removeprefix(_NORMALISED).map(captions.network)
     return frame.assign(place=frame["dataset"].map(captions.DATASETS).fillna(frame["dataset"]) + " (" + networks + ")")
 
 

@@ -29,11 +29,13 @@ def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
     with matplotlib.rc_context(style.RC):
         panels[0].plot(by_size.index, by_size, "s-", color=style.BLACK, label="backpropagation")
         for number, (count, own) in enumerate(searched.groupby("directions")):
-            look = style.group_style(number) | {"elinewidth": 0.8}
+            look = style.group_style(number)
             label = f"{count:.0f} direction{'s' if count > 1 else ''} a step"
             for axes, by in zip(panels, ("coordinates", "expected"), strict=True):
-                means = own.groupby(by)["test_error"].agg(["mean", "std"])
-                axes.errorbar(means.index, means["mean"], means["std"].fillna(0), label=label, **look)
+                means = own.groupby(by)["test_error"].mean()
+                axes.plot(own[by], own["test_error"], color=look["color"], marker="o", markersize=2.2, linestyle="none",
+                          markeredgewidth=0, alpha=0.4)  # fmt: skip
+                axes.plot(means.index, means, label=label, **look)
     for axes in panels:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -53,5 +55,5 @@ def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
         "networks to small ones."
     )
     counts = rows.groupby("run")["seed"].nunique()
-    style.annotate(drawn, f"Mean ± 1 standard deviation over {counts.max()} seeds.", caption, frame)
+    style.annotate(drawn, f"Pale: single seeds; full: mean of {counts.max()} seeds.", caption, frame)
     return drawn

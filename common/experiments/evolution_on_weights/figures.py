@@ -80,14 +80,22 @@ def cosine(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy, evaluations, cost and time of every run."""
-    values = tables.ACCURACIES | {
-        "evaluations": tables.Value("Evaluations (million)", scale=1e-6, digits=1),
-        "cost": tables.Value("Cost (million gradients of one example)", scale=1e-6, digits=1),
-        "seconds": tables.Value("Seconds", digits=0),
+    """Tabulate validation and test error, evaluations, cost and time of every run."""
+    runs = _runs(frame)
+    errors = tables.errors(runs)
+    values = errors | {
+        "evaluations": tables.Value("Evaluations (million)", scale=1e-6, digits=1, outcome=False),
+        "cost": tables.Value("Cost (million gradients of one example)", scale=1e-6, digits=1, outcome=False),
+        "seconds": tables.Value("Seconds", digits=0, outcome=False),
     }
     keys = {"run": "Setting", "network": "Network", "coordinates": "Weights"}
-    return tables.setting_table(_runs(frame), keys, values)
+    caption = (
+        f"Errors on {captions.dataset(runs)}, trained by perturbing the weights, without derivatives, and what the "
+        "runs took. Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
+    )
+    lowest = [value.header for value in errors.values()]
+    tabulated = tables.setting_table(runs, keys, values)
+    return tables.printed(tabulated.assign(Network=tabulated["Network"].map(captions.network)), caption, lowest=lowest)
 
 
 FIGURES = {"07_weights_accuracy": accuracy, "07_weights_cosine": cosine}

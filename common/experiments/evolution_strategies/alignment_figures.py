@@ -36,7 +36,7 @@ def _draw(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
     series = _by_estimate(rows)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, len(_AXES))
     for axes, (name, label) in zip(panels, _AXES.items(), strict=True):
-        draw_final(axes, series, "samples", name)
+        draw_final(axes, series, "samples", name, seed_by_seed=True)
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis, sorted(rows["samples"].unique()))
         axes.set_xlabel("Samples")
@@ -51,7 +51,7 @@ def _draw(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
         f"Estimates of the gradient on the logits of {captions.name(rows)} {stage}, σ = {rows['sigma'].iloc[0]:g}, "
         "beside the exact one of the same objective, by number of samples; lengths are those of the exact gradient."
     )
-    style.annotate(drawn, spread_note(series, ["samples"]), caption, frame)
+    style.annotate(drawn, spread_note(series, ["samples"], middle=False), caption, frame)
     return drawn
 
 
@@ -59,7 +59,7 @@ def _by_estimate(rows: pd.DataFrame) -> list[Series]:
     """Make a series of every objective in its color, antithetic samples solid, independent ones dashed."""
     series = []
     for (objective, antithetic), part in rows.groupby(["objective", "antithetic"], sort=True):
-        look = style.group_style(0 if objective == "likelihood" else 1)
+        look = style.method_styles([objective])[objective]
         look |= {"linestyle": "-"} if antithetic else {"linestyle": style.DASHED, "markerfacecolor": "white"}
         series.append(Series(f"{objective}, {'antithetic' if antithetic else 'independent'}", part, look))
     return series

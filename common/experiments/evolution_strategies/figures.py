@@ -61,10 +61,10 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     if likelihood.empty:
         raise NothingToDraw("the results hold no sweep")
     part = captions.part(runs)
-    by_samples = [Series("likelihood", _usual(likelihood, "sigma"), style.group_style(0))]
+    by_samples = [Series("likelihood", _usual(likelihood, "sigma"), style.method_style("likelihood"))]
     by_sigma = [
-        Series(name, _usual(select(sampled, objective=name), "samples"), style.group_style(i))
-        for i, name in enumerate(("likelihood", "smoothed accuracy"))
+        Series(name, _usual(select(sampled, objective=name), "samples"), style.method_style(name))
+        for name in ("likelihood", "smoothed accuracy")
     ]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, 2, sharey=True)
     draw_final(panels[0], by_samples, "samples", f"{part}_error")
@@ -88,10 +88,19 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy of every run over the seeds."""
+    """Tabulate validation and test error of every run over the seeds."""
     keys = {"group": "Runs", "run": "Setting", "learning_rate": "Rate", "samples": "Samples"}
-    tabulated = tables.setting_table(described(frame), keys, tables.ACCURACIES)
-    return tabulated.assign(Rate=tabulated["Rate"].map("{:.3g}".format))
+    runs = described(frame)
+    values = tables.errors(runs)
+    tabulated = tables.setting_table(runs, keys, values)
+    samples = ["-" if count == 0 else f"{count}" for count in tabulated["Samples"]]  # an exact gradient takes none
+    tabulated = tabulated.assign(Rate=tabulated["Rate"].map("{:.3g}".format), Samples=samples)
+    caption = (
+        f"Errors on {captions.name(runs)}, learned from being right or wrong: with the source's settings, with the "
+        "full budget, and in a sweep of fewer epochs."
+    )
+    lowest = [value.header for value in values.values()]
+    return tables.printed(tabulated, caption, lowest=lowest, groups=keys["group"])
 
 
 FIGURES = {

@@ -59,7 +59,7 @@ def never_predicted(frame: pd.DataFrame) -> style.PaperFigure:
     series = series_of_group(rows, "source")
     likelihood = select(rows, run=LIKELIHOOD)
     if len(likelihood):
-        series.append(Series("likelihood", likelihood, style.group_style(len(series))))
+        series.append(Series("likelihood", likelihood, style.method_style("likelihood")))
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.5)
     draw_curves(axes, series, "epoch", "never")
     axes.set_ylim(bottom=-0.1)

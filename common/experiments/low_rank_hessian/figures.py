@@ -6,7 +6,6 @@ frame of `results.read` (in the notebook: of `train_all`, with its measurements 
 
 import math
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -21,6 +20,7 @@ from common.plotting.curves import (
     draw_curves,
     draw_final,
     draw_level,
+    draw_rows,
     error_name,
     select,
     series_by_run,
@@ -103,10 +103,10 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
     part = captions.part(runs)
     summary = results.summarize(runs, ["order", "run"], f"{part}_error").sort_values("order", ascending=False)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.26 * len(summary) + 0.9)
-    look = style.group_style(0) | {"linestyle": "none"}
     places = range(len(summary))
-    with matplotlib.rc_context(style.RC):
-        axes.errorbar(summary["mean"], places, xerr=summary["std"].fillna(0), elinewidth=0.8, **look)
+    heights = dict(zip(summary["run"], map(float, places), strict=True))
+    look = style.method_style("saddle-free Newton, momentum")
+    draw_rows(axes, results.last_rows(runs), heights, f"{part}_error", **look)
     recipe = summary["mean"].iloc[-1]
     if not math.isnan(recipe):
         axes.axvline(recipe, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, zorder=1)
@@ -114,10 +114,10 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         if row.diverged:
             _say_diverged(axes, place, f"{row.diverged:.0f} of {row.diverged + row.n:.0f} diverged", alone=not row.n)
     axes.set_xscale("log")
-    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 10, 20, 50, 100])
+    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100])
     axes.set_yticks(list(places), list(summary["run"]))
     axes.set_ylim(-0.6, len(summary) - 0.4)
-    axes.set_xlabel(f"{error_name(runs, part)} (%)")
+    axes.set_xlabel(f"{error_name(runs, part)} (%)", loc="right")  # wider than the panel beside the long labels
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
         f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
@@ -142,10 +142,12 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
         if name == "SaddleFreeNewton.refresh_every":  # the base's intervals grow: it has no place on this axis
             draw_level(axes, base, f"{part}_error", "growing intervals")
             constant = swept[swept["SaddleFreeNewton.first_interval"] == swept[name]]
-            series = Series("constant intervals", constant, style.group_style(0))
+            series = Series("constant intervals", constant, style.method_style("saddle-free Newton, momentum"))
         else:
             others = swept[swept[name] != row[name]]
-            series = Series("saddle-free Newton", pd.concat([base, others]), style.group_style(0))
+            series = Series(
+                "saddle-free Newton", pd.concat([base, others]), style.method_style("saddle-free Newton, momentum")
+            )
         draw_final(axes, [series], name, f"{part}_error")
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis, sorted(series.frame[name].unique()))
@@ -165,39 +167,53 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate every run: learning rate, epochs, accuracies and what it cost."""
+    """Tabulate every run: learning rate, epochs, errors and what it cost."""
     runs = networks(frame)
+    errors = tables.errors(runs)
     values = {
-        **tables.ACCURACIES,
-        "cost": tables.Value("Gradients of one example (thousands)", scale=1e-3, digits=0),
-        "seconds": tables.Value("Seconds", digits=0),
+        **errors,
+        "cost": tables.Value("Gradients of one example (thousands)", scale=1e-3, digits=0, outcome=False),
+        "seconds": tables.Value("Seconds", digits=0, outcome=False),
     }
     tabulated = tables.setting_table(runs, {"group": "Runs", "run": "Setting"}, values)
-    first = results.last_rows(runs).groupby("order")[["learning_rate", "epoch"]].first()
+    last = results.last_rows(runs)
+    first = last.groupby("order").agg({"learning_rate": "first", "epoch": "max", "group": "first"})
+    # A run that diverged belongs to those that ended: rivals are of equally many epochs.
+    first["epoch"] = first["epoch"].where(tabulated["Seeds"].to_numpy() > 0, first["group"].map(_epochs_by_group(last)))
     tabulated.insert(2, "Rate", [f"{rate:.3g}" for rate in first["learning_rate"]])
-    tabulated.insert(3, "Epochs", first["epoch"].to_numpy())
-    return tabulated
+    counts = [f"{count:.0f} epoch{'s' if count > 1 else ''}" for count in first["epoch"]]
+    tabulated["Runs"] = [f"{group}, {count}" for group, count in zip(tabulated["Runs"], counts, strict=True)]
+    caption = (
+        f"Errors on {captions.name(runs)} and what the runs cost: methods (full), causes of the source's failure, and "
+        "sweeps around the recipe."
+    )
+    lowest = [value.header for value in errors.values()]
+    return tables.printed(tabulated, caption, lowest=lowest, groups="Runs")
 
 
 def trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate each method's trials: learning rate and validation accuracy, the rates rising."""
+    """Tabulate each method's trials, a row each: learning rate and validation error, the rates rising."""
     runs = select(frame, group="trial")
     if runs.empty:
         raise NothingToDraw("the results hold no trial of a learning rate")
-    last = results.last_rows(runs).sort_values(["order", "learning_rate"])
-    rows = []
-    for name, tried in last.groupby("trial_of", sort=False):
-        reached = tried["validation_metric"].where(tried["status"] != "diverged")
-        row = {"Setting": name}
-        for number, (rate, accuracy) in enumerate(zip(tried["learning_rate"], reached, strict=True), 1):
-            shown = "diverged" if math.isnan(accuracy) else f"{100 * accuracy:.2f}"
-            row |= {f"Rate {number}": f"{rate:.3g}", f"Validation accuracy {number} (%)": shown}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    last = results.last_rows(captions.prepared(runs)).sort_values(["order", "learning_rate"])
+    names = pd.factorize(last["trial_of"])[0]
+    last = last.iloc[names.argsort(kind="stable")]
+    reached = last["validation_error"].where(last["status"] != "diverged")
+    header = tables.errors(last)["validation_error"].header
+    tabulated = pd.DataFrame(
+        {
+            "Setting": last["trial_of"].to_list(),
+            "Rate": [f"{rate:.3g}" for rate in last["learning_rate"]],
+            header: ["diverged" if math.isnan(error) else f"{error:.2f}" for error in reached],
+        }
+    )
+    caption = f"Trials of learning rates on {captions.name(last)}: the lowest validation error decides."
+    return tables.printed(tabulated, caption, lowest=[header], groups="Setting")
 
 
 def milestones(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate test accuracy after epochs 1, 2, 3 and the longest run's last, by method, and seconds to the targets.
+    """Tabulate test error after epochs 1, 2, 3 and the longest run's last, by method, and seconds to the targets.
 
     Those are the notebook's `target_accuracies`; 98.5 % where the results do not say them. Diverged runs are left out.
     """
@@ -208,13 +224,19 @@ def milestones(frame: pd.DataFrame) -> pd.DataFrame:
     finished = runs[runs["status"] != "diverged"]
     for epoch in sorted({1, 2, 3, int(runs["epoch"].max())}):
         summary = finished[finished["epoch"] == epoch].groupby("run")["curve_test_metric"].agg(["mean", "std"])
-        shown = {row.Index: tables.mean_and_spread(100 * row.mean, 100 * row.std, 2) for row in summary.itertuples()}
+        shown = {
+            row.Index: tables.mean_and_spread(100 * (1 - row.mean), 100 * row.std, 2) for row in summary.itertuples()
+        }
         tabulated[f"Epoch {epoch}"] = [shown.get(name, "-") for name in tabulated["Setting"]]
     for target in measurement(frame, "target_accuracies") or [0.985]:
         reached = first_time(runs, target)
-        header = f"Seconds to {100 * target:g} %"
+        header = f"Seconds to {100 * (1 - target):.3g} %"
         tabulated[header] = [f"{reached[name]:.0f}" if name in reached else "-" for name in tabulated["Setting"]]
-    return tabulated.reset_index(drop=True)
+    caption = (
+        f"Test error (%) on {captions.name(runs)} after some epochs, by method, and seconds of training after which "
+        "the seeds' mean is first as low as said. The test curve is looked at after every epoch; it selects nothing."
+    )
+    return tables.printed(tabulated.reset_index(drop=True), caption, lowest=list(tabulated.columns[1:]))
 
 
 def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
@@ -248,6 +270,11 @@ TABLES = {
     "05_hessian_spectra": spectra,
     "05_hessian_trials": trials,
 }
+
+
+def _epochs_by_group(last: pd.DataFrame) -> pd.Series:
+    ended = last[last["status"] != "diverged"]
+    return (last if ended.empty else ended).groupby("group")["epoch"].max()
 
 
 def _passes(runs: pd.DataFrame) -> str:

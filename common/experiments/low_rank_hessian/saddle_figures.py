@@ -21,9 +21,10 @@ def saddle(frame: pd.DataFrame) -> style.PaperFigure:
     surface = Saddle(mu)
     drawn, (left, right) = style.figure(style.DOUBLE_COLUMN, 2.8, 2)
     _draw_surface(left, surface)
-    for index, (_, run) in enumerate(runs.sort_values("step").groupby("order")):
-        look = style.group_style(index) | {"markersize": 2.5}
+    looks = style.method_styles(name.removeprefix(SADDLE) for name in runs.sort_values("order")["run"].unique())
+    for _, run in runs.sort_values("step").groupby("order"):
         u, v, name = run["u"].astype(float), run["v"].astype(float), run["run"].iloc[0].removeprefix(SADDLE)
+        look = looks[name] | {"markersize": 2.5}
         right.plot(run["step"], np.maximum(surface(u, v), 1e-9), markevery=_marked(run), label=name, **look)
         left.plot(u, v, markevery=_marked(run), **look)
     right.axhline(surface.height, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="at the saddle")
@@ -36,7 +37,8 @@ def saddle(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(right, above=3)
     steps = int(runs["step"].max())
     caption = (
-        f"The saddle of u²/2 + (μ/4)(1 - v²)², μ = {mu:g}: curvatures 1 and -{mu:g}. Left: the paths of {steps} steps "
+        f"The saddle (cross) of u²/2 + (μ/4)(1 - v²)², μ = {mu:g}: curvatures 1 and -{mu:g}; star: a minimum. Left: "
+        f"the paths of {steps} steps, some of which leave the panel, "
         f"on the surface, a marker every {_marked(runs[runs['order'] == runs['order'].min()])}. Right: the loss along "
         "them, from 1e-9 up; dashed: at the saddle. Newton by conjugate gradients takes the gradient itself where the "
         "curvature along it is negative."

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from common.experiments.low_rank_hessian.run_selection import measurement, networks
-from common.plotting import captions, style
+from common.plotting import captions, style, tables
 from common.plotting.curves import NothingToDraw, select
 
 
@@ -27,7 +27,8 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
         axes.set_xlabel("Eigenvalue")
     _set_eigenvalue_axis(panels, max(float(np.abs(nodes).max()) for _, nodes, _ in looks))
     panels[0].set_yscale("log")
-    panels[0].set_ylim(bottom=1e-8)
+    # Less than one of all eigenvalues is noise of the quadrature.
+    panels[0].set_ylim(bottom=0.5 / float(run["coordinates"].iloc[0]))
     style.power_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Share of all eigenvalues")
     style.legend(panels[0], above=2)
@@ -42,7 +43,7 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
 
 def spectra(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the Hessian's largest eigenvalues, those around the number of classes, and its negative part."""
-    classes, rows = measurement(frame, "classes") or 10, []
+    classes, rows, run = measurement(frame, "classes") or 10, [], networks(frame)
     for epoch, nodes, weights in _looks(frame):
         falling = np.sort(nodes)[::-1]
         row = {"Epoch": f"{epoch}", "Largest": f"{falling[0]:.3g}"}
@@ -51,7 +52,11 @@ def spectra(frame: pd.DataFrame) -> pd.DataFrame:
         mass = weights * np.abs(nodes)
         negative = 100 * mass[nodes < 0].sum() / mass.sum()
         rows.append(row | {"Most negative": f"{falling[-1]:.3g}", "Negative share of Σ|λ| (%)": f"{negative:.1f}"})
-    return pd.DataFrame(rows)
+    caption = (
+        f"Eigenvalues of the Hessian on {captions.name(run)} along a run of saddle-free Newton, by stochastic Lanczos "
+        f"quadrature: by rank, and the negative ones' share of the sum of magnitudes. {_note(frame)}"
+    )
+    return tables.printed(pd.DataFrame(rows), caption)
 
 
 def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
@@ -59,7 +64,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     looks, run, overlaps = _looks(frame), networks(frame), _overlaps(frame)
     drawn, (left, right) = style.figure(style.DOUBLE_COLUMN, 2.4, 2)
     for index, (epoch, nodes, _) in enumerate(looks):
-        size = np.sort(np.abs(nodes))[::-1]
+        size = np.sort(np.abs(nodes))[::-1][: len(nodes) // 2]  # the last are not converged
         look = style.group_style(index) | {"markevery": max(1, len(size) // 6), "markersize": 3}
         left.plot(np.arange(1, len(size) + 1), size, label="start" if epoch == 0 else f"after epoch {epoch}", **look)
     classes = measurement(frame, "classes")
@@ -84,9 +89,9 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
         style.legend(axes)
     rank = select(run, run="saddle-free Newton")["SaddleFreeNewton.rank"].iloc[0]
     caption = (
-        f"Left: Ritz values of the Hessian on {captions.name(run)} by magnitude; the first are eigenvalues, the last "
-        f"are not converged. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step and "
-        "some steps later, both of the same examples; level lines: at the same step, computed twice."
+        f"Left: Ritz values of the Hessian on {captions.name(run)} by magnitude, the first half, "
+        f"which are eigenvalues. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step "
+        "and some steps later, both of the same examples; level lines: at the same step, computed twice."
     )
     style.annotate(drawn, _note(frame), caption, frame)
     return drawn

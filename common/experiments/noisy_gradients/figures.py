@@ -94,7 +94,9 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, runs in zip(panels, (plain[0].frame, by_sigma[0].frame), strict=False):
         threshold = _threshold(frame, int(runs["batch_size"].iloc[0]))
         if threshold is not None:
-            axes.axhline(threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="below: noise wins")
+            axes.axhline(
+                threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="predicted: noise wins below"
+            )
         _set_ratio_axis(axes)
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis)
@@ -113,18 +115,27 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
         caption += (
             " Dashed: where the progress of a step, η‖G‖², is undone by the noise, η²σ² tr H / 2. The full gradient G "
             "gives a minibatch of b a mean ‖g‖² = ‖G‖²(1 + B/b); the noise scale B, and tr H as the trace of the "
-            "per-example gradients' covariance, are those at the end of the run without noise."
+            "per-example gradients' covariance, are those at the end of the run without noise. "
+            + _below(by_sigma[0].frame, threshold)
         )
     style.annotate(drawn, spread_note([*both, *by_sigma], ["sigma"]), caption, frame)
     return drawn
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test accuracy of every run over the seeds."""
+    """Tabulate validation and test error of every run over the seeds."""
     frame = prepared(frame)
     keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
-    rows = tables.setting_table(frame, keys, tables.ACCURACIES)
-    return rows.assign(Rate=rows["Rate"].map("{:.3g}".format))
+    values = tables.errors(frame)
+    rows = tables.setting_table(frame, keys, values)
+    caption = (
+        f"Errors on {captions.name(frame)} with noise in the gradients, σ = 1 unless said, of the source's batch and "
+        "epochs (full) and of a sweep of smaller batches."
+    )
+    lowest = [value.header for value in values.values()]
+    return tables.printed(
+        rows.assign(Rate=rows["Rate"].map("{:.3g}".format)), caption, lowest=lowest, groups=keys["group"]
+    )
 
 
 FIGURES = {
@@ -162,6 +173,17 @@ def _threshold(frame: pd.DataFrame, batch: int) -> float | None:
         return None
     full = rows["learning_rate"] * rows["gradient_variance"] / (2 * rows["coordinates"])
     return float((full * (1 + rows["noise_scale"] / batch)).mean())
+
+
+def _below(runs: pd.DataFrame, threshold: float) -> str:
+    """Say how many of the sweep's runs end below the threshold, and how well those above it can do."""
+    last = results.last_rows(runs)
+    below = last[last["signal_to_noise"].astype(float) < threshold]
+    worst = last.loc[~last.index.isin(below.index), "test_error"].max()
+    return (
+        f"Of the sweep's {len(last)} runs {len(below)} end below it; of the others the worst has {worst:.0f} % error: "
+        "it does not tell what noise costs."
+    )
 
 
 def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:

@@ -11,7 +11,6 @@ from common.experiments.noisy_gradients.run_selection import (
     budget,
     prepared,
     reference,
-    sigma_sweep,
 )
 from common.plotting import captions, style
 from common.plotting.curves import (
@@ -19,6 +18,7 @@ from common.plotting.curves import (
     Series,
     draw_final,
     draw_level,
+    draw_rows,
     error_name,
     select,
     set_error_axis,
@@ -44,7 +44,7 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
     ranked = results.summarize(rows.assign(same=_same_noise(frame, rows)), ["run", "same"], f"{part}_error")
     ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
-    _draw_ranks(axes, ranked)
+    _draw_ranks(axes, ranked, results.last_rows(rows), f"{part}_error")
     plain = ranked.loc[ranked["run"] == NOTHING_DONE, "mean"]
     axes.axvline(plain.item(), color=style.GRAY, linewidth=0.8, linestyle=style.LINE_STYLES[2], zorder=1)
     axes.set_xscale("log")
@@ -127,23 +127,32 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final validation error against the channel's signal-to-noise ratio, by number of devices and shares."""
+    """Draw how much lower the final validation error is with several devices than with one, each seed by itself."""
     frame = prepared(frame)
     runs = frame[(frame["devices"] > 0) & (frame["group"] == "sweep")]
     if runs.empty:
         raise NothingToDraw("the results hold no over-the-air runs")
-    part, series = captions.part(frame), _by_devices(runs)
-    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.7)
-    draw_final(axes, series, "decibels", f"{part}_error")
-    clean = sigma_sweep(frame)
-    draw_level(axes, clean[clean["sigma"] == 0], f"{part}_error", "no noise")
-    axes.set_xticks(sorted(runs["decibels"].unique()))
+    part, runs = captions.part(frame), _beside_one_device(results.last_rows(runs), f"{captions.part(frame)}_error")
+    if runs.empty:
+        raise NothingToDraw("the results hold no over-the-air runs with one device and with several")
+    series, levels = _by_devices(runs), sorted(runs["decibels"].unique())
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
+    for number, curve in enumerate(series):
+        # Beside one another: the seeds of all would stand on two lines.
+        shifted = curve.frame.assign(
+            place=curve.frame["decibels"].map(levels.index) + 0.16 * (number - (len(series) - 1) / 2)
+        )
+        draw_final(axes, [Series(curve.label, shifted, curve.style | {"linestyle": "none"})], "place", "lower")
+    axes.axhline(0, color=style.BLACK, linewidth=0.8)
+    axes.set_xlim(-0.6, len(levels) - 0.4)
+    axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
     axes.set_xlabel("Channel signal-to-noise ratio of a device (dB)")
-    set_error_axis(axes, frame, part)
-    style.legend(axes, above=2)
+    axes.set_ylabel("Points of error below one device's")
+    style.legend(axes)
     caption = (
-        f"{error_name(frame, part)} on {captions.name(frame)} with gradients added up over the air ({budget(runs)}); "
-        "every device meets the same power constraint, so that more devices are heard better."
+        f"{error_name(frame, part)} on {captions.name(frame)} with gradients added up over the air by several devices, "
+        f"below that with one device, of the same seed ({budget(runs)}). Every device meets the same power constraint, "
+        "so that more devices are heard better."
     )
     style.annotate(drawn, spread_note(series, ["decibels"]), caption, frame)
     return drawn
@@ -161,15 +170,12 @@ def _same_noise(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     return (rows["noise"] == "constant") & (rows["sigma"] == reference(frame)["sigma"])
 
 
-def _draw_ranks(axes: Axes, ranked: pd.DataFrame) -> None:
-    """Draw one row a setting, from the bottom up: mean and spread; where runs diverged, how many."""
+def _draw_ranks(axes: Axes, ranked: pd.DataFrame, rows: pd.DataFrame, value: str) -> None:
+    """Draw one row a setting, from the bottom up: mean and seeds; where runs diverged, how many."""
+    for same, face in ((True, style.BLUE), (False, "white")):
+        places = {row.run: float(row.Index) for row in ranked[ranked["same"] == same].itertuples()}
+        draw_rows(axes, rows, places, value, color=style.BLUE, marker="o", markersize=3.5, markerfacecolor=face)
     with matplotlib.rc_context(style.RC):
-        for same, face in ((True, style.BLUE), (False, "white")):
-            rows = ranked[ranked["same"] == same]
-            axes.errorbar(
-                rows["mean"], rows.index, xerr=rows["std"].fillna(0), linestyle="none", elinewidth=0.8,
-                color=style.BLUE, marker="o", markerfacecolor=face,
-            )  # fmt: skip
         axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
         axes.set_ylim(-0.6, len(ranked) - 0.4)
     for place, row in ranked[ranked["diverged"] > 0].iterrows():
@@ -185,6 +191,15 @@ def _by_sketch(inside: pd.DataFrame) -> list[Series]:
         Series(f"{_SKETCHES[sketch, kept]}, rate {rate:g}", rows, style.group_style(i))
         for i, ((sketch, kept, rate), rows) in enumerate(ordered)
     ]
+
+
+def _beside_one_device(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return the runs with several devices, and in `lower` how far below that of one device's run a value is."""
+    single = rows[rows["devices"] == 1].set_index(["seed", "decibels"])[value]
+    rows = rows[rows["devices"] > 1]
+    beside = single.reindex(pd.MultiIndex.from_frame(rows[["seed", "decibels"]])).to_numpy()
+    rows = rows.assign(lower=beside - rows[value].astype(float))
+    return rows[rows["lower"].notna() | (rows["status"] == "diverged")]
 
 
 def _by_devices(runs: pd.DataFrame) -> list[Series]:

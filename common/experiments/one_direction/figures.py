@@ -52,12 +52,17 @@ def cosine(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate accuracy and cosine of each direction, and what its epochs cost."""
-    values = tables.ACCURACIES | {
+    """Tabulate error and cosine of each direction, and what its epochs cost."""
+    frame = captions.prepared(frame)
+    errors = tables.errors(frame)
+    values = errors | {
         "cosine": tables.Value("Cosine", digits=3),
-        "cost": tables.Value("Gradients of one example", digits=0),
+        "cost": tables.Value("Gradients of one example", digits=0, outcome=False),
     }
-    return tables.setting_table(frame, {"run": "Direction"}, values).set_index("Direction")
+    tabulated = tables.setting_table(frame, {"run": "Direction"}, values)
+    caption = f"Errors on {captions.name(frame)}, cosine with the exact gradient of the same minibatch, and arithmetic."
+    lowest = [value.header for value in errors.values()]
+    return tables.printed(tabulated, caption, lowest=lowest).set_index("Direction")
 
 
 def seconds(frame: pd.DataFrame) -> pd.Series:

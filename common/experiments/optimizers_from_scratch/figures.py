@@ -93,7 +93,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[1], above=4)
     caption = (
         f"Training and test error on {optimizer_runs.name(frame)} by method. The test curve is drawn because the "
-        "source reports its lowest point; nothing is chosen on it."
+        "source reports its lowest point; nothing is chosen on it. A line ends with its method's budget."
     )
     style.annotate(drawn, spread_note(series, median=True), caption, frame)
     return drawn
@@ -145,14 +145,20 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     groups = values.groupby("order")
     first = groups.first()
     rows["Hidden units"] = ["-".join(map(str, json.loads(hidden))) for hidden in first["hidden"]]
-    rows.insert(3, "Learning rate", [f"{row.learning_rate:g}{' (cosine)' * row.cosine}" for row in first.itertuples()])
-    for name, place in {"lowest": 4, "chosen": 6}.items():
+    rows.insert(3, "Learning rate", [f"{row.learning_rate:g}" for row in first.itertuples()])
+    rows.insert(4, "Decay", ["cosine" if row.cosine else "none" for row in first.itertuples()])
+    for name, place in {"lowest": 5, "chosen": 7}.items():
         medians = groups[name].median()
         header = f"{name.capitalize()}, median"
         rows.insert(place, header, ["-" if math.isnan(median) else f"{median:.2f}" for median in medians])
     if is_source(frame):
         rows.insert(len(rows.columns) - 2, "Source", [_source_of(row) for row in first.itertuples()])
-    return rows
+    caption = (
+        f"Test mean squared error on {optimizer_runs.name(frame)}: the lowest on the test curve, which the source "
+        "reports and nothing is chosen by; at the epoch chosen on validation data; after the last epoch. Dead units "
+        "are zero for every training example."
+    )
+    return tables.printed(rows, caption, lowest=[errors["chosen"]], groups=headers["features"])
 
 
 FIGURES = {
@@ -210,7 +216,12 @@ def _raw_series(frame: pd.DataFrame) -> list[Series]:
         (f"gradient descent, rate {_power(rate)}", select(descent, learning_rate=rate)) for rate in _two_rates(frame)
     ]
     lines += [(name, select(runs, method=name)) for name in SOURCE]
-    return [Series(label, run, style.group_style(i)) for i, (label, run) in enumerate(lines) if len(run)]
+    lines = [(label, run) for label, run in lines if len(run)]
+    looks = style.method_styles(label for label, _ in lines)
+    dashes = iter(style.LINE_STYLES)
+    descent = style.method_style("gradient descent")
+    looks |= {label: descent | {"linestyle": next(dashes)} for label in looks if label.startswith("gradient descent")}
+    return [Series(label, run, looks[label]) for label, run in lines]
 
 
 def _two_rates(frame: pd.DataFrame) -> list[float]:

@@ -110,7 +110,11 @@ def _marked(steps: int) -> int:
 
 def _trail_look(index: int) -> dict[str, Any]:
     # The shortest paths, which come first, on top.
-    return style.group_style(index) | {"markersize": 2.2, "linewidth": 0.9, "zorder": 3 - index / len(_TRAILS)}
+    return style.method_style(_TRAILS[index]) | {
+        "markersize": 2.2,
+        "linewidth": 0.9,
+        "zorder": 3 - index / len(_TRAILS),
+    }
 
 
 def _draw_step_sizes(axes: Axes, run: pd.DataFrame) -> None:

@@ -10,7 +10,8 @@ from common.experiments.synthetic_gradients.run_selection import place, runs_of
 from common.plotting import captions, style, tables
 from common.plotting.curves import NothingToDraw, Series, draw_curves, select, spread_note
 
-COUNTED = {"backpropagation": None, "linear predictors": 0, "predictors with two hidden layers": 2}  # hidden layers
+COUNTED = {"backpropagation": None, "linear predictors": 0, "predictors with a hidden layer": 1}  # hidden layers
+_LOOKS = dict(zip(COUNTED, ("backpropagation", "cDNI", "DNI"), strict=True))  # whose predictors they are
 _DEPTHS = range(3, 21)
 _COUNTS = {"Longest chain to an update": longest_chain, "Longest wait of a layer": longest_wait}
 
@@ -31,7 +32,10 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
     shown = []
     for axes, method in zip(panels, methods, strict=True):
         for number, (name, label) in enumerate(names.items()):
-            series = [Series(label.lower(), select(rows, label=method), style.group_style(number))]
+            # The boundaries have an order: from dark at the input to light.
+            shade = matplotlib.colormaps["viridis"](0.9 * number / max(1, len(names) - 1))
+            look = style.group_style(number) | {"color": matplotlib.colors.to_hex(shade)}
+            series = [Series(label.lower(), select(rows, label=method), look)]
             draw_curves(axes, series, "epoch", name)
             shown += series
         with matplotlib.rc_context(style.RC):
@@ -55,17 +59,22 @@ def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
     if not names:
         raise NothingToDraw("the results hold no synthetic gradients")
     values = {name: tables.Value(label) for name, label in names.items()}
-    return tables.setting_table(rows[rows["label"].isin(["DNI", "cDNI"])], {"run": "Setting"}, values)
+    tabulated = tables.setting_table(rows[rows["label"].isin(["DNI", "cDNI"])], {"run": "Setting"}, values)
+    caption = (
+        f"Cosine between the predicted and the exact gradient of the activations on {captions.dataset(rows)} at the "
+        "end of training; boundary 1 is the nearest to the input."
+    )
+    return tables.printed(tabulated, caption)
 
 
 def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw how many products depend on each other, against the number of layers: to an update, and after forward."""
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, len(_COUNTS), sharey=True)
     for axes, (title, count) in zip(panels, _COUNTS.items(), strict=True):
-        for number, (name, hidden_layers) in enumerate(COUNTED.items()):
+        for name, hidden_layers in COUNTED.items():
             with matplotlib.rc_context(style.RC):
                 counts = [count(layers, hidden_layers) for layers in _DEPTHS]
-                axes.plot(_DEPTHS, counts, label=name, markevery=3, **style.group_style(number))
+                axes.plot(_DEPTHS, counts, label=name, markevery=3, **style.method_style(_LOOKS[name]))
                 axes.set_title(title)
         axes.set_xlabel("Layers")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

@@ -1,0 +1,127 @@
+"""Tables of stored results as Markdown, for README and the pages of docs/: what cog writes into them.
+
+    <!-- [[[cog
+    from common.plotting.markdown import show_comparisons
+    show_comparisons("04_evolution_strategies", [("full: likelihood", "full: cross-entropy")])
+    ]]] -->
+
+`cog -r` fills in what stands between this and the end mark; `cog --check`, in the tests, says whether the file still
+shows what is stored.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from common import results
+from common.results.collection import PAPER
+from common.results.frame import check_choice
+
+ACCURACY_MARGIN = 0.0025  # 0.25 points of accuracy count as level; fixed before the runs
+
+
+@functools.cache
+def stored(experiment: str, variant: str = "") -> pd.DataFrame:
+    """Return the committed results of a notebook, such as "04_evolution_strategies", or of one of its variants."""
+    return results.read(PAPER / experiment / f"{variant}.parquet" if variant else PAPER / experiment)
+
+
+def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is done") -> None:
+    """Print a table of runs: validation and test error after the last epoch, mean ± standard deviation, seeds.
+
+    Errors are in per cent where the metric is accuracy.
+
+    Args:
+        experiment: a notebook.
+        runs: names of runs, and a few words on each.
+        what: the header of these words.
+
+    Raises:
+        ValueError: a name that the results do not have, with the nearest one.
+    """
+    frame = _of(stored(experiment), runs)
+    unit = "%" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
+    parts = {}
+    for part in ("validation", "test"):
+        errors = frame.assign(error=_errors(frame, f"{part}_metric"))
+        parts[part] = results.summarize(errors, ["run"], "error").set_index("run")
+    rows = []
+    for name, words in runs.items():
+        row = {what: words, "run": name}
+        row |= {f"{part} error ({unit})": _spread(summary.loc[name]) for part, summary in parts.items()}
+        rows.append(row | {"seeds": int(parts["test"].loc[name, ["n", "diverged"]].sum())})
+    print(as_markdown(pd.DataFrame(rows)))
+
+
+def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margin: float = ACCURACY_MARGIN) -> None:
+    """Print a table of paired comparisons after the last epoch, each with its interval and what that carries.
+
+    Args:
+        experiment: a notebook.
+        pairs: runs and, to each, the run that it is compared with.
+        margin: equivalence margin, in units of the metric.
+
+    Raises:
+        ValueError: a name that the results do not have, with the nearest one.
+    """
+    frame = _of(stored(experiment), [name for pair in pairs for name in pair])
+    scale = _scale(frame)
+    accuracy = frame["metric"].iloc[0] == "accuracy"
+    if not accuracy:  # less is better
+        frame = frame.assign(test_metric=-frame["test_metric"])
+    compared = results.paired_comparisons(frame, pairs, margin=margin)
+    unit = "points of error" if accuracy else "mean squared error"
+    rows = [
+        {
+            "run": row.run,
+            "compared with": row.baseline,
+            f"difference ({unit})": _signed(-scale * row.difference),
+            "95 % interval": _interval(-scale * row.high, -scale * row.low),
+            "seeds": row.n,
+            "the run is": row.verdict,
+        }
+        for row in compared.itertuples()
+    ]
+    print(as_markdown(pd.DataFrame(rows)))
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Return a table of text as one of Markdown; numbers to the right."""
+    right = [pd.api.types.is_numeric_dtype(table[name]) or _looks_numeric(table[name]) for name in table]
+    sides = ["right" if numeric else "left" for numeric in right]
+    return table.to_markdown(index=False, colalign=sides, disable_numparse=True)
+
+
+def _of(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    known, names = list(frame["run"].unique()), list(names)
+    for name in names:
+        check_choice("run", name, known)
+    return frame[frame["run"].isin(names)]
+
+
+def _scale(frame: pd.DataFrame) -> float:
+    return 100.0 if frame["metric"].iloc[0] == "accuracy" else 1.0
+
+
+def _errors(frame: pd.DataFrame, column: str) -> pd.Series:
+    return 100 * (1 - frame[column]) if frame["metric"].iloc[0] == "accuracy" else frame[column]
+
+
+def _spread(summary: pd.Series) -> str:
+    return f"{summary['mean']:.2f} ± {summary['std']:.2f}" if summary["n"] else "diverged"
+
+
+def _signed(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.2f}".replace("-0.00", "0.00").replace("+0.00", "0.00")
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if math.isnan(low) else f"{_signed(low)} to {_signed(high)}"
+
+
+def _looks_numeric(column: pd.Series) -> bool:
+    return column.astype(str).str.match(r"[-+]?\d[\d.,]*( |$)|diverged$|-$").all()
