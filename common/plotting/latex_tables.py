@@ -198,14 +198,20 @@ class _Column:
         """Estimate the width in points, without the space between columns, at this size of the font."""
         header = max(_length(line) for line in self.lines())
         if self.kind == "number":
-            sizes = [_digits(self._numbers("mean"))] + ([_digits(self._numbers("std"))] if self.spread else [])
-            body = sum(sizes) * (1.15 if any(self.best) else 1) + (_length("±") + 0.34 if self.spread else 0)
+            body = sum(map(self._width_of, ("mean", "std") if self.spread else ("mean",)))
+            body += _length("±") + 0.34 if self.spread else 0
             words = (_length(cell) for cell in self.cells if not _SPREAD.match(cell))
             body = max([body, *words])
         else:
             sizes = zip(map(_length, map(_plain, self.cells)), self.best, strict=True)
             body = max((size * (1.12 if bold else 1) for size, bold in sizes), default=0.0)
         return points * max(header, body)
+
+    def _width_of(self, part: str) -> float:
+        """Return the width of means or standard deviations: as is kept free for the longest, or what is bold needs."""
+        matches = [_SPREAD.match(cell) for cell, best in zip(self.cells, self.best, strict=True) if best]
+        bold = [match[part] for match in matches if match and match[part]]
+        return max([_digits(self._numbers(part)), *(1.15 * _digits([value.replace(",", "")]) for value in bold)])
 
     def mark_best(self, groups: list[str] | None, *, lowest: bool) -> None:
         """Mark the best mean of each group in which there are several; those equal as printed are all marked."""

@@ -61,7 +61,10 @@ def latex_text(text: str) -> str:
     marked = _SIGNED.sub(lambda match: hold(f"{match[1]}{match[2]}"), marked)
     shown = "".join(character if character.isascii() and character not in "<>|" else _shown(character, hold)
                     for character in marked)  # fmt: skip
-    return re.sub("\0(\\d+)\0", lambda match: held[int(match[1])], shown).replace("$$", "")
+    text = re.sub("\0(\\d+)\0", lambda match: held[int(match[1])], shown)
+    # One formula of neighbours, in which an exponent has one base, and a letter is not of the command before it.
+    text = re.sub(r"(\^.)\$\$\^", r"\1{}^", text)
+    return re.sub(r"\$\$(.)", lambda match: " " * match[1].isalpha() + match[1], text)
 
 
 def number(text: str) -> str:

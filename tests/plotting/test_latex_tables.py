@@ -32,6 +32,7 @@ def test_special_characters_are_escaped_and_rules_drawn():
         ("‖ĝ − g‖ < 1", r"$\Vert\hat{g}$ $-$ g$\Vert$ $<$ 1"),
         ("Α, ο, ω, ☃", r"$A$, $\mathrm{o}$, $\omega$, \texttt{U+2603}"),
         ("naïve – “so”", "naïve -- ``so''"),
+        ("ΘΙ²³", r"$\Theta I^2{}^3$"),
     ],
 )
 def test_symbols_and_numbers_are_mathematics(text, latex):
