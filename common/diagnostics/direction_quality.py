@@ -112,7 +112,7 @@ class DirectionQuality(Diagnostic):
     def _traced(self, moment: Moment) -> _Traced:
         exact = Backpropagation()
         exact.build(moment.task)
-        copies = built_copies(self.estimators, moment)
+        copies = built_copies(self.estimators, moment, self.batch_size)
         directions = [(estimator, self._direction(estimator, moment)) for estimator in copies]
         return _Traced(moment, self._direction(exact, moment), directions, self.loss_examples)
 

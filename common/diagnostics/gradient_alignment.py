@@ -96,7 +96,7 @@ class EstimatorAlignment(Diagnostic):
         return {"aligned_estimators": names, "aligned_cosine": cosines, "aligned_signal_to_noise": ratios}
 
     def _traced(self, moment: Moment) -> list[tuple[GradientEstimator, Function]]:
-        copies = built_copies(self.estimators, moment)
+        copies = built_copies(self.estimators, moment, self.batch_size)
         return [(estimator, _comparison(moment, estimator, self.batch_size)) for estimator in copies]
 
 
@@ -124,11 +124,16 @@ def require_comparison(
     require(warm_up >= 0, "warm_up", "≥ 0", warm_up)
 
 
-def built_copies(estimators: Sequence[GradientEstimator], moment: Moment) -> list[GradientEstimator]:
-    """Return copies of estimators that do not train, built for the task and the seed of a moment."""
+def built_copies(estimators: Sequence[GradientEstimator], moment: Moment, batch_size: int) -> list[GradientEstimator]:
+    """Return copies of estimators that do not train, built for the task, the seed and the length of a moment's run."""
+    split = moment.dataset.train
+    per_epoch = math.ceil(len(split.x) / batch_size)
+    # Learning rates of heads and predictors may fall over the run.
+    steps = None if moment.epochs is None else moment.epochs * per_epoch
+    run = RunContext(moment.seed, steps, per_epoch, batch_size, split)
     copies = [copy.deepcopy(estimator) for estimator in estimators]
     for estimator in copies:
-        estimator.build(moment.task, RunContext(seed=moment.seed, split=moment.dataset.train))
+        estimator.build(moment.task, run)
     return copies
 
 

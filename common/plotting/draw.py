@@ -124,10 +124,10 @@ def write_drawings(
             return style.save(make(frame), folder, name, frame)
 
     def table(make: Callable, name: str) -> list[Path]:
-        made = make(frame)
-        if made.empty:
+        rows = make(frame)
+        if rows.empty:
             raise NothingToDraw("the results hold no row of the table")
-        return [latex_tables.write_latex(made, folder, name, frame)]
+        return [latex_tables.write_latex(rows, folder, name, frame)]
 
     def page(make: Callable, name: str) -> list[Path]:
         from common.plotting.page import write_page  # itables, which nobody else needs
