@@ -210,8 +210,8 @@ def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value
     with matplotlib.rc_context(style.RC):
         dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
         axes.plot(rows[value].astype(float), rows["run"].map(places).astype(float), color=look.get("color"), **dots)
-        means = rows.groupby("run")[value].mean()
-        axes.plot(means, [places[name] for name in means.index], **look | {"linestyle": "none"})
+        means = rows.groupby("run")[value].mean().reindex(list(places))
+        axes.plot(means, list(places.values()), **look | {"linestyle": "none"})
 
 
 def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:

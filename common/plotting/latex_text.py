@@ -63,7 +63,7 @@ def latex_text(text: str) -> str:
                     for character in marked)  # fmt: skip
     text = re.sub("\0(\\d+)\0", lambda match: held[int(match[1])], shown)
     # One formula of neighbours, in which an exponent has one base, and a letter is not of the command before it.
-    text = re.sub(r"(\^.)\$\$\^", r"\1{}^", text)
+    text = re.sub(r"(?<=\^.)\$\$(?=\^)", "{}", text)
     return re.sub(r"\$\$(.)", lambda match: " " * match[1].isalpha() + match[1], text)
 
 

@@ -75,8 +75,8 @@ def test_files_have_print_size_embedded_truetype_and_provenance(frame, tmp_path)
 def test_every_figure_shows_itself_and_says_its_seeds(frame, name):
     figure = baseline_sgd.FIGURES[name](frame)
     assert figure._repr_png_().startswith(b"\x89PNG")
-    assert "over 2 seeds" in texts(figure)
-    assert "over 2 seeds" in figure.caption
+    assert "mean of 2 seeds" in texts(figure)
+    assert "mean of 2 seeds" in figure.caption
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,7 +156,7 @@ def test_undefined_noise_scales_are_counted_and_break_the_line_only_where_no_see
 def test_seed_whose_noise_scale_is_never_defined_is_counted(frame):
     figure = baseline_sgd.noise_scale(undefined(frame, {(0, epoch) for epoch in range(1, 16)}))
     assert "15 of 30 points are undefined" in figure.caption
-    assert "over 2 seeds" in figure.caption
+    assert "mean of 2 seeds" in figure.caption
 
 
 def test_defined_noise_scales_have_no_such_note(frame):

@@ -21,7 +21,7 @@ from common.experiments.comparison.run_selection import (
 from common.experiments.comparison.sources import BASELINE, EQUAL, LONGER, NEEDS, source
 from common.experiments.comparison.zeroth_figures import zeroth_order
 from common.plotting import tables
-from common.plotting.curves import column, select
+from common.plotting.curves import NothingToDraw, column, select
 
 MARGIN = 0.0025  # equivalence margin of accuracies, fixed before the runs
 _COLUMNS = (
@@ -139,6 +139,8 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
                     "n": len(at),
                 }
             )
+    if not rows:
+        raise NothingToDraw("the results hold no directions that were compared with the exact gradient")
     place = frame["place"].iloc[0]
     caption = (
         f"What each direction is worth on {place} at the weights of backpropagation's run. Bias and noise in lengths "

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from common.experiments.low_rank_hessian.run_selection import measurement, networks
 from common.plotting import captions, style, tables
-from common.plotting.curves import NothingToDraw, select
+from common.plotting.curves import NothingToDraw, column, select
 
 
 def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
@@ -28,7 +28,7 @@ def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
     _set_eigenvalue_axis(panels, max(float(np.abs(nodes).max()) for _, nodes, _ in looks))
     panels[0].set_yscale("log")
     # Less than one of all eigenvalues is noise of the quadrature.
-    panels[0].set_ylim(bottom=0.5 / float(run["coordinates"].iloc[0]))
+    panels[0].set_ylim(bottom=0.5 / float(column(run, "coordinates", 1e6).iloc[0]))
     style.power_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Share of all eigenvalues")
     style.legend(panels[0], above=2)
