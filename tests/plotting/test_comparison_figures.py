@@ -89,8 +89,8 @@ def test_figures_can_be_drawn(name, frame):
 
 
 def test_the_ledger_is_of_one_data_set(frame):
-    assert "on MNIST (mlp)" in figures.ledger(frame).caption
-    assert "on Fashion-MNIST (mlp)" in figures.ledger(frame[frame["dataset"] == "fashion_mnist"]).caption
+    assert "on MNIST (MLP)" in figures.ledger(frame).caption
+    assert "on Fashion-MNIST (MLP)" in figures.ledger(frame[frame["dataset"] == "fashion_mnist"]).caption
 
 
 def test_the_ledger_has_a_row_for_each_source_in_the_order_of_families(frame):
@@ -179,7 +179,7 @@ def test_each_variant_is_drawn_by_itself_and_what_compares_them_together(frame, 
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"08_ledger_mnist_mlp.png", "08_ledger_table_mnist_mlp.tex", "08_ledger_page_mnist_mlp.html"} < names
     assert "08_ranks.pdf" in names
-    for variant, place in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (MLP)"}.items():
+    for variant, place in {"mnist_mlp": "on MNIST (MLP)", "fashion_mnist_mlp": "on Fashion-MNIST (MLP)"}.items():
         assert place in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
 
 

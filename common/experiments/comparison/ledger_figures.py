@@ -121,7 +121,7 @@ def _draw_costs(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
         axes.plot(ratios.loc[name, "clock"], place, "x", color=color_of(name), markersize=3.5, markeredgewidth=0.9)
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
-    axes.set_xlabel("Arithmetic ■ and seconds ×\n÷ backpropagation's")
+    axes.set_xlabel("Arithmetic ■, seconds ×\n÷ backprop.'s")
 
 
 def _draw_cosines(axes: Axes, rows: pd.DataFrame, places: dict[str, float]) -> None:
@@ -144,7 +144,7 @@ def _draw_cosines(axes: Axes, rows: pd.DataFrame, places: dict[str, float]) -> N
     axes.set_xlim(_SMALLEST_COSINE * 0.7, 1.6)
     axes.set_xticks([0.001, 0.01, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
     axes.minorticks_off()
-    axes.set_xlabel("Cosine with\nthe exact gradient")
+    axes.set_xlabel("Cosine with the\nexact gradient")
 
 
 def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
