@@ -179,7 +179,7 @@ def test_each_variant_is_drawn_by_itself_and_what_compares_them_together(frame, 
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"08_ledger_mnist_mlp.png", "08_ledger_table_mnist_mlp.tex", "08_ledger_page_mnist_mlp.html"} < names
     assert "08_ranks.pdf" in names
-    for variant, place in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (MLP)"}.items():
+    for variant, place in {"mnist_mlp": "on MNIST (mlp)", "fashion_mnist_mlp": "on Fashion-MNIST (mlp)"}.items():
         assert place in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
 
 
