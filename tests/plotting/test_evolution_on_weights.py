@@ -33,7 +33,7 @@ def test_every_figure_is_drawn_within_its_page_and_says_its_subject(frame, name)
     frame.attrs["missing"] = ["seed2.parquet"]
     figure = FIGURES[name](frame)
     assert figure.get_figwidth() in (style.SINGLE_COLUMN, style.DOUBLE_COLUMN)
-    assert "MNIST (tiny_convnet" in figure.caption
+    assert "MNIST (tiny convnet" in figure.caption
     assert "INCOMPLETE: 1 of 1 result files missing" in figure.caption
     assert_within_its_page(figure)
 
@@ -62,7 +62,7 @@ def test_accuracy_against_evaluations_and_seconds(frame):
     for name in PLAN:
         assert lines(left)[name].get_xdata()[-1] == pytest.approx(600 * EVALUATIONS[name] / 1e6)
     assert lines(right)[MLP].get_xdata()[-1] == pytest.approx(180)
-    assert "MNIST (tiny_convnet, mlp)" in figure.caption
+    assert "MNIST (tiny convnet, MLP)" in figure.caption
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,11 @@ def test_one_number_is_an_axis_with_a_line_and_the_baseline_across():
     assert means[:, 0].tolist() == SIGMAS
     assert means[:, 1] == pytest.approx([final_errors(frame, DIRECTION, sigma=sigma).mean() for sigma in SIGMAS])
     axes = figure.axes[0]
-    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "sigma", "Test error (%)")
+    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == (
+        "log",
+        "sigma, log scale",
+        "Test error (%), log scale",
+    )
     level = final_errors(frame, "backpropagation").mean()
     assert any(line.get_ydata() == pytest.approx([level, level]) for line in axes.lines if len(line.get_ydata()) == 2)
     assert [text.get_text() for text in figure.legends[0].texts] == ["backpropagation"]
@@ -105,7 +109,7 @@ def test_texts_are_dots_beside_their_names():
 
 def test_of_two_things_the_number_with_more_values_is_the_axis():
     figure = sweep_figure(fake_sweep(grid(batch_size=[16, 32, 64], sigma=SIGMAS), baseline_depends_on=("batch_size",)))
-    assert figure.axes[0].get_xlabel() == "sigma"
+    assert figure.axes[0].get_xlabel() == "sigma, log scale"
     assert [text.get_text() for text in figure.legends[0].texts] == [
         *(f"batch_size = {size}" for size in (16, 32, 64)),
         "backpropagation",
