@@ -34,9 +34,8 @@ html_css_files = ["site.css"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
-myst_enable_extensions = ["dollarmath", "linkify"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-myst_linkify_fuzzy_links = False
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
