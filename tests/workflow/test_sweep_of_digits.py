@@ -54,7 +54,8 @@ def run_batch(folder, name, jobs):
     path = folder / f"{name}.json"
     path.write_text(json.dumps({"sweep": name, "jobs": [job.name for job in jobs]}))
     command = [sys.executable, "-m", "workflow.execute", "--batch", str(path), "--threads", "1"]
-    return subprocess.run(command, cwd=folder, check=True)
+    # make puts the real project before everything else, whose store is another.
+    return subprocess.run(command, cwd=folder, check=True, env=os.environ | {"PYTHONPATH": str(folder)})
 
 
 def test_a_shared_kernel_gives_to_the_bit_what_separate_processes_give(project, capsys):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy import stats
+from scipy import optimize, stats
 
 from common.experiments.comparison.run_selection import (
     aligned,
@@ -31,7 +32,7 @@ def agreement(frame: pd.DataFrame) -> style.PaperFigure:
     exact = looked[looked["run"] == BASELINE].set_index("seed")["aligned_decrease"]
     gain = looked["aligned_decrease"] / looked["seed"].map(exact) / looked["aligned_cost"]
     looked = looked.assign(gain=gain)
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.9, 2, sharey=True)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.2, 2, sharey=True)
     # Rows about the optimizer share one estimator, and networks with batch norm were not looked at.
     own = [name for name in names(frame) if name == BASELINE or _has_direction(name)]
     words = []
@@ -91,10 +92,29 @@ def _has_direction(name: str) -> bool:
 
 
 def _scatter(axes: Axes, points: pd.DataFrame) -> None:
-    for name, row in points.iterrows():
-        axes.plot(row["x"], row["y"], "o", color=color_of(name), markersize=3.5)
-        look = {"fontsize": 5, "color": color_of(name), "textcoords": "offset points"}
-        axes.annotate(name, (row["x"], row["y"]), xytext=(3, 2), **look)
+    """Draw points on two log scales, named at the right edge: near backpropagation most names would overlap."""
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for name, row in points.iterrows():
+        axes.plot(row["x"], row["y"], "o", color=color_of(name), markersize=3.5)
     style.log_ticks(axes.xaxis)
+    low, high = np.log(axes.get_ylim())
+    heights = pd.Series((np.log(points["y"]) - low) / (high - low), points.index).sort_values()
+    line = {"arrowstyle": "-", "linewidth": 0.4, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
+    for name, height in zip(heights.index, _apart(heights.to_numpy(), 1 / len(heights)), strict=True):
+        axes.annotate(
+            name,
+            points.loc[name, ["x", "y"]],
+            xytext=(1.06, height),
+            textcoords="axes fraction",
+            fontsize=5,
+            va="center",
+            color=color_of(name),
+            arrowprops=line | {"color": color_of(name)},
+        )
+
+
+def _apart(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Return ascending heights moved as little as possible, in squares, so that neighbours are a gap apart in 0..1."""
+    steps = gap * np.arange(len(heights))
+    return np.clip(optimize.isotonic_regression(heights - steps).x, gap / 2, 1 - steps[-1] - gap / 2) + steps

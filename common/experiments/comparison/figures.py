@@ -80,20 +80,23 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
                 "Seconds": f"{row.seconds:.2f}",
                 "MB held": _number(row.memory / 1e6),
                 "kB sent": _number(row.sent / 1e3),
-                "ε": _number(row.epsilon, 2),
                 "Needs": row.needs,
                 "n": row.seeds,
             }
         )
+    text = pd.DataFrame(rows)
+    longer = " and at the larger budget (longer)"
+    if text["Longer (%)"].isin(["-"]).all():
+        text, longer = text.drop(columns="Longer (%)"), ""
     place = at_first_place(frame)["place"].iloc[0]
     caption = (
-        f"Sources of a training direction on {place}: test error at equal arithmetic and at the larger budget "
-        "(longer); points of error above backpropagation's, paired by seed, with the 95 % interval; arithmetic and "
-        "seconds of an example over backpropagation's; what a step holds beyond the weights, and sends. Needs: "
+        f"Sources of a training direction on {place}: test error at equal arithmetic{longer}; points of error above "
+        "backpropagation's, paired by seed, with the 95 % interval; arithmetic and seconds per example over "
+        "backpropagation's; what a step holds beyond the weights, and sends. Needs: "
         + ", ".join(f"{letter} {need}" for need, letter in INITIALS.items())
         + "."
     )
-    return tables.printed(pd.DataFrame(rows), caption, lowest=["Error (%)", "Longer (%)"])
+    return tables.printed(text, caption, lowest=[name for name in ("Error (%)", "Longer (%)") if name in text])
 
 
 def page(frame: pd.DataFrame) -> tables.Page:
@@ -164,7 +167,7 @@ TABLES = {"08_ledger_table": table, "08_directions_table": directions_table}
 
 
 def _number(value: float, digits: int = 3) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return "-" if math.isnan(value) else f"{value:.{digits}g}" if abs(value) < 10 ** (digits - 1) else f"{value:,.0f}"
 
 
 def _bias(squared: pd.Series) -> str:
