@@ -68,25 +68,46 @@ def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margi
     Raises:
         ValueError: a name that the results do not have, with the nearest one.
     """
-    frame = _of(stored(experiment), [name for pair in pairs for name in pair])
-    scale = _scale(frame)
-    accuracy = frame["metric"].iloc[0] == "accuracy"
-    if not accuracy:  # less is better
-        frame = frame.assign(test_metric=-frame["test_metric"])
-    compared = results.paired_comparisons(frame, pairs, margin=margin)
-    unit = "points of error" if accuracy else "mean squared error"
+    frame = stored(experiment)
+    unit = "points of error" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
     rows = [
         {
             "run": row.run,
             "compared with": row.baseline,
-            f"difference ({unit})": _signed(-scale * row.difference),
-            "95 % interval": _interval(-scale * row.high, -scale * row.low),
+            f"difference ({unit})": row.difference,
+            "95 % interval": row.interval,
             "seeds": row.n,
             "the run is": row.verdict,
         }
-        for row in compared.itertuples()
+        for row in comparisons(frame, pairs, margin=margin).itertuples()
     ]
     print(as_markdown(pd.DataFrame(rows)))
+
+
+def comparisons(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: float) -> pd.DataFrame:
+    """Compare runs after the last epoch, seed by seed, in errors: less than 0 is the better.
+
+    Args:
+        frame: of `results.read`, with one metric.
+        pairs: runs and, to each, the run that it is compared with.
+        margin: equivalence margin, in units of the metric.
+
+    Returns:
+        A row for each pair: run, baseline, difference and interval as text (points of error where the metric is
+        accuracy, else the metric's unit), n and verdict (Holm's correction over the pairs).
+
+    Raises:
+        ValueError: a name that the results do not have, with the nearest one.
+    """
+    frame = _of(frame, [name for pair in pairs for name in pair])
+    scale = _scale(frame)
+    if frame["metric"].iloc[0] != "accuracy":  # less is better
+        frame = frame.assign(test_metric=-frame["test_metric"])
+    compared = results.paired_comparisons(frame, pairs, margin=margin)
+    differences = [_signed(-scale * value) for value in compared["difference"]]
+    intervals = [_interval(-scale * row.high, -scale * row.low) for row in compared.itertuples()]
+    shown = compared.assign(difference=differences, interval=intervals)
+    return shown[["run", "baseline", "difference", "interval", "n", "verdict"]]
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -124,4 +145,4 @@ def _interval(low: float, high: float) -> str:
 
 
 def _looks_numeric(column: pd.Series) -> bool:
-    return column.astype(str).str.match(r"[-+]?\d[\d.,]*( |$)|diverged$|-$").all()
+    return column.astype(str).str.match(r"[-+]?\d[\d.,]*( [±t\[]|$)|diverged$|-$").all()

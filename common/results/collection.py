@@ -14,6 +14,7 @@ from common.results.result_file import ResultFile, write_table
 
 PAPER = Path(__file__).resolve().parents[2] / "results" / "paper"
 _FILE = "_file"
+_NAMED = 3  # files in a sentence
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
 
@@ -148,7 +149,9 @@ def _superfluous(rows: pd.DataFrame, columns: list[str], keep_equal_records: boo
     files = list(rows[_FILE].unique())
     digests = rows["digest"].unique() if "digest" in rows else [None]
     run = ", ".join(f"{name}={rows[name].iloc[0]}" for name in columns if pd.notna(rows[name].iloc[0]))
-    places = " and in ".join(files if len(files) > 1 else files * 2)
+    places = " and in ".join(files[:_NAMED] if len(files) > 1 else files * 2)
+    if len(files) > _NAMED:
+        places += f" and in {len(files) - _NAMED:,} more"
     if not keep_equal_records or len(files) == 1 or len(digests) > 1 or pd.isna(digests[0]):
         raise ValueError(f"the same run ({run}) is stored twice, in {places}; remove one")
     first = rows[rows[_FILE] == files[0]]

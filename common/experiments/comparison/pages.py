@@ -1,8 +1,11 @@
 """What pages show of the ledger's stored results, as Markdown: see `common.plotting.markdown`."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from common.experiments.comparison import figures
+from common.experiments.comparison.sources import source
 from common.plotting.markdown import as_markdown, stored
 
 # A few of each family, from the exact gradient to two evaluations.
@@ -10,7 +13,17 @@ _ROWS = (
     *("backpropagation", "Gauss-Newton pairs", "local losses", "rank 2", "right or wrong, 200 samples"),
     *("direct feedback alignment", "noise, σ 0.1", "evolution, a layer at a time", "SPSA"),
 )
-_COLUMNS = ("Error (%)", "Difference [95 %]", "Verdict", "Arithm.", "Seconds", "kB sent", "n")
+_COLUMNS = ("Error (%)", "Difference [95 %]", "Verdict", "Arithm.", "Seconds")
+_ESTIMATORS = Path(__file__).resolve().parents[2] / "estimators"
+# The notebook that is about a folder of estimators; the others are the comparison's own.
+_NOTEBOOKS = {
+    "": "01_baseline_sgd",
+    "noise": "02_noisy_gradients",
+    "newton": "05_low_rank_hessian",
+    "decoupled": "06_synthetic_gradients",
+    "evolution": "07_evolution_on_weights",
+}
+_OF_CLASSES = {"LogitEvolution": "04_evolution_strategies", "LocalLosses": "08_comparison"}
 
 
 def show_ledger(variant: str) -> None:
@@ -19,9 +32,25 @@ def show_ledger(variant: str) -> None:
 
 
 def show_rows(variant: str, sources: Sequence[str] = _ROWS) -> None:
-    """Print some rows of it, and the columns that most readers ask for."""
+    """Print some rows of it, the file and the notebook of each, and the columns that most readers ask for."""
     ledger = figures.table(stored("08_comparison", variant)).set_index("Source")
-    print(as_markdown(ledger.loc[list(sources), list(_COLUMNS)].reset_index()))
+    rows = ledger.loc[list(sources), list(_COLUMNS)].reset_index()
+    places = [_place(source(name).estimator) for name in sources]
+    rows.insert(1, "File, notebook", places)
+    print(as_markdown(rows))
+
+
+def _place(estimator: str) -> str:
+    """Return links to the file that defines the outermost class of an expression, and to its notebook."""
+    name = estimator.partition("(")[0]
+    for path in sorted(_ESTIMATORS.rglob("*.py")):
+        if re.search(rf"^class {name}\b", path.read_text(encoding="utf-8"), re.MULTILINE):
+            break
+    else:
+        raise ValueError(f"no file of {_ESTIMATORS.name}/ defines the class {name!r}")
+    inner = path.relative_to(_ESTIMATORS)
+    notebook = _OF_CLASSES.get(name) or _NOTEBOOKS.get("/".join(inner.parts[:-1]), "08_comparison")
+    return f"[{name}](common/estimators/{inner.as_posix()}), [{notebook[:2]}](notebooks/{notebook}.ipynb)"
 
 
 def show_directions(variant: str) -> None:

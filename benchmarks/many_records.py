@@ -1,0 +1,70 @@
+"""A sweep of many points, simulated from one that was really run: how long reading it and summing it up takes.
+
+    python -m benchmarks.many_records results/sweeps/noise_by_rate --points 10000
+
+Each point is a result file, as a job writes it, whose numbers and swept value are another. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from common import results
+from common.plotting.sweep import write_summary
+from common.results import result_file
+
+SEEDS = 5
+CURVES = ("train_loss", "validation_loss", "validation_metric", "test_loss", "test_metric")
+
+
+def simulate(template: Path, folder: Path, points: int) -> None:
+    """Write a result file for each point: the template's run, five seeds of each value of `sweep.sigma`.
+
+    Args:
+        template: a result file of a sweep.
+        folder: where to.
+        points: how many.
+    """
+    loaded = result_file.load(template)
+    frame = loaded.frame.loc[loaded.frame["run"] == loaded.frame["run"].iloc[-1]]
+    swept = [name for name in frame if str(name).startswith("sweep.")]
+    frame = frame.drop(columns=swept)
+    curves = [name for name in CURVES if name in frame]
+    frame.insert(frame.columns.get_loc("epoch"), "sweep.sigma", 0.0)  # there it tells a run from others
+    draw = np.random.default_rng(0)
+    for point in range(points):
+        own = frame.assign(**{"sweep.sigma": 0.001 * (1 + point // SEEDS), "seed": point % SEEDS})
+        own[curves] = own[curves] * draw.uniform(0.9, 1.0, (len(own), len(curves)))
+        if "identity" in own:
+            own["identity"] = f"{point:016x}"
+        results.write(own, folder / f"{point:06d}-seed{point % SEEDS}.parquet", loaded.provenance[0])
+
+
+def main() -> None:
+    """Simulate, read, sum up, and print seconds and bytes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.many_records", description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="the folder of a sweep that was run")
+    parser.add_argument("--points", type=int, default=10_000, help="result files to simulate")
+    parser.add_argument("--keep", type=Path, help="write into this folder, and leave it there")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        simulate(min(arguments.results.glob("*.parquet")), folder, arguments.points)
+        begun = time.perf_counter()
+        frame = results.read(folder)
+        read = time.perf_counter()
+        write_summary(folder, folder)
+        summed = time.perf_counter()
+        size = (folder / "index.html").stat().st_size
+        print(f"{arguments.points:,} result files, {len(frame):,} rows: read in {read - begun:.1f} s,", end=" ")
+        print(f"read and summed up in {summed - read:.1f} s; page of {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

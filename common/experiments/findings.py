@@ -1,0 +1,120 @@
+"""One comparison from each notebook's stored results, for README: what cog writes there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from common import results
+from common.experiments.comparison import run_selection
+from common.experiments.comparison.sources import BASELINE
+from common.plotting.markdown import ACCURACY_MARGIN, as_markdown, comparisons, stored
+
+_LEDGER = "08_comparison"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A question that a notebook answers, and the two runs whose difference says most of the answer.
+
+    Attributes:
+        question: one sentence.
+        experiment: the notebook; its page in docs/results has the same name.
+        run: its name in the records.
+        baseline: the run that it is compared with, seed by seed.
+        words: what README says of the two.
+        margin: equivalence margin, in units of the metric.
+    """
+
+    question: str
+    experiment: str
+    run: str
+    baseline: str
+    words: str
+    margin: float = ACCURACY_MARGIN
+
+
+FINDINGS = (
+    Finding(
+        "How good is plain SGD, and do `fit` and our loop agree?",
+        "01_baseline_sgd",
+        "Keras fit, dropout on",
+        "dropout on",
+        "`fit` against our loop",
+    ),
+    Finding(
+        "What does noise in the gradient cost, and what brings the accuracy back?",
+        "02_noisy_gradients",
+        "average 0.99",
+        "nothing done",
+        "averaged weights against none, σ = 1",
+    ),
+    Finding(
+        "What do the classic optimizers do, written from their formulas?",
+        "03_optimizers_from_scratch",
+        "minibatches, standardised",
+        "minibatches",
+        "standardised inputs against raw ones",
+        0.5,
+    ),
+    Finding(
+        "Can a network learn from right or wrong alone?",
+        "04_evolution_strategies",
+        "full: likelihood",
+        "full: cross-entropy",
+        "200 samples against the exact gradient",
+    ),
+    Finding(
+        "Do a few eigenpairs of the Hessian give a better direction?",
+        "05_low_rank_hessian",
+        "saddle-free Newton",
+        "Adam",
+        "saddle-free Newton against Adam",
+    ),
+    Finding(
+        "Can a module update before the gradient arrives?",
+        "06_synthetic_gradients",
+        "6 layers, cDNI",
+        "6 layers, backprop",
+        "cDNI against backpropagation, 6 layers",
+    ),
+    Finding(
+        "How far does a network get with no backpropagation at all?",
+        "07_evolution_on_weights",
+        "a layer at a time",
+        "at once, full rank",
+        "a layer at a time against all at once",
+    ),
+    Finding(
+        "Every source, tuned alike, with the same arithmetic: the ledger",
+        _LEDGER,
+        "local losses",
+        BASELINE,
+        "local losses against backpropagation",
+    ),
+)
+
+
+def show_findings() -> None:
+    """Print a row for each notebook: its question, the difference of two of its runs, and where to read on."""
+    rows = []
+    for finding in FINDINGS:
+        frame = stored(finding.experiment, "mnist_mlp" if finding.experiment == _LEDGER else "")
+        if finding.experiment == _LEDGER:
+            frame = results.last_rows(frame)
+            frame = frame[frame["group"] == run_selection.EQUAL]
+        (compared,) = comparisons(frame, [(finding.run, finding.baseline)], margin=finding.margin).itertuples()
+        unit = "points" if frame["metric"].iloc[0] == "accuracy" else "MSE"
+        page, notebook = f"docs/results/{finding.experiment}.md", f"notebooks/{finding.experiment}.ipynb"
+        rows.append(
+            {
+                "question": finding.question,
+                "two of its runs": finding.words,
+                "difference in error [95 %]": f"{compared.difference} [{compared.interval}] {unit}",
+                "seeds": compared.n,
+                "verdict": compared.verdict,
+                "read on": f"[page]({page}), [{finding.experiment[:2]}]({notebook})",
+            }
+        )
+    print(as_markdown(pd.DataFrame(rows)))
