@@ -1,17 +1,18 @@
 """Eigenpairs of indefinite symmetric operators, largest |λ| first, by subspace iteration.
 
-A pass multiplies an orthonormal basis Q (P, k) by the operator, Y = A Q. After the last one, Rayleigh and Ritz take
-what the basis can tell (Golub and Van Loan, Matrix Computations, section 8.2):
+A pass multiplies an orthonormal basis Q (P, k) by the operator, Y = A Q. After the last pass, the Rayleigh-Ritz method
+extracts eigenpairs (Golub and Van Loan, Matrix Computations, section 8.2):
 
     T = QᵀY = V diag(λ) Vᵀ (k, k)        eigenpairs (λ_i, Q v_i), largest |λ| first        next basis: span Y
 
 - From random columns, two passes are the randomized method with Rayleigh-Ritz (arXiv 0909.4061, algorithms 4.1 and
-  5.3); k - r columns more than eigenpairs (oversampling) and further passes (power iterations, section 4.5) sharpen it.
-- From the next basis of the last call, one pass is a warm start. On a fixed operator these calls are the passes of one
-  subspace iteration. On a new minibatch, the basis owes nothing to its noise, so that the values are fair estimates:
-  a basis and its values from one minibatch would both follow the same noise, and exaggerate it.
+  5.3); k - r columns more than eigenpairs (oversampling) and further passes (power iterations, section 4.5) increase
+  its accuracy.
+- From the next basis of the last call, one pass is a warm start. On a fixed operator, these calls are the passes of one
+  subspace iteration. On a new minibatch, the basis is independent of its noise, so that the values are fair estimates.
+  If basis and values came from one minibatch, both would follow the same noise and exaggerate it.
 
-The Nyström approximation also takes one pass, but divides by QᵀAQ, which may be anything for an indefinite operator.
+The Nyström approximation also takes one pass, but divides by QᵀAQ, which may be singular for an indefinite operator.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ Block = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues, (r,) float32, |λ| falling, and orthonormal eigenvectors, the columns of (P, r) float32.
+    """Eigenvalues, (r,) float32, in order of falling |λ|, and orthonormal eigenvectors, the columns of (P, r) float32.
 
-    An eigenvalue of zero stands for a pair that was dropped.
+    An eigenvalue of zero stands for a dropped pair.
     """
 
     values: tf.Tensor
@@ -45,22 +46,22 @@ class Eigenpairs(NamedTuple):
 
 
 class SubspaceIterate(NamedTuple):
-    """What `subspace_iteration` found, and the columns, (P, k) float32, from which to go on."""
+    """The eigenpairs of `subspace_iteration`, and the columns, (P, k) float32, from which to continue."""
 
     eigenpairs: Eigenpairs
     next_columns: tf.Tensor
 
 
 def subspace_iteration(block: Block, start: tf.Tensor, passes: int | tf.Tensor, rank: int) -> SubspaceIterate:
-    """Multiply and orthonormalise so many times, then take the Rayleigh-Ritz pairs of largest |λ|.
+    """Multiply and orthonormalise `passes` times, then take the Rayleigh-Ritz pairs of largest |λ|.
 
-    Where a product is not finite, all eigenvalues are NaN and no decomposition fails.
+    If a product is not finite, all eigenvalues are NaN, and no decomposition fails.
 
     Args:
-        block: the product with columns, (P, k) to (P, k); symmetric.
+        block: the product with columns, (P, k) to (P, k), of a symmetric matrix.
         start: (P, k) float32, k ≥ rank: random columns, or `next_columns` of the last call.
-        passes: ≥ 1, an integer or a scalar tensor.
-        rank: eigenpairs wanted.
+        passes: the number of passes, ≥ 1, an integer or a scalar tensor.
+        rank: the number of eigenpairs.
     """
 
     def one_pass(number: tf.Tensor, _: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -86,9 +87,9 @@ def randomized_eigenpairs(
     Args:
         operator: the matrix.
         rank: r, 1 to P.
-        seed: (2,) int64, decides the test vectors; another one at each step, or their error never averages out.
-        oversampling: columns beyond r, ≥ 0; as many as P allows.
-        power_iterations: passes beyond two, ≥ 0.
+        seed: (2,) int64, determines the test vectors. Use another one at each step, so that their errors average out.
+        oversampling: number of columns beyond r, ≥ 0, limited by P.
+        power_iterations: number of passes beyond two, ≥ 0.
 
     Raises:
         ValueError: a value out of range.
@@ -102,23 +103,23 @@ def randomized_eigenpairs(
 def adaptive_eigenpairs(
     operator: CurvatureOperator, tolerance: float, seed: tf.Tensor, *, block: int = 8, max_rank: int = 128
 ) -> Eigenpairs:
-    """Return eigenpairs with |λ| > tolerance · |λ_1|: all, or max_rank; not traceable.
+    """Return all eigenpairs with |λ| > tolerance · |λ_1|, at most max_rank; not traceable.
 
-    The basis grows a block at a time.
+    The basis grows by one block at a time.
 
-    After arXiv 0909.4061, section 4.4: each block of random columns goes through the operator (twice, which makes the
-    stop reliable), and what the basis knows already is projected out. It stops with the first basis that has a value
-    below the tolerance.
+    The method follows arXiv 0909.4061, section 4.4. Each block of random columns is multiplied twice by the operator,
+    which makes the stop reliable. The span of the basis is projected out of it. The iteration stops with the first
+    basis that has a value below the tolerance.
 
     Args:
         operator: the matrix.
-        tolerance: relative to the largest |λ|, between 0 and 1.
-        seed: (2,) int64, decides the test vectors.
-        block: columns a step, ≥ 1.
-        max_rank: at most so many columns, ≥ 1.
+        tolerance: the threshold relative to the largest |λ|, between 0 and 1.
+        seed: (2,) int64, determines the test vectors.
+        block: number of columns per step, ≥ 1.
+        max_rank: the largest number of columns, ≥ 1.
 
     Returns:
-        Their eigenpairs; one that is NaN where a product is not finite.
+        The eigenpairs; a single NaN pair if a product is not finite.
 
     Raises:
         ValueError: a value out of range.
@@ -144,19 +145,19 @@ def adaptive_eigenpairs(
 
 
 def rayleigh_quotients(operators: Sequence[CurvatureOperator], vectors: tf.Tensor) -> tf.Tensor:
-    """Return uᵀAu for every operator (such as those of sub-batches) and column u of (P, r): (operators, r) float32."""
+    """Return uᵀAu for each operator, such as a sub-batch's, and each column u of (P, r): (operators, r) float32."""
     return tf.stack([tf.reduce_sum(vectors * operator.block(vectors), 0) for operator in operators])
 
 
 def significantly_nonzero(quotients: tf.Tensor, standard_errors: float = 2.0) -> tf.Tensor:
-    """Say which directions' mean Rayleigh quotient is further from zero than noise explains: (r,) bool.
+    """Return which directions have a mean Rayleigh quotient further from zero than noise explains: (r,) bool.
 
     Args:
-        quotients: (sub-batches, r), two sub-batches at least; the vectors must not come from them.
-        standard_errors: how many of the mean's own it must be away.
+        quotients: (sub-batches, r), from at least two sub-batches; the vectors must not come from them.
+        standard_errors: the required distance of the mean from zero, in its standard errors.
 
     Raises:
-        ValueError: one sub-batch, or a negative number of standard errors.
+        ValueError: there is only one sub-batch, or standard_errors is negative.
     """
     count = quotients.shape[0]
     require(count >= 2, "the number of sub-batches", "≥ 2", count)
@@ -173,7 +174,7 @@ def subspace_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
     Args:
         first: Q, (P, r), orthonormal columns.
-        second: R, likewise.
+        second: R, (P, r), orthonormal columns.
 
     Example:
         >>> first = tf.constant([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
@@ -185,10 +186,10 @@ def subspace_overlap(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def subspace_size(rank: int, oversampling: int, size: int) -> int:
-    """Return how many columns an iteration of this rank carries: rank + oversampling, P at most.
+    """Return the number of columns of an iteration of this rank: rank + oversampling, at most P.
 
     Raises:
-        ValueError: a rank that is not from 1 to P, or a negative oversampling.
+        ValueError: the rank is not from 1 to P, or oversampling is negative.
     """
     require(1 <= rank <= size, "rank", f"from 1 to the {size:,} parameters", rank)
     require(oversampling >= 0, "oversampling", "≥ 0", oversampling)
@@ -196,14 +197,14 @@ def subspace_size(rank: int, oversampling: int, size: int) -> int:
 
 
 def orthonormal(columns: tf.Tensor) -> tf.Tensor:
-    """Return an orthonormal basis of the columns' span, (P, k); what is not finite counts as zero."""
+    """Return an orthonormal basis of the columns' span, (P, k); non-finite entries count as zero."""
     return tf.linalg.qr(_finite_or_zero(columns)).q
 
 
 def symmetric_eigh(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Decompose the symmetric part of small matrices, (..., k, k), largest |λ| first; NaN where they are not finite.
 
-    In float64: k is small, and what the rounding of the products leaves is enough.
+    The decomposition is in float64, since k is small; the accuracy of the float32 products is enough.
     """
     double = tf.cast(matrix, tf.float64)
     # TensorFlow ends the program where a decomposition does not converge; a run that diverges is a result.
@@ -217,7 +218,7 @@ def symmetric_eigh(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _without(basis: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Project the basis' span out of columns, and make them orthonormal; twice, for the rounding of the first time."""
+    """Project the basis' span out of columns and orthonormalise them, twice, to remove the first time's rounding."""
     for _ in range(2):
         columns = columns - tf.matmul(basis, tf.matmul(basis, columns, transpose_a=True))
     return orthonormal(columns)

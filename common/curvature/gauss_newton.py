@@ -4,9 +4,9 @@ With b examples and c outputs, J_i = ∂z_i/∂w (c, P) and the square root ∇�
 
     G = (1/b) Σ_i J_iᵀ S_i S_iᵀ J_i = FᵀF        F = [S_iᵀ J_i]_i / √b   (b·c, P)
 
-The rows of F need c backward passes. Softmax cross-entropy has S_i = diag(√p) - p√pᵀ, which is of rank c - 1, so that G
-has rank b(c - 1) at most; the square root is computed here for any convex loss. The eigenvalues of FᵀF other than zero
-are those of the Gram matrix F Fᵀ (b·c, b·c), with eigenvectors Fᵀv/√λ: no iteration, no random vectors.
+The rows of F need c backward passes. Softmax cross-entropy has S_i = diag(√p) - p√pᵀ of rank c - 1, so that G has rank
+at most b(c - 1). The square root is computed here for any convex loss. The nonzero eigenvalues of FᵀF are those of the
+Gram matrix F Fᵀ (b·c, b·c), with eigenvectors Fᵀv/√λ. This needs no iteration and no random vectors.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from common.vectors import flatten
 
 
 def gauss_newton_factor(task: Task, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-    """Return F with FᵀF = G, (b·c, P) float32, the rows of an example together.
+    """Return F with FᵀF = G, (b·c, P) float32, with the rows of each example together.
 
     Args:
         task: network and loss, convex in the outputs.
         x: (b, *input_shape) float32, b ≥ 1 and small: F has b·c rows.
         y: (b,) labels or (b, 1) targets.
-        seed: (2,) int64, decides the dropout mask, one for all examples; None: zeros.
+        seed: (2,) int64, determines the dropout mask, the same for all examples; None: zeros.
 
     Raises:
-        ValueError: a network with batch norm in training mode, whose outputs are functions of the whole batch.
+        ValueError: the network has batch norm in training mode, so its outputs are functions of the whole batch.
     """
     _refuse_batch_statistics(task)
     seed = tf.zeros([2], tf.int64) if seed is None else seed
@@ -61,21 +61,22 @@ def gauss_newton_eigenpairs(
     weight: float | tf.Tensor = 1.0,
     plus: Eigenpairs | None = None,
 ) -> Eigenpairs:
-    """Return the largest eigenvalues of the Gauss-Newton matrix and their eigenvectors, exactly; see the module.
+    """Return the largest eigenvalues of the Gauss-Newton matrix and their eigenvectors, computed exactly.
 
-    With `plus`, those of weight · G + U Λ Uᵀ, such as a running average's: the rows of √Λ Uᵀ join those of √weight F.
+    With `plus`, the matrix is weight · G + U Λ Uᵀ, such as a running average. The rows of √Λ Uᵀ join those of √weight
+    F.
 
     Args:
         task: network and loss, convex in the outputs.
         x: (b, *input_shape) float32.
         y: (b,) labels or (b, 1) targets.
-        rank: how many, 1 to b·c. Beyond the matrix' rank, value and vector are zero.
-        seed: (2,) int64, decides the dropout mask; None: zeros.
-        weight: of G, > 0.
+        rank: the number of eigenpairs, 1 to b·c. Beyond the rank of the matrix, value and vector are zero.
+        seed: (2,) int64, determines the dropout mask; None: zeros.
+        weight: the weight of G, > 0.
         plus: U and Λ ≥ 0.
 
     Raises:
-        ValueError: a rank out of range.
+        ValueError: the rank is out of range.
     """
     factor = gauss_newton_factor(task, x, y, seed)
     most = min(factor.shape)

@@ -5,15 +5,14 @@ On a batch of b examples with mean loss L(w), outputs z_i = f(x_i; w) and J_i = 
     Hessian        H = ∇²L(w)
     Gauss-Newton   G = (1/b) Σ_i J_iᵀ ∇²loss(z_i) J_i       (positive semidefinite for a convex loss)
 
-Two summands are explicit, each a parameter of its own, because they mean different things: L2 regularisation λ‖w‖²/2 is
-part of the loss, adds λI here and λw to its gradient; damping γI is a distrust of the quadratic model and changes no
-gradient.
+Two summands are separate parameters, because they mean different things. L2 regularisation λ‖w‖²/2 is part of the loss;
+it adds λI here and λw to the gradient. Damping γI expresses distrust of the quadratic model and changes no gradient.
 
 Products are reverse-over-reverse. Forward-over-reverse costs as much or up to half more here and takes twice as long to
-trace: TensorFlow's forward mode itself differentiates twice backwards. In a block, the forward and backward pass of the
-batch are shared and the columns go through one by one, which stays within the processor's cache; a product then costs
-about `PRODUCT_COST` gradients of the same batch. (`tf.vectorized_map` over the columns is slower, and takes r times the
-memory.)
+trace: TensorFlow's forward mode itself differentiates twice backwards. In a block, all columns share the forward and
+backward pass of the batch. The columns are processed one by one, which stays within the processor's cache. A product
+then costs about `PRODUCT_COST` gradients of the same batch. (`tf.vectorized_map` over the columns is slower and takes r
+times the memory.)
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ Product = Callable[[tf.Tensor], tf.Tensor]
 
 
 class CurvatureOperator:
-    """A symmetric matrix (P, P) that is known by its products; subclasses implement `linearized`.
+    """A symmetric matrix (P, P), defined by its products with vectors; subclasses implement `linearized`.
 
     Args:
         task: network and loss.
         x: (b, *input_shape) float32, b ≥ 1.
         y: (b,) labels or (b, 1) targets.
-        seed: (2,) int64, decides the dropout mask; None: zeros.
+        seed: (2,) int64, determines the dropout mask; None: zeros.
         damping: γ ≥ 0.
         l2: λ ≥ 0, the coefficient of λ‖w‖²/2.
 
     Raises:
-        ValueError: no example, or a summand out of range.
+        ValueError: there is no example, or a summand is out of range.
     """
 
     def __init__(
@@ -73,16 +72,16 @@ class CurvatureOperator:
         return self.product()(vector)
 
     def product(self) -> Product:
-        """Run the batch, and return the product with a vector, (P,): for several, one after another."""
+        """Run the batch, and return a function for the product with one vector, (P,), at a time."""
         multiply = self.linearized()
         return lambda vector: multiply(vector) + (self.damping + self.l2) * vector
 
     def block(self, columns: tf.Tensor) -> tf.Tensor:
-        """Return the products with all columns, (P, r) float32; forward and backward pass are run once for them all."""
+        """Return the products with all columns, (P, r) float32; forward and backward pass run once for all."""
         return tf.transpose(tf.map_fn(self.product(), tf.transpose(columns), parallel_iterations=1))
 
     def linearized(self) -> Product:
-        """Run the batch, and return the matrix' own product with a vector, (P,), without the summands."""
+        """Run the batch, and return a function for the matrix' product with a vector, (P,), without the summands."""
         raise NotImplementedError(f"{type(self).__name__} does not implement linearized()")
 
     def _outputs(self) -> tf.Tensor:
@@ -90,7 +89,7 @@ class CurvatureOperator:
 
 
 class HessianOperator(CurvatureOperator):
-    """Products with the Hessian of the mean loss: H v = ∇(vᵀ∇L). Indefinite in general."""
+    """Products with the Hessian of the mean loss, H v = ∇(vᵀ∇L); it is indefinite in general."""
 
     def linearized(self) -> Product:
         """See `CurvatureOperator.linearized`."""
@@ -112,7 +111,7 @@ class HessianOperator(CurvatureOperator):
 class GaussNewtonOperator(CurvatureOperator):
     """Products with the Gauss-Newton matrix: G v = (1/b) Σ_i J_iᵀ ∇²loss(z_i) J_i v.
 
-    J v comes from differentiating u ↦ Jᵀu once more; ∇²loss is symmetric, so that its product is a backward pass too.
+    J v comes from differentiating u ↦ Jᵀu once more. ∇²loss is symmetric, so that its product is also a backward pass.
     """
 
     def linearized(self) -> Product:

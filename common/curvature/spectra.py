@@ -1,8 +1,8 @@
 """Spectra of large symmetric operators by Lanczos: the extremes through scipy, the density by quadrature.
 
-The density is the distribution of all P eigenvalues (stochastic Lanczos quadrature, arXiv 1901.10159): m steps from a
-random unit vector give a tridiagonal matrix, whose eigenvalues θ_k and squared first components ω_k are a Gauss
-quadrature of that distribution. Means over probes; the extremes converge first.
+The density is the distribution of all P eigenvalues (stochastic Lanczos quadrature, arXiv 1901.10159). From a random
+unit vector, m steps give a tridiagonal matrix. Its eigenvalues θ_k and squared first components ω_k are a Gauss
+quadrature of that distribution, averaged over probes. The extremes converge first.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from common.curvature.operators import CurvatureOperator
 
 
 class SpectralDensity(NamedTuple):
-    """Quadrature nodes, (n,) float64, rising, and their shares of all eigenvalues, (n,) float64, which sum to 1."""
+    """Quadrature nodes, (n,) float64, ascending, and their shares of all eigenvalues, (n,) float64, with sum 1."""
 
     nodes: np.ndarray
     weights: np.ndarray
 
 
 def spectral_density(operator: CurvatureOperator, *, steps: int, probes: int, seed: int) -> SpectralDensity:
-    """Return a quadrature of the distribution of an operator's eigenvalues; see the module.
+    """Return a quadrature of the distribution of an operator's eigenvalues; see the module docstring.
 
-    Where a product is not finite, as in a run that diverged, it is one node that is NaN.
+    If a product is not finite, as in a diverged run, the result is one NaN node.
 
     Args:
         operator: the matrix.
-        steps: m, Lanczos steps a probe, 1 to P; each is one product.
-        probes: random vectors, ≥ 1.
-        seed: decides the probes.
+        steps: m, the number of Lanczos steps per probe, 1 to P; each is one product.
+        probes: number of random vectors, ≥ 1.
+        seed: determines the probes.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
     """
     require(1 <= steps <= operator.size, "steps", f"from 1 to the {operator.size:,} parameters", steps)
     require(probes >= 1, "probes", "≥ 1", probes)
@@ -57,16 +57,16 @@ def spectral_density(operator: CurvatureOperator, *, steps: int, probes: int, se
 
 
 def extreme_eigenvalues(operator: CurvatureOperator, count: int, seed: int, *, tolerance: float = 1e-3) -> np.ndarray:
-    """Return the eigenvalues of largest |λ|, rising, (count,) float64, by scipy's implicitly restarted Lanczos.
+    """Return the eigenvalues of largest |λ|, ascending, (count,) float64, by scipy's restarted Lanczos method.
 
     Args:
         operator: the matrix.
-        count: how many, 1 to P - 1.
-        seed: decides the first vector.
-        tolerance: relative, > 0.
+        count: number of eigenvalues, 1 to P - 1.
+        seed: determines the first vector.
+        tolerance: the relative tolerance, > 0.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
     """
     require(1 <= count < operator.size, "count", f"from 1 to {operator.size - 1:,}", count)
     require(tolerance > 0, "tolerance", "> 0", tolerance)
@@ -82,9 +82,10 @@ def _product(operator: CurvatureOperator) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _lanczos(multiply, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return diagonal and subdiagonal of the tridiagonal matrix, shorter where the vectors' span is exhausted.
+    """Return diagonal and subdiagonal of the tridiagonal matrix, shorter if the vectors' span is exhausted.
 
-    Every vector is made orthogonal to all before it: else rounding finds the outermost eigenvalues again and again.
+    Every vector is orthogonalised against all before it. Otherwise rounding would produce copies of the outermost
+    eigenvalues.
     """
     basis = np.zeros((steps, len(start)))
     basis[0] = start / np.linalg.norm(start)

@@ -1,4 +1,4 @@
-"""Data sets: `load(name)` gives a `Dataset` of three `Split`s. Real data, inside installed packages or through tfds."""
+"""Data sets: `load(name)` returns a `Dataset` of three `Split`s, from installed packages or tensorflow-datasets."""
 
 from common.data.load import SPECIFICATIONS, Dataset, Specification, Split, load
 from common.data.mnist_files import DataUnavailable

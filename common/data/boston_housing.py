@@ -12,7 +12,7 @@ FILE_NAME = "boston_housing.csv"
 
 
 def read_boston_housing(data_dir: Path, checksum: str | None) -> tuple[np.ndarray, np.ndarray, str, str]:
-    """Read the table from `boston_housing.csv` in the data folder, or through Keras where there is none.
+    """Read the table from `boston_housing.csv` in the data folder, or else through Keras.
 
     Args:
         data_dir: the data folder.
@@ -22,7 +22,7 @@ def read_boston_housing(data_dir: Path, checksum: str | None) -> tuple[np.ndarra
         Features (506, 13) float64, targets (506,) float64 in thousand dollars, SHA-256 of both, and the source.
 
     Raises:
-        DataUnavailable: there is no file and Keras could not download it.
+        DataUnavailable: there is no file, and Keras could not download it.
         ValueError: the file does not hold the published data.
     """
     file = data_dir / FILE_NAME

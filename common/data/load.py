@@ -1,7 +1,7 @@
-"""The data sets: `load(name)` returns one of them, split into training, validation and test examples.
+"""Data sets: `load(name)` returns one, split into training, validation and test examples.
 
-Whatever the machine and however the files were prepared, the same name gives the same examples in the same order:
-the content is compared with a checksum, and every random split has its own fixed seed.
+The same name gives the same examples in the same order, on every machine and for every preparation of the files. The
+content is compared with a checksum, and every random split has its own fixed seed.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ __all__ = ["SPECIFICATIONS", "DataUnavailable", "Dataset", "Specification", "Spl
 
 @dataclass(frozen=True)
 class Split:
-    """Examples and what is to be predicted for them.
+    """Examples and their labels or targets.
 
     Args:
         x: (examples, ...) float32; images in [0, 1], features in their units or standardized.
@@ -45,12 +45,12 @@ class Dataset:
     Args:
         name: a key of `SPECIFICATIONS`.
         kind: "classification" or "regression".
-        train: what is trained on.
-        validation: what selects (may be empty).
-        test: what is looked at once, at the end.
+        train: the training examples.
+        validation: the examples for selection (may be empty).
+        test: the examples that are looked at once, at the end.
         classes: number of classes; None for regression.
         checksum: SHA-256 of the whole content as published, before scaling and splitting.
-        source: one line: where this content came from.
+        source: one line that states the origin of the content.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Dataset:
         return f"{self.name}: {sizes} examples of shape {shape}, content {self.checksum[:12]}"
 
     def named(self, name: str) -> "Dataset":
-        """Return the same data under another name, such as one that says how they were made."""
+        """Return the same data under another name, such as one that describes how they were made."""
         return dataclasses.replace(self, name=name)
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of what is trained and evaluated on: all splits as they are here, in their order."""
+        """SHA-256 of the data for training and evaluation: all splits, as stored here, in their order."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for part in (split.x, split.y):
@@ -85,15 +85,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Specification:
-    """What is known of a data set before it is loaded.
+    """The facts about a data set that are known before it is loaded.
 
     Args:
         kind: "classification" or "regression".
         input_shape: shape of one example.
         classes: number of classes; None for regression.
-        examples: training and validation examples together.
-        test_examples: test examples.
-        default_validation: how many of `examples` are validation examples unless told otherwise.
+        examples: number of training and validation examples together.
+        test_examples: number of test examples.
+        default_validation: default number of validation examples among `examples`.
         checksum: SHA-256 that the content must have; None: only the publisher's MD5 is known.
     """
 
@@ -156,22 +156,24 @@ def load(
     ============== ==================== ================= ============================ ========= =======
 
     Targets: diabetes 25 to 346 (disease progression), boston_housing 5 to 50 (thousand dollars). The checksum is the
-    start of the content's SHA-256; MNIST and Fashion-MNIST must also match the MD5 of the publishers' four files, so
-    they are complete and in the published order (first training labels of MNIST: 5 0 4 1 9 2 1 3 1 4).
+    start of the content's SHA-256. MNIST and Fashion-MNIST must also match the MD5 of the publishers' four files. They
+    are therefore complete and in the published order (first training labels of MNIST: 5 0 4 1 9 2 1 3 1 4).
 
     [1] scikit-learn's 8x8 digits (UCI, optical recognition of handwritten digits, CC BY 4.0): levels 0..16 divided by
     16, enlarged bilinearly. [2] LeCun, Cortes, Burges (CC BY-SA 3.0). [3] Xiao, Rasul, Vollgraf, arXiv 1708.07747
     (MIT). [4] Efron et al., Least angle regression, 2004, in scikit-learn (no licence stated). [5] Harrison and
-    Rubinfeld 1978, StatLib (no licence stated), Keras' split (seed 113). Its feature B describes towns by race: use
-    it to compare optimizers on a known curve, not to say anything about houses.
+    Rubinfeld 1978, StatLib (no licence stated), Keras' split (seed 113). Its feature B describes towns by race. Use it
+    to compare optimizers on a known curve, not for statements about houses.
 
     Args:
         name: a key of `SPECIFICATIONS`.
-        validation: how many training examples become validation examples, 0 up to all but one; None: as in the table.
-        standardize: shift and scale features to mean 0 and standard deviation 1 *in the training part*; not for images.
-        data_dir: where prepared data sets are and downloads go; None: the environment variable TFDS_DATA_DIR, else
+        validation: number of training examples that become validation examples, from 0 to all but one; None: as in the
+            table.
+        standardize: whether to shift and scale features to mean 0 and standard deviation 1 *in the training part*; not
+            for images.
+        data_dir: folder of prepared data sets and downloads; None: the environment variable TFDS_DATA_DIR, else
             ~/tensorflow_datasets.
-        seed: of the validation split, >= 0. It is not the seed of a run: all runs share one split.
+        seed: the seed of the validation split, >= 0. It is not a run's seed: all runs share one split.
 
     Returns:
         The data set. The examples of each part are in the order of the file.
@@ -221,12 +223,12 @@ def _check_options(name: str, specification: Specification, standardize: bool, s
 
 
 def _data_folder(data_dir: str | os.PathLike | None) -> Path:
-    """The folder that tensorflow-datasets would use."""
+    """Return the folder that tensorflow-datasets would use."""
     return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def _split_validation(content: _Content, validation: int, seed: int) -> tuple[Split, Split]:
-    """Take `validation` random examples out of the training part; both parts keep the order of the file."""
+    """Move `validation` random examples out of the training part; both parts keep the order of the file."""
     examples = len(content.train_x)
     held_out = np.zeros(examples, bool)
     held_out[np.random.default_rng(seed).permutation(examples)[:validation]] = True
@@ -235,7 +237,7 @@ def _split_validation(content: _Content, validation: int, seed: int) -> tuple[Sp
 
 
 def _as_float32(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Take some rows, and bring uint8 images to [0, 1]."""
+    """Take some rows, and scale uint8 images to [0, 1]."""
     if x.dtype != np.uint8:
         return x[rows]
     scaled = np.empty((len(rows), *x.shape[1:]), np.float32)
@@ -262,14 +264,14 @@ def _checked_sha256(what: str, expected: str | None, *arrays: np.ndarray) -> str
 
 
 def _hold_out_test(x: np.ndarray, y: np.ndarray, test_examples: int) -> tuple[np.ndarray, ...]:
-    """Split off the test examples: the same for everybody, whatever the seed of the validation split."""
+    """Split off the test examples, which do not depend on the seed of the validation split."""
     is_test = np.zeros(len(x), bool)
     is_test[np.random.default_rng(0).permutation(len(x))[:test_examples]] = True
     return x[~is_test], y[~is_test], x[is_test], y[is_test]
 
 
 def _digits(name: str, specification: Specification, folder: Path) -> _Content:  # noqa: ARG001 - the signature of _LOADERS
-    """scikit-learn's 8x8 digits, enlarged bilinearly: each 3.5x3.5 pixels around the centre of a source pixel."""
+    """Return scikit-learn's 8x8 digits, enlarged bilinearly by 3.5 around the centres of the source pixels."""
     from scipy.ndimage import zoom
     from sklearn.datasets import load_digits
 

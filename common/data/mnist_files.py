@@ -1,11 +1,11 @@
-"""MNIST and Fashion-MNIST as tensorflow-datasets prepares them, decoded once and then read from a cache file.
+"""MNIST and Fashion-MNIST from tensorflow-datasets, decoded once and then read from a cache file.
 
 Decoding 70,000 PNG images needs TensorFlow and takes seconds. The decoded arrays are therefore kept beside the prepared
 data, in one uncompressed file: 32 bytes of SHA-256, then the training images, training labels, test images and test
-labels as uint8. The layout is fixed, so nothing in the file has to be believed before the checksum has been compared.
+labels as uint8. The layout is fixed, so the checksum is compared before any content of the file is used.
 
-tensorflow-datasets stores the examples sorted by a hash of their number. That order is undone, so that what is returned
-is the content of the publishers' own four files, in their order, and can be compared with their known checksums.
+tensorflow-datasets stores the examples sorted by a hash of their number. That order is undone. The result is the
+content of the publishers' own four files, in their order, and can be compared with their known checksums.
 """
 
 import contextlib
@@ -44,11 +44,11 @@ _PARTS = ("training images", "training labels", "test images", "test labels")
 
 
 class DataUnavailable(OSError):  # noqa: N818 - the sentence matters more than a suffix
-    """A data set is neither on this machine nor could it be downloaded."""
+    """The data set is not on this machine and could not be downloaded."""
 
     @classmethod
     def of(cls, name: str, folder: Path, what: str, error: Exception) -> "DataUnavailable":
-        """Say in one sentence what is missing, where, why and what to do."""
+        """Make the error, with one sentence on what is missing, where, why, and what to do."""
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return cls(
             f"The data set {name!r} is not in {folder} and could not be downloaded ({reason}): run again with a "
@@ -58,7 +58,7 @@ class DataUnavailable(OSError):  # noqa: N818 - the sentence matters more than a
 
 
 class Images(NamedTuple):
-    """Decoded images: (n, 28, 28, 1) uint8 and (n,) uint8 labels, the SHA-256 of all of it, and the data's version."""
+    """Decoded images: (n, 28, 28, 1) uint8 and (n,) uint8 labels, their SHA-256, and the data's version."""
 
     train_images: np.ndarray
     train_labels: np.ndarray
@@ -69,21 +69,21 @@ class Images(NamedTuple):
 
 
 def read_images(name: str, data_dir: Path, train: int, test: int, checksum: str | None) -> Images:
-    """Read a prepared image data set: from the cache if there is a good one, else decoded (and downloaded if missing).
+    """Read a prepared image data set from the cache if it is valid, else decode it (and download it if missing).
 
     Args:
         name: "mnist" or "fashion_mnist".
         data_dir: the folder of tensorflow-datasets.
-        train: number of training examples that there must be.
-        test: number of test examples that there must be.
+        train: required number of training examples.
+        test: required number of test examples.
         checksum: SHA-256 that the content must have, if known.
 
     Returns:
         The arrays, in the publishers' order.
 
     Raises:
-        DataUnavailable: nothing is prepared in `data_dir` and the download failed, or what is there cannot be decoded.
-        ValueError: what is prepared there is not the published data set.
+        DataUnavailable: nothing is prepared in `data_dir` and the download failed, or the data there cannot be decoded.
+        ValueError: the prepared data are not the published data set.
     """
     folder = _prepared_folder(data_dir, name) or _download(name, data_dir)
     sizes = (train, test)
@@ -96,7 +96,7 @@ def read_images(name: str, data_dir: Path, train: int, test: int, checksum: str 
 
 
 def _prepared_folder(data_dir: Path, name: str) -> Path | None:
-    """The folder of the newest version that is prepared."""
+    """Return the folder of the newest prepared version."""
     versions = [file.parent for file in (data_dir / name).glob("*/dataset_info.json")]
     return max(
         versions, key=lambda folder: [int(n) if n.isdigit() else -1 for n in folder.name.split(".")], default=None
@@ -122,7 +122,7 @@ def _download(name: str, data_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep progress bars, messages and warnings of a library off the screen."""
+    """Suppress progress bars, messages and warnings of a library."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
@@ -132,7 +132,7 @@ def quiet() -> Iterator[None]:
 
 
 def _decode(name: str, folder: Path) -> list[np.ndarray]:
-    """Decode both parts, and undo the order in which tensorflow-datasets stored them."""
+    """Decode both parts, and undo the storage order of tensorflow-datasets."""
     arrays = []
     try:
         with quiet():
@@ -161,7 +161,7 @@ def _in_published_order(name: str, arrays: list[np.ndarray]) -> list[np.ndarray]
 
 
 def _stored_order(split: str, examples: int) -> np.ndarray:
-    """The published number of each stored example: tensorflow-datasets sorts by MD5(split + number)."""
+    """Return the published number of each stored example: tensorflow-datasets sorts by MD5(split + number)."""
     return np.array(
         sorted(range(examples), key=lambda number: hashlib.md5(f"{split}{number}".encode()).digest()), np.intp
     )
@@ -174,7 +174,7 @@ def _inverted(array: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _idx_md5(array: np.ndarray) -> str:
-    """MD5 of the array as an IDX file (yann.lecun.com/exdb/mnist): magic number, big-endian sizes, then the bytes."""
+    """Return the MD5 of the array as an IDX file (yann.lecun.com/exdb/mnist): magic number, sizes, bytes."""
     shape = array.shape[:3]
     header = bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
     return hashlib.md5(header + array.tobytes()).hexdigest()
@@ -195,7 +195,7 @@ def _check_published(name: str, folder: Path, arrays: list[np.ndarray], sizes: t
 
 
 def _unpack(content: np.ndarray, sizes: tuple[int, int]) -> list[np.ndarray]:
-    """Views of the four arrays in the flat content."""
+    """Return views of the four arrays in the flat content."""
     arrays, start = [], 0
     for size in sizes:
         for shape in ((size, *IMAGE_SHAPE), (size,)):
@@ -206,7 +206,7 @@ def _unpack(content: np.ndarray, sizes: tuple[int, int]) -> list[np.ndarray]:
 
 
 def _cache_files(name: str, folder: Path) -> list[Path]:
-    """Beside the data, and for a folder that cannot be written, in the user's cache, by a name of its own."""
+    """Return the cache file beside the data, and the one in the user's cache, for a folder that cannot be written."""
     from platformdirs import user_cache_path
 
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
@@ -239,7 +239,7 @@ def _cache_problem(file: Path, sizes: tuple[int, int], checksum: str | None) -> 
 
 
 def _write_cache(name: str, folder: Path, arrays: list[np.ndarray]) -> np.ndarray:
-    """Put the checksum before the content, and keep both in the first place that can be written."""
+    """Write the checksum, then the content, to the first path that can be written."""
     content = np.concatenate([np.zeros(32, np.uint8), *(array.ravel() for array in arrays)])
     content[:32] = np.frombuffer(hashlib.sha256(content[32:]).digest(), np.uint8)
     beside, in_user_cache = _cache_files(name, folder)
@@ -257,5 +257,5 @@ def _write_cache(name: str, folder: Path, arrays: list[np.ndarray]) -> np.ndarra
 
 
 def _may_write(folder: Path) -> bool:
-    """Whether the folder is meant to be written: for root, os.access says yes even where nobody has the permission."""
+    """Return whether the folder's permissions allow writing; for root, os.access ignores them and returns True."""
     return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)

@@ -1,31 +1,31 @@
-"""Gradient estimators: where a training direction comes from. One method, one file; read `estimator.py` first.
+"""Gradient estimators: each computes a training direction. Each method has its own file; read `estimator.py` first.
 
 | family | estimator | the direction |
 |---|---|---|
 | | `Backpropagation` | exact gradient of the minibatch |
-| noise | `NoisyGradient` | another one's, with noise: constant, annealed, relative, in a random subspace |
-| noise | `OverTheAir` | devices' gradients, added up by a noisy channel |
-| noise | `PublicSubspace` | another one's, amplified in the span of public examples' gradients |
-| noise | `DPGradient` | clipped gradients of single examples, with noise: differential privacy (DP-SGD) |
+| noise | `NoisyGradient` | another estimator's gradient with noise: constant, annealed, relative, in a subspace |
+| noise | `OverTheAir` | gradients of several devices, added up by a noisy channel |
+| noise | `PublicSubspace` | the direction of another estimator, amplified in the span of public gradients |
+| noise | `DPGradient` | clipped gradients of single examples plus noise: differential privacy (DP-SGD) |
 | evolution | `LogitEvolution` | right or wrong answers under noise on the logits |
 | evolution | `ExactLogitGradient` | the limit of `LogitEvolution` for infinitely many samples |
 | evolution | `ParameterEvolution` | fitness of networks with perturbed weights, all layers at once |
 | evolution | `LayerwiseEvolution` | fitness of networks with perturbed weights, one layer at a time |
 | evolution | `SPSA` | the difference of two losses along one random direction of the weights |
-| newton | `SaddleFreeNewton` | another one's, divided by absolute curvature in a low-rank subspace |
-| newton | `NewtonCG` | another one's, divided by the Hessian with conjugate gradients |
-| compressed | `SignGradient` | the signs of another one's, at their mean magnitude |
-| compressed | `QuantizedGradient` | another one's, rounded at random to a few levels (QSGD) |
-| compressed | `TopKGradient` | the largest coordinates of another one's |
-| compressed | `LowRankGradient` | another one's at low rank, by power iteration (PowerSGD) |
+| newton | `SaddleFreeNewton` | another estimator's gradient, divided by absolute curvature in a low-rank subspace |
+| newton | `NewtonCG` | another estimator's gradient, divided by the Hessian with conjugate gradients |
+| compressed | `SignGradient` | the signs of another estimator's gradient, times its mean magnitude |
+| compressed | `QuantizedGradient` | another estimator's gradient, rounded at random to a few levels (QSGD) |
+| compressed | `TopKGradient` | the largest coordinates of another estimator's gradient |
+| compressed | `LowRankGradient` | another estimator's gradient at low rank, by power iteration (PowerSGD) |
 | decoupled | `SyntheticGradients` | predicted gradients at the boundaries of modules (DNI, cDNI) |
 | decoupled | `LastModuleOnly` | exact gradient of the last module, zero below |
 | decoupled | `WeightRegression` | weight gradients regressed from activations |
-| decoupled | `LocalLosses` | each block's own loss, of a head on its outputs |
+| decoupled | `LocalLosses` | the gradient of each block's own loss, computed by a head on its outputs |
 | forward | `ForwardGradient` | derivatives along random tangents of the weights, by forward passes |
 | forward | `ActivityForwardGradient` | derivatives along random tangents of each example's activations |
-| feedback | `FeedbackAlignment` | the error through fixed random or sign-symmetric matrices, layer by layer |
-| feedback | `DirectFeedbackAlignment` | the output's error through fixed random matrices |
+| feedback | `FeedbackAlignment` | the error, sent back layer by layer through fixed random or sign-symmetric matrices |
+| feedback | `DirectFeedbackAlignment` | the output's error, sent to each layer through fixed random matrices |
 
 `parse` reads an estimator from its `repr`: parse("NoisyGradient(Backpropagation(), ConstantNoise(0.1))").
 """
@@ -72,15 +72,15 @@ from common.settings import parse as parse_call
 
 
 def parse(expression: str) -> GradientEstimator:
-    """Make the estimator that a constructor call describes; it undoes `repr`.
+    """Return the estimator that a constructor call describes; the inverse of `repr`.
 
     Args:
-        expression: such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))". Names of estimators and their parts,
-            of optimizers and schedules are known; nothing is evaluated.
+        expression: a constructor call, such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))". It may name
+            estimators, their parts, optimizers and schedules; no code is evaluated.
 
     Raises:
-        ValueError: one sentence for an unknown name, a wrong argument, a value that a constructor refuses, or anything
-            that is no such expression.
+        ValueError: the expression has an unknown name or a wrong argument, a constructor refuses a value, or it is not
+            a constructor call. The message is one sentence.
 
     Example:
         >>> parse("NoisyGradient(Backpropagation(), ConstantNoise(sigma=0.1), clip_norm=1)")

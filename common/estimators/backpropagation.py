@@ -1,7 +1,7 @@
 """Backpropagation: the exact gradient of the minibatch loss, g = ∇_w (1/B) Σ_i loss(y_i, f(x_i; w)).
 
-It is the estimator that every other one is measured against: with a minibatch drawn without replacement it is an
-unbiased estimate of the full gradient. Its cost on one example is the unit in which all costs are given.
+Every other estimator is compared with this one. On a minibatch drawn without replacement, it is an unbiased estimate of
+the full gradient. Its cost on one example is the unit of all costs.
 """
 
 from __future__ import annotations
@@ -22,5 +22,5 @@ class Backpropagation(GradientEstimator):
         return GradientEstimate(loss, outputs, tape.gradient(loss, self.task.weights))
 
     def cost(self, batch_size: int) -> float:
-        """One for each example, by definition."""
+        """Return 1 per example: this is the unit of cost."""
         return float(batch_size)

@@ -1,4 +1,4 @@
-"""A small task, and short runs on it, for `checks`: tiny, since every check traces an estimator anew."""
+"""A small task and short runs for `checks`. They are tiny, because every check traces an estimator again."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def small_task(seed: int, *, precision: str = "float32", batch_norm: bool = Fals
     """Return a classifier of 8×8 images, 4 classes: convolution, pool, dropout and two dense layers, 700 parameters.
 
     Args:
-        seed: decides the initial weights.
+        seed: determines the initial weights.
         precision: "float32" or "mixed_bfloat16".
-        batch_norm: put it behind the convolution and the first dense layer.
+        batch_norm: whether batch norm follows the convolution and the first dense layer.
     """
 
     def options(name: str, index: int) -> dict:
@@ -53,41 +53,41 @@ def random_examples() -> Split:
 
 
 def variables_of(*parts: tf.Module | keras.Model) -> list[tf.Variable | keras.Variable]:
-    """Return every variable that a checkpoint of these objects would hold, each once."""
+    """Return every variable that a checkpoint of these objects holds, each once."""
     nodes = [node for part in parts for node in tf.train.TrackableView(part).descendants()]
     return list({id(node): node for node in nodes if isinstance(node, tf.Variable | keras.Variable)}.values())
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all checks of an estimator share: how it, its task and its examples are made."""
+    """The set-up that all checks share: it makes the estimator, its task and its examples."""
 
     make: Callable[[], GradientEstimator]
     make_task: Callable[..., Task]
     examples: Split
 
     def task(self, seed: int, **options) -> Task:
-        """Make the task anew."""
+        """Return a new task."""
         return self.make_task(seed, **options)
 
     def context(self, seed: int) -> RunContext:
-        """Return what an estimator is told of a run of an epoch."""
+        """Return the run context of a run of one epoch."""
         return RunContext(seed=seed, steps=3, steps_per_epoch=3, batch_size=BATCH, split=self.examples)
 
     def batch(self, step: int, size: int = BATCH) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return (x, y, seed) of a step."""
+        """Return (x, y, seed) of one step."""
         chosen = np.arange(step * BATCH, step * BATCH + size) % len(self.examples)
         seed = tf.constant([0, step], tf.int64)
         return tf.constant(self.examples.x[chosen]), tf.constant(self.examples.y[chosen]), seed
 
     def inputs(self, step: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return (x, seed) of a step, for the network alone."""
+        """Return (x, seed) of one step, the inputs of the network."""
         x, _, seed = self.batch(step)
         return x, seed
 
 
 class Run:
-    """An estimator that is built on a task, with an optimizer that has state, traced for each batch size once."""
+    """An estimator built on a task, with an optimizer that has state, traced once per batch size."""
 
     def __init__(
         self,
@@ -123,30 +123,30 @@ class Run:
         return estimates
 
     def state(self) -> list[np.ndarray]:
-        """Return all that a checkpoint holds."""
+        """Return everything that a checkpoint holds."""
         return [tf.convert_to_tensor(variable).numpy() for variable in variables_of(*self._parts)]
 
     def save(self, path: Path) -> Path:
-        """Write a checkpoint, and return where it is."""
+        """Write a checkpoint and return its path."""
         return Path(self._checkpoint.write(str(path)))
 
     def restore(self, path: Path) -> None:
-        """Read a checkpoint; everything must find its place."""
+        """Read a checkpoint; every value must match a variable."""
         self._checkpoint.read(str(path)).assert_consumed()
 
     def translated_epoch(self, sizes: Sequence[int]) -> str:
-        """Return the program that XLA makes of an epoch: all that it cannot do has failed by then."""
+        """Return the program into which XLA translates an epoch; unsupported operations raise here."""
         return self._compiled(sizes).experimental_get_compiler_ir(*self._data())(stage="hlo")
 
     def compiled_epoch(self, sizes: Sequence[int]) -> np.ndarray:
-        """Train an epoch in one call compiled with XLA; return the sum of its full batches' losses, and the rest's."""
+        """Train an epoch in one call compiled with XLA; return the full batches' summed loss and the rest's."""
         return self._compiled(sizes)(*self._data()).numpy()
 
     def _data(self) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.constant(self.bench.examples.x), tf.constant(self.bench.examples.y)
 
     def _compiled(self, sizes: Sequence[int]):
-        """A function of all examples that trains: full batches in a loop, then the rest, as the project's loop does."""
+        """Return a function that trains on all examples as the project's loop does: full batches, then the rest."""
         full = sum(size == BATCH for size in sizes)
 
         def epoch(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -169,13 +169,13 @@ class Run:
         return estimate.loss
 
     def hidden_variables(self) -> list[str]:
-        """Name the variables that estimate uses and no checkpoint holds; dropout's is set at each call."""
+        """Name the variables that `estimate` uses but no checkpoint holds, except dropout's, which each call sets."""
         held = {id(_tensor_variable(variable)) for variable in variables_of(*self._parts)}
         held |= {id(_tensor_variable(variable)) for variable in self.task.network.variables}
         return [variable.name for variable in self._graph().variables if id(variable) not in held]
 
     def stateful_random_operations(self) -> list[str]:
-        """Name the operations in estimate that draw from a state of their own, by type."""
+        """Name the types of operations in `estimate` that draw from a random state of their own."""
         graph = self._graph().as_graph_def()
         nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
         return sorted({node.op for node in nodes if node.op.startswith(_RANDOM)})

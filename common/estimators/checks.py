@@ -1,10 +1,10 @@
-"""What every gradient estimator must keep, as a function that anybody can call, here or in another repository.
+"""The contract of every gradient estimator, as a function that anybody can call, here or in another repository.
 
     from common.estimators.checks import check_estimator
     check_estimator(lambda: MyEstimator(0.1))
 
-Each check raises an AssertionError of one sentence that names the estimator. Where the contract lets an estimator
-refuse (a smaller last batch, mixed_bfloat16, batch norm), a ValueError of one sentence counts as keeping it.
+Each check raises an AssertionError of one sentence that names the estimator. The contract lets an estimator refuse a
+smaller last batch, mixed_bfloat16 and batch norm. There, a ValueError of one sentence passes the check.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ def check_estimator(
     known: Mapping[str, Callable] | None = None,
     run_xla: bool = True,
 ) -> None:
-    """Check all that the contract asks of an estimator; see `estimator`.
+    """Check an estimator against the whole contract; see `estimator`.
 
     Args:
-        make: returns the estimator, not built and another one at each call.
-        make_task: returns the task, from (seed, *, precision="float32", batch_norm=False); the default classifies 8×8
+        make: returns a new estimator at each call, not built.
+        make_task: returns the task, given (seed, *, precision="float32", batch_norm=False). The default classifies 8×8
             images into 4 classes with a convolution `conv_1`, a pool `pool_1`, dropout, and two dense layers.
-        examples: at least 58 that fit the task; None: random ones that fit the default task.
-        known: classes that the text of the estimator may name, beside those that it holds and all optimizers.
-        run_xla: also run the epoch that XLA translates, where False stops before the machine code, whose making takes
-            seconds, for large loops half a minute.
+        examples: at least 58 examples that fit the task; None: random examples that fit the default task.
+        known: further classes that the estimator's `repr` may name, beside its own parts and all optimizers.
+        run_xla: whether to run the epoch that XLA translates. False stops before the compilation to machine code, which
+            takes seconds, or half a minute for large loops.
 
     Raises:
-        AssertionError: one sentence, what the estimator does not keep.
+        AssertionError: the estimator breaks the contract; the message is one sentence that says where.
     """
     bench = Bench(make, make_task, random_examples() if examples is None else examples)
     check_settings(bench)
@@ -73,7 +73,7 @@ def check_estimator(
 
 
 def check_settings(bench: Bench) -> None:
-    """Every argument of the constructor is held under its name, and makes an equal estimator."""
+    """Check that every constructor argument is stored under its name and makes an equal estimator."""
     estimator = bench.make()
     name = type(estimator).__name__
     for argument in list(inspect.signature(type(estimator).__init__).parameters.values())[1:]:
@@ -92,7 +92,7 @@ def check_settings(bench: Bench) -> None:
 
 
 def check_text(bench: Bench, known: Mapping[str, Callable]) -> None:
-    """The constructor call that an estimator is written as makes an equal one."""
+    """Check that the constructor call in an estimator's `repr` makes an equal estimator."""
     estimator = bench.make()
     known = {**KNOWN_OPTIMIZERS, **_classes(estimator), **known}
     try:
@@ -105,7 +105,7 @@ def check_text(bench: Bench, known: Mapping[str, Callable]) -> None:
 
 
 def check_estimate(run: Run) -> None:
-    """Loss, outputs and gradients have the shapes and types of the contract, and nothing but variables changes."""
+    """Check shapes and types of loss, outputs and gradients, and that only variables change."""
     estimator, weights = run.estimator, [weight.numpy() for weight in run.task.weights]
     text, attributes = repr(run.bench.make()), _python_state(estimator)
     _check_shapes(estimator, run.task, run.estimate(step=0), BATCH)
@@ -122,13 +122,13 @@ def check_estimate(run: Run) -> None:
 
 
 def check_training(bench: Bench, run: Run, start: Path, fresh: Run) -> None:
-    """The state and the seed decide every estimate: a run that is resumed, and a run again, give the same bits.
+    """Check that state and seed determine every estimate: a resumed run and a repeated run give the same bits.
 
     Args:
         bench: how everything is made.
-        run: the run that is never interrupted.
-        start: where its first checkpoint is.
-        fresh: another run of which everything is made anew, for another seed; it goes on from the middle of `run`.
+        run: the run without interruption.
+        start: the path of its first checkpoint.
+        fresh: a run made anew, with another seed; it continues from the middle of `run`.
     """
     run.restore(start)
     whole = run.train(range(STEPS // 2))
@@ -146,7 +146,7 @@ def check_training(bench: Bench, run: Run, start: Path, fresh: Run) -> None:
 
 
 def check_smaller_batch(run: Run) -> bool:
-    """An epoch's smaller last batch works, or is refused; says which."""
+    """Check that an epoch's smaller last batch works or is refused; return which."""
 
     def estimate() -> None:
         _check_shapes(run.estimator, run.task, run.estimate(step=STEPS, size=REST), REST)
@@ -155,7 +155,7 @@ def check_smaller_batch(run: Run) -> bool:
 
 
 def check_cost(estimator: GradientEstimator, before: Mapping[str, float]) -> None:
-    """Costs are finite floats, > 0 but for the setup's, and depend on nothing that was estimated before."""
+    """Check that costs are finite floats, > 0 except the set-up cost, and independent of earlier estimates."""
     for call, cost in before.items():
         once = call.startswith("setup_cost")
         fits = type(cost) is float and math.isfinite(cost) and (cost > 0 or (once and cost == 0))
@@ -170,7 +170,7 @@ def check_cost(estimator: GradientEstimator, before: Mapping[str, float]) -> Non
 
 
 def check_xla(run: Run, sizes: Sequence[int], *, run_it: bool) -> None:
-    """One epoch of full batches in a loop and a smaller last one is translated by XLA, and runs."""
+    """Check that XLA translates and runs one epoch of full batches in a loop and a smaller last batch."""
     losses = np.zeros(1)
     try:
         run.translated_epoch(sizes)
@@ -182,12 +182,12 @@ def check_xla(run: Run, sizes: Sequence[int], *, run_it: bool) -> None:
 
 
 def check_precision(bench: Bench) -> None:
-    """On a network in mixed_bfloat16 estimates are float32 and finite, or refused."""
+    """Check that estimates on a network in mixed_bfloat16 are float32 and finite, or refused."""
     _refusal(bench.make(), lambda: _estimated(bench, precision="mixed_bfloat16"), "a network in mixed_bfloat16")
 
 
 def check_batch_norm(bench: Bench) -> None:
-    """Batch norm's averages move as in one pass of training, or not at all; a network that has them may be refused."""
+    """Check that batch norm's averages move as in one training pass or not at all, or that the network is refused."""
     runs: list[Run] = []
     refusal = _refusal(
         bench.make(), lambda: runs.append(_estimated(bench, batch_norm=True)), "a network with batch norm"
@@ -208,11 +208,11 @@ def check_batch_norm(bench: Bench) -> None:
 
 
 def check_second_task(bench: Bench, run: Run, fresh: Run) -> None:
-    """An estimator that is built again, on another task, belongs to that one alone.
+    """Check that an estimator built again on another task belongs only to that task.
 
     Args:
         bench: how everything is made.
-        run: whose estimator is built again; it is of no use afterwards.
+        run: the run whose estimator is built again; do not use it afterwards.
         fresh: a run of another seed at its start, whose estimator was built once.
     """
     other, weights = bench.task(1), [weight.numpy() for weight in run.task.weights]
@@ -232,7 +232,7 @@ def check_second_task(bench: Bench, run: Run, fresh: Run) -> None:
 
 
 def check_copy(estimator: GradientEstimator) -> None:
-    """A deep copy of a built estimator has the same settings, copies of all that it wraps, and is not built."""
+    """Check that a deep copy of a built estimator has the same settings, copies its parts and is not built."""
     twin = copy.deepcopy(estimator)
     _require(repr(twin) == repr(estimator), estimator, f"its copy is another one, {twin!r}")
     _require(not hasattr(twin, "task"), estimator, "a copy of it is built: state is an attribute that only build sets")
@@ -252,7 +252,7 @@ def _require(condition: bool, estimator: GradientEstimator, sentence: str) -> No
 
 
 def _classes(value: Any) -> dict[str, type]:
-    """The classes of an object and of all that its settings hold, by name."""
+    """Return the classes of an object and of everything in its settings, by name."""
     if isinstance(value, list | tuple):
         return {name: cls for part in value for name, cls in _classes(part).items()}
     if not isinstance(value, Configured):
@@ -291,7 +291,7 @@ def _costs(estimator: GradientEstimator) -> dict[str, float]:
 
 
 def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, Any]:
-    """Attributes of an estimator and of those that it wraps: plain values as text, others as they are."""
+    """Return the attributes of an estimator and of its inner estimators, with plain values as text."""
     state = {}
     for name, value in vars(estimator).items():
         if isinstance(value, GradientEstimator):
@@ -303,7 +303,7 @@ def _python_state(estimator: GradientEstimator, prefix: str = "") -> dict[str, A
 
 
 def _text(value: Any) -> str:
-    """Write a plain value; of variables in lists, which they are: their values may change, a checkpoint holds them."""
+    """Write a plain value as text; write a variable in a list by its identity, since its value may change."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_text, value))}]"
     return f"the variable {id(value)}" if isinstance(value, tf.Variable) else repr(value)
@@ -314,7 +314,7 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def _resumed(fresh: Run, path: Path) -> list[list[np.ndarray]]:
-    """Steps and state of a run of which everything was made anew, and is restored here."""
+    """Return steps and state of a run that is made anew and restored here."""
     try:
         fresh.restore(path)
     except Exception as error:
@@ -331,7 +331,7 @@ def _first_difference(first: Sequence[list[np.ndarray]], second: Sequence[list[n
 
 
 def _why_not_resumed(bench: Bench, run: Run, path: Path, expected: list[list[np.ndarray]]) -> str:
-    """Say why a resumed run ends otherwise, in the order of how sure the cause is."""
+    """Return why a resumed run ends differently; the surest cause comes first."""
     stateful, hidden = run.stateful_random_operations(), run.hidden_variables()
     end = "a run that is resumed from a checkpoint does not end in the same bits"
     if stateful:
@@ -347,7 +347,7 @@ def _why_not_resumed(bench: Bench, run: Run, path: Path, expected: list[list[np.
 
 
 def _refusal(estimator: GradientEstimator, action: Callable[[], None], what: str) -> str | None:
-    """Return the sentence by which an estimator refuses something, or None where it takes it."""
+    """Return the message with which an estimator refuses something; None: it accepts."""
     try:
         action()
     except ValueError as error:
@@ -368,14 +368,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _estimated(bench: Bench, **options) -> Run:
-    """A run after one estimate without a trace: an estimator works eagerly too, and that takes half as long."""
+    """Return a run after one eager estimate: an estimator also works eagerly, and that takes half as long."""
     run = Run(bench, **options)
     _check_shapes(run.estimator, run.task, run.estimator.estimate(*bench.batch(step=0)), BATCH)
     return run
 
 
 def _averages(task: Task) -> dict[str, np.ndarray]:
-    """Batch norm's averages, by their path below the network; the state of dropout is none."""
+    """Return batch norm's averages by their path below the network; dropout's state is excluded."""
     return {
         variable.path.split("/", 1)[-1]: variable.numpy()
         for variable in variables_of(task.network)

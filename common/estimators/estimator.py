@@ -1,9 +1,10 @@
 """The contract: a gradient estimator turns a batch into a training direction, and says what that costs.
 
-An estimator that is not built is its settings: the constructor stores every argument under its name, `repr` is the
-constructor call, and nothing in it knows a task, a run or a seed. `build` attaches it to a task for one run.
+An estimator that is not built consists of its settings. The constructor stores every argument under its name, `repr` is
+the constructor call, and no attribute refers to a task, a run or a seed. `build` attaches the estimator to a task for
+one run.
 
-An estimator may wrap another one (noise around anything, a Newton step around anything): compose, do not flag.
+An estimator may wrap another one, such as noise around any estimator. Compose estimators instead of adding flags.
 Gradients point uphill; the optimizer subtracts.
 """
 
@@ -26,13 +27,13 @@ from common.tasks.task import Task
 
 @dataclass(frozen=True)
 class RunContext:
-    """What an estimator may know of the run that it is built for.
+    """The facts about a run that an estimator may use.
 
     Attributes:
-        seed: of the run; it decides an estimator's initial weights.
-        steps: updates of the whole run; None: not known.
-        steps_per_epoch: None: not known.
-        batch_size: examples of a step, of which an epoch's last batch may have fewer; None: not known.
+        seed: the run's seed; it determines an estimator's initial weights.
+        steps: number of updates of the whole run; None: not known.
+        steps_per_epoch: number of updates per epoch; None: not known.
+        batch_size: examples per step; an epoch's last batch may have fewer. None: not known.
         split: the training examples; None: there are none.
     """
 
@@ -47,7 +48,7 @@ UNKNOWN_RUN = RunContext()  # of seed 0, and of unknown length and examples
 
 
 class GradientEstimate(NamedTuple):
-    """What one call of `GradientEstimator.estimate` returns.
+    """The result of one call of `GradientEstimator.estimate`.
 
     Attributes:
         loss: scalar float32, mean over the batch, in the units of the task's loss.
@@ -73,8 +74,9 @@ class GradientEstimator(Configured, tf.Module):
         """Attach to `task` and create all state as variables, so that a tf.train.Checkpoint holds it.
 
         The loop calls it once before tracing. It builds every estimator that is a public attribute, such as `inner`;
-        subclasses that add state call `super().build(task, run)` first. What depends on the seed is a variable or comes
-        from `estimate`'s seed, never a Python constant: one trace serves all seeds of a run.
+        subclasses that add state call `super().build(task, run)` first. A value that depends on the seed is a variable
+        or is derived from the seed of `estimate`. It is never a Python constant, since one trace serves all seeds of a
+        run.
         """
         self.task = task
         for estimator in self._wrapped():
@@ -94,11 +96,11 @@ class GradientEstimator(Configured, tf.Module):
         raise NotImplementedError(f"{type(self).__name__} does not implement estimate(x, y, seed)")
 
     def cost(self, batch_size: int) -> float:
-        """Return what one call costs on so many examples, in gradients of one example.
+        """Return the cost of one call on `batch_size` examples, in gradients of one example.
 
-        Backpropagation on a batch of B examples costs B. It is counted from multiply-accumulates of matrix products,
-        and is the mean over the steps of a long run where steps differ. It depends on the settings, the task and the
-        batch size, on nothing that was estimated before.
+        Backpropagation on a batch of B examples costs B. The cost is counted from the multiply-accumulates of matrix
+        products. If steps differ in cost, it is the mean over the steps of a long run. It depends on the settings, the
+        task and the batch size, but not on earlier estimates.
 
         Args:
             batch_size: examples of the step, ≥ 1.
@@ -106,22 +108,22 @@ class GradientEstimator(Configured, tf.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what one estimate costs")
 
     def setup_cost(self, batch_size: int, steps: int) -> float:
-        """Return what the first `steps` updates cost beyond steps × cost, in gradients of one example.
+        """Return the extra cost of the first `steps` updates, beyond steps × cost, in gradients of one example.
 
-        Nothing, or what wrapped estimators pay: all that is paid once, or more often at first.
+        Set-up cost is paid once, or more often at first. The default is that of the wrapped estimators, else 0.
 
         Args:
-            batch_size: examples of a step, ≥ 1.
+            batch_size: examples per step, ≥ 1.
             steps: updates so far, ≥ 1.
         """
         return float(sum(estimator.setup_cost(batch_size, steps) for estimator in self._wrapped()))
 
     def bytes_sent(self, batch_size: int) -> float:
-        """Return the bytes of the message in which one worker sends one estimate to whoever updates the weights.
+        """Return the size in bytes of the message in which one worker sends one estimate to the server.
 
-        A dense float32 gradient, 4 bytes for each trainable scalar, or what a wrapped estimator sends. Whoever
-        compresses the message, or sends numbers other than gradients, overrides it. It is the mean over the steps of a
-        long run where steps differ, and depends on no estimate, as `cost`.
+        The default is a dense float32 gradient, 4 bytes per trainable scalar, or the message of a wrapped estimator.
+        Override it in an estimator that compresses the message or sends other numbers. If steps differ, it is the mean
+        over the steps of a long run. Like `cost`, it depends on no estimate.
 
         Args:
             batch_size: examples of the step, ≥ 1.
@@ -131,13 +133,14 @@ class GradientEstimator(Configured, tf.Module):
         return float(sum(estimator.bytes_sent(batch_size) for estimator in wrapped)) if wrapped else dense
 
     def epsilon(self, batch_size: int, steps: int) -> float:  # noqa: ARG002 - what those that override it need
-        """Return ε of the (ε, δ)-differential privacy that the training examples have after so many updates.
+        """Return ε of the (ε, δ)-differential privacy of the training examples after `steps` updates.
 
-        Infinite, which is no promise. Whoever makes one overrides it and says what δ is and what it assumes; a wrapper
-        that sees the training examples only through such an estimator may pass its ε on.
+        The default is infinite, which guarantees nothing. A private estimator overrides it, and documents δ and its
+        assumptions. A wrapper that sees the training examples only through a private estimator may return that
+        estimator's ε.
 
         Args:
-            batch_size: examples of a step, ≥ 1.
+            batch_size: examples per step, ≥ 1.
             steps: updates so far, ≥ 1.
         """
         return math.inf
@@ -151,7 +154,7 @@ class GradientEstimator(Configured, tf.Module):
             super().__setattr__(name, value)
 
     def __deepcopy__(self, memo: dict) -> GradientEstimator:
-        """Return an estimator with the same settings that is not built: one that is is tied to its task."""
+        """Return an estimator with the same settings that is not built, since a built one is tied to its task."""
         settings = self.settings.items()
         return type(self)(
             **{name: copy.deepcopy(value, memo) if _is_estimator(value) else value for name, value in settings}
@@ -162,7 +165,7 @@ class GradientEstimator(Configured, tf.Module):
 
 
 def require_estimator(name: str, value: Any) -> None:
-    """Refuse, with a ValueError, what is no gradient estimator where one is to be wrapped."""
+    """Raise a ValueError unless the inner estimator is a gradient estimator."""
     require(_is_estimator(value), name, "a gradient estimator, such as Backpropagation()", value)
 
 

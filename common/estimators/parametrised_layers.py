@@ -1,4 +1,4 @@
-"""A layer with weights in two parts: z, what it makes of its input with its weights, and its activation, h = f(z)."""
+"""Split a layer with weights into two parts: its pre-activation z and its activation h = f(z)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def sequential_layers(task: Task, name: str) -> list[keras.Layer]:
     """Return the layers of a task's network, in order.
 
     Args:
-        task: with a sequential network.
-        name: of the estimator that asks.
+        task: a task with a sequential network.
+        name: the name of the estimator, for the message.
 
     Raises:
-        ValueError: a network that is not sequential.
+        ValueError: the network is not sequential.
     """
     if not isinstance(task.network, keras.Sequential):
         raise ValueError(f"{name} takes a keras.Sequential, got a network that is a {type(task.network).__name__}")
@@ -27,12 +27,12 @@ def sequential_layers(task: Task, name: str) -> list[keras.Layer]:
 
 
 def is_product(layer: keras.Layer) -> bool:
-    """Whether a layer's z is `product`, linear in its input, and a bias."""
+    """Return whether a layer's z is `product`, linear in its input, plus a bias."""
     return type(layer) in (keras.layers.Dense, keras.layers.Conv2D)
 
 
 def product(layer: keras.Layer, h: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return what a Dense or Conv2D layer makes of its input with a kernel in the place of its own, without a bias."""
+    """Return the output of a Dense or Conv2D layer for another kernel, without bias or activation."""
     kernel = tf.cast(kernel, h.dtype)
     if isinstance(layer, keras.layers.Conv2D):
         return layer.convolution_op(h, kernel)
@@ -40,9 +40,9 @@ def product(layer: keras.Layer, h: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def before_activation(layer: keras.Layer, h: tf.Tensor, training: bool) -> tf.Tensor:
-    """Return z, (batch, *features), from what enters the layer.
+    """Return z, (batch, *features), for the layer's input.
 
-    A pooled convolution's z is what is left after pooling, which commutes with its activation. A layer that is neither
+    A pooled convolution's z is taken after pooling, which commutes with its activation. A layer that is neither
     Dense nor Conv2D has no activation of its own: z is its output.
     """
     if type(layer) not in _PRODUCTS:
@@ -55,5 +55,5 @@ def before_activation(layer: keras.Layer, h: tf.Tensor, training: bool) -> tf.Te
 
 
 def activation(layer: keras.Layer, z: tf.Tensor) -> tf.Tensor:
-    """Return h = f(z), what the layer gives to the next one."""
+    """Return h = f(z), the layer's output."""
     return layer.activation(z) if type(layer) in _PRODUCTS else z

@@ -87,7 +87,7 @@ FINDINGS = (
         "a layer at a time against all at once",
     ),
     Finding(
-        "Every source, tuned alike, with the same arithmetic: the ledger",
+        "What does every source achieve, tuned alike, with the same arithmetic?",
         _LEDGER,
         "local losses",
         BASELINE,

@@ -1,12 +1,12 @@
-"""Optimizers from their formulas: one method, one file, each a Keras optimizer. Read `gradient_descent.py` first.
+"""Optimizers from their formulas: each is a Keras optimizer in its own file. Read `gradient_descent.py` first.
 
-An optimizer gets a gradient g (it points uphill) and changes the weights w; all state is in tensors u, m, v of the
-shape of w, created in `build`. What all have in common, norm clipping above all, is what Keras' base class offers:
+An optimizer takes a gradient g, which points uphill, and changes the weights w. Its state consists of tensors u, m, v
+of the shape of w, created in `build`. Keras' base class adds common options, above all norm clipping:
 
-    clipnorm c:   g ← g · min(1, c / ‖g‖)   for each variable by itself, before `update_step` sees it
+    clipnorm c:   g ← g · min(1, c / ‖g‖)   for each variable separately, before `update_step`
 
-Sparse gradients (of an embedding) are made dense first: rows without a gradient have the gradient zero, so that
-momentum and moments move them as the formula says.
+Sparse gradients (of an embedding) are first made dense. Rows without a gradient have zero gradient, so that momentum
+and moments move them as the formula says.
 """
 
 from keras.optimizers import SGD

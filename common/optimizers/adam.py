@@ -1,4 +1,4 @@
-"""Adam: momentum, and a step size for each parameter by itself."""
+"""Adam: momentum, with a separate step size for each parameter."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class Adam(keras.optimizers.Optimizer):
         α = η √(1 - β₂ᵗ) / (1 - β₁ᵗ)        t = 1, 2, ... counts the steps
         w ← w - α m / (√v + ε)
 
-    All operations are elementwise. m and v start at zero and are too small at first, by the factors 1 - β₁ᵗ and
-    1 - β₂ᵗ; this bias correction is folded into the step size α, as in the last paragraph of the paper's section 2.
+    All operations are elementwise. m and v start at zero and are at first too small, by the factors 1 - β₁ᵗ and 1 -
+    β₂ᵗ. The step size α contains this bias correction, as in the last paragraph of the paper's section 2.
     State: m and v, one each per variable, of its shape.
 
     ε stands outside the square root and beside the *uncorrected* √v. It is the ε̂ of that paragraph: algorithm 1 has ε
-    beside √v̂, which is the same as ε̂ = ε √(1 - β₂ᵗ) here. Keras writes the formula as we do; its default is 1e-7
-    where the paper, the source and we have 1e-8, so with `epsilon=1e-7` this is keras.optimizers.Adam.
+    beside √v̂, which is the same as ε̂ = ε √(1 - β₂ᵗ) here. Keras uses the same formula, with 1e-7 as default; the
+    paper, the source and we use 1e-8. With `epsilon=1e-7`, this is keras.optimizers.Adam.
 
     Args:
-        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.001 is the paper's, as are the others.
+        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. All defaults are the paper's, such as 0.001.
         beta_1: β₁ in [0, 1).
         beta_2: β₂ in [0, 1).
         epsilon: ε > 0.
-        **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
+        **options: options of every Keras optimizer (`clipnorm`, `weight_decay`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
     Reference: Kingma and Ba, arXiv 1412.6980, section 2.
     """
@@ -62,7 +62,7 @@ class Adam(keras.optimizers.Optimizer):
         self._v = self.add_optimizer_variables(variables, "mean_square")
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         g, index = arguments.dense(gradient, variable.dtype), self._get_variable_index(variable)
         m, v = self._m[index], self._v[index]
         # Written as increments: each is one pass over the memory less than the sums of two products.
@@ -72,9 +72,9 @@ class Adam(keras.optimizers.Optimizer):
         self.assign_sub(variable, alpha * m / (tf.sqrt(v) + self.epsilon))
 
     def effective_step_sizes(self) -> list[tf.Tensor]:
-        """Return α / (√v + ε) of the last step for each variable that has a v, of its shape: what m is multiplied by.
+        """Return the factor α / (√v + ε) of m in the last step, of each variable's shape, where there is a v.
 
-        Where the gradient stays the same, w moves by η a step, whatever the gradient's size.
+        If the gradient stays the same, w moves by η per step, whatever the gradient's size.
         """
         alpha = self._alpha(self.iterations, self.learning_rate, tf.float32)
         return [alpha / (tf.sqrt(v) + self.epsilon) for v in self._v if v is not None]

@@ -1,4 +1,4 @@
-"""AdamW: Adam, and weights that shrink by a fixed part each step."""
+"""AdamW: Adam with weights that shrink by a fixed fraction at each step."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ class AdamW(Adam):
         w ← w - η λ w                        before Adam's step
         w ← w - α m / (√v + ε)               as in `Adam`
 
-    The decay is no part of g: added to the loss as λ‖w‖²/2 it would be divided by √v like all of the gradient, and
-    weights with large gradients would hardly decay. The first line is what Keras' base class does with `weight_decay`,
-    for every optimizer; some variables are left out with `exclude_from_weight_decay(var_names=["bias"])`.
+    The decay is not part of g. Added to the loss as λ‖w‖²/2, it would be divided by √v like the rest of the gradient.
+    Weights with large gradients would then hardly decay. Keras' base class applies the first line for every optimizer
+    with `weight_decay`. `exclude_from_weight_decay(var_names=["bias"])` excludes some variables.
 
     Args:
         learning_rate: η ≥ 0, a number, a Keras schedule or a callable.
         weight_decay: λ ≥ 0; 0.004 is the default of Keras' AdamW.
         beta_1: β₁ in [0, 1).
         beta_2: β₂ in [0, 1).
-        epsilon: ε > 0, see `Adam`.
-        **options: what every Keras optimizer takes (`clipnorm`, ...).
+        epsilon: ε > 0; see `Adam`.
+        **options: options of every Keras optimizer (`clipnorm`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
-    Reference: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. There the decay is multiplied by the schedule
-    alone; here, as in Keras and PyTorch, by the whole learning rate. Equal to keras.optimizers.AdamW where ε is.
+    Reference: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. There the decay is multiplied only by the schedule;
+    here, as in Keras and PyTorch, by the whole learning rate. With the same ε, this is keras.optimizers.AdamW.
     """
 
     def __init__(

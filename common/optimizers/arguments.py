@@ -1,4 +1,4 @@
-"""What all optimizers check about their arguments, and what they do with a sparse gradient."""
+"""Checks of optimizers' arguments, and the conversion of sparse gradients."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LearningRate = float | keras.optimizers.schedules.LearningRateSchedule | Callabl
 
 
 def learning_rate(value: Any) -> LearningRate:
-    """Return a learning rate that Keras takes: whole numbers become floats, schedules and callables stay what they are.
+    """Return a learning rate for Keras: whole numbers become floats; schedules and callables are unchanged.
 
     Raises:
-        ValueError: neither a finite number ≥ 0 nor a schedule nor a callable.
+        ValueError: the argument is neither a finite number ≥ 0 nor a schedule nor a callable.
     """
     if isinstance(value, keras.optimizers.schedules.LearningRateSchedule) or callable(value):
         return value
@@ -48,17 +48,17 @@ def not_negative(name: str, value: Any) -> float:
 
 
 def options(optimizer: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what is meant for Keras' base class.
+    """Check the options for Keras' base class.
 
     Args:
-        optimizer: the class, whose own arguments are known too.
-        given: name to value.
+        optimizer: the class of the optimizer, whose own arguments are also accepted.
+        given: a dict from name to value.
 
     Returns:
-        The same, as a dict.
+        The same options, as a dict.
 
     Raises:
-        ValueError: an unknown name, with the nearest known one; clipping that is not above 0.
+        ValueError: a name is unknown, and the message gives the nearest known one; or clipping is not above 0.
     """
     own = [name for name in inspect.signature(optimizer).parameters if name != "options"]
     for name, value in given.items():
@@ -72,7 +72,7 @@ def options(optimizer: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dense(gradient: tf.Tensor | tf.IndexedSlices, dtype: tf.DType) -> tf.Tensor:
-    """Return a gradient as a tensor of the variable's type; the rows that a sparse one does not name become zero."""
+    """Return a gradient as a dense tensor of the variable's type; rows missing in a sparse gradient become zero."""
     return tf.cast(tf.convert_to_tensor(gradient), dtype)
 
 

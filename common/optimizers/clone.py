@@ -1,4 +1,4 @@
-"""Optimizers made again: unbuilt Keras optimizers are settings, and whoever trains with one trains with a copy."""
+"""Copies of optimizers: an unbuilt Keras optimizer serves as settings, and training uses a copy of it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from common.optimizers.schedules import bind
 def copy_of(
     optimizer: keras.optimizers.Optimizer, steps: int | None = None, steps_per_epoch: int | None = None
 ) -> keras.optimizers.Optimizer:
-    """Return another one with the same settings and a state of its own.
+    """Return another optimizer with the same settings and its own state.
 
     Args:
         optimizer: any Keras optimizer; its state, if it has one, is not copied.
-        steps: updates of the copy's run, to which a relative schedule is bound; None leaves it unbound.
-        steps_per_epoch: of that run; None: all of `steps` are one epoch.
+        steps: number of updates of the copy's run, to which a relative schedule is bound; None leaves it unbound.
+        steps_per_epoch: number of updates per epoch of that run; None: all of `steps` are one epoch.
     """
     copy = type(optimizer).from_config(optimizer.get_config())
     if steps is not None:

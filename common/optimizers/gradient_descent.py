@@ -15,23 +15,23 @@ class GradientDescent(keras.optimizers.Optimizer):
     """Move against the gradient.
 
         u = -η g
-        w ← w + u               computed as w - η g, which spares a negation
+        w ← w + u               computed as w - η g, which saves a negation
 
     Args:
         learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.01 is the default of Keras' SGD.
-        **options: what every Keras optimizer takes; here above all `clipnorm`, which bounds ‖g‖ per variable, and so
-            the length of a step by η · clipnorm.
+        **options: options of every Keras optimizer, above all `clipnorm`. It bounds ‖g‖ per variable, and so the length
+            of a step by η · clipnorm.
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
-    Reference: Cauchy 1847; equal to keras.optimizers.SGD without momentum.
+    Reference: Cauchy 1847. This is keras.optimizers.SGD without momentum.
     """
 
     def __init__(self, learning_rate: arguments.LearningRate = 0.01, **options: Any):
         super().__init__(arguments.learning_rate(learning_rate), **arguments.options(GradientDescent, options))
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         g, eta = arguments.dense(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
         self.assign_sub(variable, eta * g)

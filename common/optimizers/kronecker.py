@@ -1,11 +1,11 @@
-"""Kronecker factors: the running second moments of a gradient's rows and of its columns, which Shampoo and SOAP keep.
+"""Kronecker factors of Shampoo and SOAP: the running second moments of a gradient's rows and columns.
 
     L ← β L + (1 - β) G Gᵀ        (rows × rows)
     R ← β R + (1 - β) Gᵀ G        (columns × columns)
 
-G is the gradient as a matrix: of a dense kernel as it is, of a convolution's kernel (height, width, in, out) as
-(height · width · in) × out. A side longer than `max_size` has no factor: there the matrix is left as it is. Neither has
-a side of length 1, on which a factor would be one number.
+G is the gradient as a matrix: a dense kernel is unchanged, a convolution's kernel (height, width, in, out) becomes
+(height · width · in) × out. A side longer than `max_size` has no factor, and the matrix is not changed on that side. A
+side of length 1 has none either, since its factor would be one number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from common.checks import require
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a matrix, its factor, and the square matrix that multiplies this side.
+    """One side of a matrix, with its factor and the square matrix that multiplies this side.
 
     Attributes:
         axis: 0 for the rows, 1 for the columns.
@@ -38,7 +38,7 @@ class Side:
         return tf.matmul(matrix, matrix, transpose_a=self.axis == 1, transpose_b=self.axis == 0)
 
     def multiply(self, square: tf.Tensor, matrix: tf.Tensor, transpose: bool = False) -> tf.Tensor:
-        """Return square · matrix for the rows and matrix · squareᵀ for the columns, with square transposed if asked."""
+        """Return square · matrix for the rows and matrix · squareᵀ for the columns; square may be transposed."""
         if self.axis == 0:
             return tf.matmul(square, matrix, transpose_a=transpose)
         return tf.matmul(matrix, square, transpose_b=not transpose)
@@ -52,13 +52,13 @@ def as_matrix(tensor: tf.Tensor) -> tf.Tensor:
 def sides_of(
     variable: keras.Variable, max_size: int, optimizer: keras.optimizers.Optimizer, one_sided: bool = False
 ) -> list[Side]:
-    """Create the factors of a variable as state of an optimizer; none for vectors, scalars and too long sides.
+    """Create the factors of a variable as state of an optimizer; vectors, scalars and too long sides have none.
 
     Args:
         variable: the weights, of any shape.
-        max_size: longest side that has a factor.
-        optimizer: whoever keeps the state. Factors start at zero, multipliers at the identity.
-        one_sided: the shorter side alone, the columns of a square.
+        max_size: the longest side that has a factor.
+        optimizer: the owner of the state. Factors start at zero, multipliers at the identity.
+        one_sided: whether only the shorter side has a factor; for a square these are the columns.
     """
     if len(variable.shape) < 2:
         return []
@@ -78,7 +78,7 @@ def sides_of(
 
 
 def scaled(factor: keras.Variable) -> tf.Tensor:
-    """Return a factor divided by its trace: squares of small gradients would leave the range of float32."""
+    """Return a factor divided by its trace, because squares of small gradients would leave the range of float32."""
     return tf.math.divide_no_nan(tf.convert_to_tensor(factor), tf.linalg.trace(factor))
 
 

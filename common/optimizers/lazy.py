@@ -1,4 +1,4 @@
-"""An optimizer that leaves alone what has no gradient: for modules that do not update at every step."""
+"""An optimizer that skips variables without a gradient, for modules that do not update at every step."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from common.checks import require
 
 @keras.saving.register_keras_serializable(package="common.optimizers")
 class Lazy(keras.optimizers.Optimizer):
-    """Another optimizer, one copy for each variable, of which only those with a gradient act.
+    """Wrap another optimizer, with one copy per variable, and apply it only where there is a gradient.
 
-    A variable whose gradient is exactly zero rests: neither it nor its state (moments, and the count of updates that
-    corrects their bias) changes, where momentum and Adam would move it on. The learning rate is that of the common
-    step, so that a schedule means the same for variables that rest often and for others. Where no gradient is exactly
-    zero, it does what the other optimizer does.
+    A variable whose gradient is exactly zero does not change, and neither does its state: moments, and the count of
+    updates that corrects their bias. Momentum and Adam alone would move it on. The learning rate depends on the common
+    step, so that a schedule has the same meaning for all variables. If no gradient is exactly zero, the result is that
+    of the wrapped optimizer.
 
     Args:
-        inner: any Keras optimizer that treats each variable by itself.
-        name: as of any Keras optimizer.
+        inner: any Keras optimizer that treats each variable separately.
+        name: the name, as for any Keras optimizer.
 
     Raises:
-        ValueError: `inner` is no optimizer, clips by the norm of all gradients, averages or accumulates over steps.
+        ValueError: `inner` is not an optimizer, or it clips by the global norm, averages or accumulates over steps.
     """
 
     def __init__(self, inner: keras.optimizers.Optimizer, name: str = "lazy"):
@@ -46,11 +46,11 @@ class Lazy(keras.optimizers.Optimizer):
 
     @property
     def inner(self) -> keras.optimizers.Optimizer:
-        """The other optimizer, made anew and not built."""
+        """The wrapped optimizer, as a new, unbuilt copy."""
         return keras.optimizers.deserialize(copy.deepcopy(self._serialized))
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """Create one copy, with its state, for each variable."""
+        """Create one copy of the wrapped optimizer, with its state, for each variable."""
         if self.built:
             return
         super().build(variables)
@@ -75,7 +75,7 @@ class Lazy(keras.optimizers.Optimizer):
         tf.cond(tf.reduce_any(gradient != 0.0), act, lambda: tf.constant(False))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the other optimizer as plain data."""
+        """Return the wrapped optimizer as plain data."""
         return {"name": self.name, "inner": copy.deepcopy(self._serialized)}
 
     def _rate(self) -> tf.Tensor:

@@ -12,25 +12,25 @@ from common.optimizers import arguments
 
 @keras.saving.register_keras_serializable(package="common.optimizers")
 class Momentum(keras.optimizers.Optimizer):
-    """Move with a velocity u, which keeps the part β of itself and is pushed against the gradient.
+    """Move with a velocity u, which keeps a fraction β and is pushed against the gradient.
 
         u ← β u - η g
         w ← w + u               (Nesterov: w ← w + β u - η g, with the new u)
 
-    Along a direction in which the gradient stays the same, u grows to -η g / (1 - β). State: u, one per variable, of
-    its shape, at first zero.
+    Along a direction of constant gradient, u grows to -η g / (1 - β). State: one u per variable, of its shape,
+    initially zero.
 
     Args:
         learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.01 is the default of Keras' SGD.
-        momentum: β in [0, 1); the usual 0.9. The source has 0.98.
-        nesterov: take the gradient as if it were that of the point where the velocity leads.
-        **options: what every Keras optimizer takes (`clipnorm`, ...).
+        momentum: β in [0, 1); 0.9 is usual. The source uses 0.98.
+        nesterov: whether to use the gradient as if it were taken at the point to which the velocity leads.
+        **options: options of every Keras optimizer (`clipnorm`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
-    Reference: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013 with the shift of variables by which
-    both use the gradient at w (Bengio et al., arXiv 1212.0901). Equal to keras.optimizers.SGD with momentum.
+    Reference: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013. With the change of variables of Bengio
+    et al. (arXiv 1212.0901), both use the gradient at w. This is keras.optimizers.SGD with momentum.
 
     Example:
         >>> weight, optimizer = keras.Variable(1.0), Momentum(0.5, momentum=0.5)
@@ -61,7 +61,7 @@ class Momentum(keras.optimizers.Optimizer):
         self._u = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         g, eta = arguments.dense(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
         u, beta = self._u[self._get_variable_index(variable)], self.momentum
         self.assign(u, beta * u - eta * g)

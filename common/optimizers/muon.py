@@ -1,4 +1,4 @@
-"""Muon: momentum whose step, for a matrix, has all singular values near one."""
+"""Muon: momentum with steps whose singular values are all near one, for matrices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEWTON_SCHULZ_STEPS = 5
 
 @keras.saving.register_keras_serializable(package="common.optimizers")
 class Muon(Adam):
-    """Momentum, orthogonalized: MomentUm Orthogonalized by Newton-Schulz.
+    """MomentUm Orthogonalized by Newton-Schulz.
 
     For a matrix W (rows × columns), with G its gradient:
 
@@ -26,31 +26,31 @@ class Muon(Adam):
         O = NewtonSchulz(G + β B)           Nesterov's momentum, made nearly orthogonal
         W ← W - 0.2 η √max(rows, columns) O
 
-    Of U S Vᵀ, the singular value decomposition, O keeps U and V and replaces S by values near 1: directions that the
-    gradient hardly shows count as much as those that dominate it. The factor makes the root mean square of a step 0.2
-    η, about that of Adam's, so that one learning rate serves both. Everything else (biases, scales, embeddings) is
-    updated by Adam with the same η. State: B for a matrix, Adam's m and v for the rest, all at first zero.
+    O keeps U and V of the singular value decomposition U S Vᵀ and replaces S by values near 1. Weak directions of the
+    gradient thus count as much as dominant ones. The factor sets the root mean square of a step to 0.2 η, about that of
+    Adam, so that one learning rate serves both. Adam updates everything else (biases, scales, embeddings) with the same
+    η. State: B for a matrix, Adam's m and v for the rest, all initially zero.
 
     Args:
         learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.001 as for Adam.
         momentum: β in [0, 1); 0.95 as in the report.
-        adam_for: parts of names (of a variable's path): these matrices are Adam's too. The report wants Adam for
+        adam_for: parts of names in a variable's path; Adam also updates these matrices. The report uses Adam for
             embeddings and for the last layer, whose name only the caller knows.
         convolutions: whether a convolution's kernel (height, width, in, out) counts as the matrix
-            (height · width · in) × out, as in the report; else it is Adam's, as in Keras, at less than half the cost.
+            (height · width · in) × out, as in the report. Otherwise Adam updates it, as in Keras, at less than half the
+            cost.
         beta_1: β₁ of Adam.
         beta_2: β₂ of Adam.
         epsilon: ε of Adam.
-        **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
+        **options: options of every Keras optimizer (`clipnorm`, `weight_decay`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
     References: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024
     (kellerjordan.github.io/posts/muon); the factor: Liu et al., Muon is scalable for LLM training, arXiv 2502.16982,
-    section 2.2. Deviations from the report: float32 instead of
-    bfloat16 in the iteration; convolutions are Adam's unless asked for; the factor; no weight decay unless
-    `weight_decay` asks for it.
+    section 2.2. Deviations from the report: the iteration uses float32 instead of bfloat16, and the factor is added.
+    Adam updates convolutions unless `convolutions` is set. There is no weight decay unless `weight_decay` is set.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Muon(Adam):
         self.adam_for = [adam_for] if isinstance(adam_for, str) else [str(name) for name in adam_for]
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """Create B for matrices, m and v for all else."""
+        """Create B for matrices, and m and v for all other variables."""
         if self.built:
             return
         keras.optimizers.Optimizer.build(self, variables)
@@ -84,7 +84,7 @@ class Muon(Adam):
         )
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         b, beta = self._b[self._get_variable_index(variable)], self.momentum
         if b is None:
             return super().update_step(gradient, variable, learning_rate)

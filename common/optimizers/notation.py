@@ -1,7 +1,7 @@
-"""Optimizers as text: `SGD(0.01, momentum=0.9)` is at once Python, what a result says of a run, and what `parse` reads.
+"""Optimizers as text: `SGD(0.01, momentum=0.9)` is Python, the entry in a result file, and input of `parse`.
 
-Our formulas have the names of their classes. Keras' own have theirs where no formula of ours has it (`SGD`, `Nadam`),
-else `keras.Adam(0.001)`; likewise Keras' schedules.
+Our optimizers have the names of their classes. Keras' optimizers and schedules keep their names (`SGD`, `Nadam`). If
+one of ours has the same name, they get a prefix: `keras.Adam(0.001)`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ _LEFT_OUT = {"Optimizer", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"
 
 
 def parse(expression: str) -> keras.optimizers.Optimizer:
-    """Make the optimizer that a constructor call describes, such as "Momentum(LinearDecay(0.1), momentum=0.9)".
+    """Return the optimizer that a constructor call describes, such as "Momentum(LinearDecay(0.1), momentum=0.9)".
 
     Raises:
-        ValueError: one sentence for an unknown name, a wrong argument, or anything that is not such an expression.
+        ValueError: a name is unknown, an argument is wrong, or the text is not a constructor call. The message is one
+            sentence.
 
     Example:
         >>> text(parse("Momentum(LinearDecay(0.1), momentum=0.9)"))  # 0.9 is the default
@@ -55,7 +56,7 @@ def parse(expression: str) -> keras.optimizers.Optimizer:
 
 
 def arguments_of(value: keras.optimizers.Optimizer | LearningRateSchedule) -> dict[str, Any]:
-    """Return each argument of an optimizer's or a schedule's constructor by its name, defaults included.
+    """Return all constructor arguments of an optimizer or a schedule by name, including defaults.
 
     An optimizer's learning rate comes first.
     """
@@ -69,7 +70,7 @@ def arguments_of(value: keras.optimizers.Optimizer | LearningRateSchedule) -> di
 
 
 def written_arguments(value: keras.optimizers.Optimizer | LearningRateSchedule) -> dict[str, Any]:
-    """Return those of `arguments_of` that the text has: the first, the required ones, and what is not the default."""
+    """Return the arguments that the text contains: the first, the required ones, and those that are not defaults."""
     arguments = arguments_of(value)
     first, defaults = next(iter(arguments)), _defaults(type(value))
     return {
@@ -99,14 +100,14 @@ def _(value: keras.optimizers.Optimizer | LearningRateSchedule) -> str:
 
 
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
-    """A schedule, or the shortest decimal number that is the variable's float32."""
+    """Return a schedule, or the shortest decimal number that equals the variable's float32."""
     rate = optimizer._learning_rate
     return float(str(np.float32(rate.numpy()))) if isinstance(rate, keras.Variable) else rate
 
 
 @functools.cache
 def _defaults(optimizer: type) -> Mapping[str, Any]:
-    """Each argument's default, those of Keras' base class included, without the name."""
+    """Return each argument's default, including those of Keras' base class, without `name`."""
     options = inspect.signature(keras.optimizers.SGD.__init__).parameters  # Keras' base class hides its own
     own = inspect.signature(optimizer.__init__).parameters
     takes = {**own, **{name: options[name] for name in OPTIONS if name not in own}}
@@ -128,7 +129,7 @@ def _known() -> dict[str, Callable]:
 
 
 def _keras(cls: type) -> Callable:
-    """Make one of Keras' classes with the names of its arguments known, and with whole numbers as learning rates."""
+    """Return an instance of a Keras class; check the names of its arguments, and accept whole learning rates."""
     parameters = [
         parameter
         for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]

@@ -17,20 +17,20 @@ class RMSprop(keras.optimizers.Optimizer):
         v ← ρ v + (1 - ρ) g²
         w ← w - η g / √(v + ε)
 
-    All operations are elementwise. State: v, one per variable, of its shape, at first zero: the first steps are longer,
-    by up to 1 / √(1 - ρ), because nothing corrects that bias (Adam does).
+    All operations are elementwise. State: one v per variable, of its shape, initially zero. The first steps are longer,
+    by a factor of up to 1 / √(1 - ρ). Nothing corrects this bias; Adam corrects it.
 
     Args:
         learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.001 is the default of Keras.
-        rho: ρ in [0, 1), how much of the mean square is kept; 0.9 is that of the lecture.
+        rho: ρ in [0, 1), the fraction of the mean square that is kept; 0.9 is the lecture's.
         epsilon: ε > 0; 1e-7 is the default of Keras.
-        **options: what every Keras optimizer takes (`clipnorm`, ...).
+        **options: options of every Keras optimizer (`clipnorm`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
     Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012. ε is inside the square root, as in Keras
-    and unlike PyTorch. Equal to keras.optimizers.RMSprop, without its momentum and centering.
+    and unlike PyTorch. This is keras.optimizers.RMSprop, without its momentum and centering.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RMSprop(keras.optimizers.Optimizer):
         self._v = self.add_optimizer_variables(variables, "mean_square")
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         g, eta = arguments.dense(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
         v, rho = self._v[self._get_variable_index(variable)], self.rho
         self.assign(v, rho * v + (1 - rho) * tf.square(g))

@@ -1,13 +1,12 @@
-"""Learning rates that fall over a run, written without its length: whoever trains knows the number of steps.
+"""Learning rates that fall over a run, defined without its length; the training loop provides the number of steps.
 
     w ← w - η(t) g        t = 0, 1, ... T - 1 counts the updates of a run of T
 
-With a warm-up of a fraction f of the run, W = round(f T) steps, the rate first rises evenly,
+With a warm-up of a fraction f of the run, W = round(f T) steps, the rate first rises linearly:
 
     η(t) = η₀ (t + 1) / (W + 1)        for t < W
 
-and the schedule's own formula begins at t = W. Without a warm-up, the numbers are those of Keras' schedules, bit for
-bit.
+The schedule's own formula begins at t = W. Without a warm-up, the rates are bit-identical to those of Keras' schedules.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from common.settings import Configured
 
 
 class RelativeSchedule(Configured, keras.optimizers.schedules.LearningRateSchedule):
-    """Base of the schedules that `bind` gives the run's length; subclasses say how they decay after the warm-up."""
+    """Base class of schedules that get the run's length from `bind`; subclasses define the decay after the warm-up."""
 
     _keras: keras.optimizers.schedules.LearningRateSchedule | None = None
     _warmup_steps = 0
 
     def bind(self, steps: int, steps_per_epoch: int) -> None:
-        """Give the schedule the length of the run, in place; a second call replaces the first.
+        """Set the length of the run, in place; a second call replaces the first.
 
         Args:
-            steps: T ≥ 1, updates of the whole run.
-            steps_per_epoch: ≥ 1.
+            steps: T ≥ 1, the number of updates of the whole run.
+            steps_per_epoch: number of updates per epoch, ≥ 1.
         """
         require(steps >= 1, "steps", "≥ 1", steps)
         require(steps_per_epoch >= 1, "steps_per_epoch", "≥ 1", steps_per_epoch)
@@ -41,7 +40,7 @@ class RelativeSchedule(Configured, keras.optimizers.schedules.LearningRateSchedu
 
     @property
     def depends_on_length(self) -> bool:
-        """Whether a longer run has other rates in the steps that a shorter one has too."""
+        """Return whether a longer run has different rates in the steps that it shares with a shorter run."""
         return True
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
@@ -58,7 +57,7 @@ class RelativeSchedule(Configured, keras.optimizers.schedules.LearningRateSchedu
         return tf.where(t < warmup, rising, self._keras(tf.maximum(t - warmup, 0.0)))
 
     def get_config(self) -> dict:
-        """Return all arguments as plain data: a copy knows no run."""
+        """Return all arguments as plain data; a copy is not bound to a run."""
         return self.settings
 
     def _decay(self, steps: int, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -72,10 +71,10 @@ class LinearDecay(RelativeSchedule):
     Args:
         initial: η₀ ≥ 0.
         final: η₁ ≥ 0, reached after the last step.
-        warmup: fraction of the run's steps in [0, 1) in which the rate rises to η₀, see the module.
+        warmup: fraction of the run's steps in [0, 1) in which the rate rises to η₀; see the module docstring.
 
     Raises:
-        ValueError: a value out of range; by the call, before `bind`.
+        ValueError: a value is out of range, or the schedule is called before `bind`.
 
     Example:
         >>> rate = LinearDecay(0.1, warmup=0.25)
@@ -97,11 +96,11 @@ class CosineDecay(RelativeSchedule):
 
     Args:
         initial: η₀ ≥ 0.
-        final: η₁ ≥ 0, reached after the last step; 0 where η₀ is.
-        warmup: fraction of the run's steps in [0, 1) in which the rate rises to η₀, see the module.
+        final: η₁ ≥ 0, reached after the last step; 0 if η₀ is 0.
+        warmup: fraction of the run's steps in [0, 1) in which the rate rises to η₀; see the module docstring.
 
     Raises:
-        ValueError: a value out of range; by the call, before `bind`.
+        ValueError: a value is out of range, or the schedule is called before `bind`.
 
     Reference: Loshchilov and Hutter, arXiv 1608.03983, without restarts.
 
@@ -123,15 +122,15 @@ class CosineDecay(RelativeSchedule):
 
 @keras.saving.register_keras_serializable(package="common.optimizers")
 class ExponentialDecay(RelativeSchedule):
-    """Fall by one factor per epoch: η(t) = η₀ γ^(t / S), with S the steps of an epoch.
+    """Fall by one factor per epoch: η(t) = η₀ γ^(t / S), with S steps per epoch.
 
     Args:
         initial: η₀ ≥ 0.
         per_epoch: γ > 0.
-        warmup: fraction of the run's steps in [0, 1) in which the rate rises to η₀, see the module.
+        warmup: fraction of the run's steps in [0, 1) in which the rate rises to η₀; see the module docstring.
 
     Raises:
-        ValueError: a value out of range; by the call, before `bind`.
+        ValueError: a value is out of range, or the schedule is called before `bind`.
     """
 
     def __init__(self, initial: float, per_epoch: float, warmup: float = 0.0):
@@ -141,7 +140,7 @@ class ExponentialDecay(RelativeSchedule):
 
     @property
     def depends_on_length(self) -> bool:
-        """Only by its warm-up: the decay itself knows no end."""
+        """Return whether there is a warm-up: the decay itself does not depend on the length."""
         return self.warmup > 0
 
     def _decay(self, steps, steps_per_epoch):  # noqa: ARG002 - the signature of RelativeSchedule
@@ -155,7 +154,7 @@ def relative(optimizer: keras.optimizers.Optimizer) -> RelativeSchedule | None:
 
 
 def bind(optimizer: keras.optimizers.Optimizer, steps: int, steps_per_epoch: int) -> None:
-    """Give an optimizer's relative schedule, if it has one, the length of the run; see `RelativeSchedule.bind`."""
+    """Bind an optimizer's relative schedule, if it has one, to the run's length; see `RelativeSchedule.bind`."""
     schedule = relative(optimizer)
     if schedule is not None:
         schedule.bind(steps, steps_per_epoch)

@@ -1,4 +1,4 @@
-"""Shampoo: a matrix of weights moves by its gradient divided, from both sides, by a root of its second moments."""
+"""Shampoo: the gradient of a weight matrix is divided, from both sides, by a root of its second moments."""
 
 from __future__ import annotations
 
@@ -29,32 +29,33 @@ class Shampoo(Adam):
         W ← W - ‖S‖ / ‖P‖ · P
 
     λ is the largest eigenvalue, ‖·‖ the Frobenius norm. Before the first refresh, at step t = f, the step is S itself.
-    So is it for biases, scales, and matrices both of whose sides are longer than `max_size`. If only one side is, its
-    factor is left out and the other's exponent is -1/2. A convolution's kernel is the matrix
-    (height · width · in) × out. State of a matrix: m, v (with Adam's length) of its shape, L, R, A and B.
+    The step is also S for biases, for scales, and for matrices with both sides longer than `max_size`. If only one side
+    is longer, its factor is left out, and the other's exponent is -1/2. A convolution's kernel is the matrix (height ·
+    width · in) × out. State of a matrix: m, v (with Adam's length) of its shape, L, R, A and B.
 
-    The scale of A and B cancels against ‖P‖, so L and R need neither bias correction nor a range of their own: roots
-    are computed in float32, and δ = 1e-6 is above its rounding, which is 6e-8 of λ for each entry.
+    The scale of A and B cancels against ‖P‖, so L and R need no bias correction and no scaling. Roots are computed in
+    float32. δ = 1e-6 is above its rounding, which is 6e-8 of λ for each entry.
 
     Args:
-        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. It means what it means to the grafted method.
+        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. It has the meaning of the grafted method's
+            learning rate.
         beta_1: β₁ in [0, 1).
-        beta_2: β₂ in [0, 1), of L, R and v.
-        epsilon: ε > 0, see `Adam`.
-        graft: "adam" or "sgd", whose step gives the length.
-        refresh_every: f ≥ 1, steps from one pair of inverse roots to the next. 20 is chosen by cost: with layers of 256
-            and batches of 128, a refresh takes several times as long as a step of Adam.
-        max_size: ≥ 1, longest side that has a factor.
+        beta_2: β₂ in [0, 1), for L, R and v.
+        epsilon: ε > 0; see `Adam`.
+        graft: "adam" or "sgd", the method whose step gives the length.
+        refresh_every: f ≥ 1, the number of steps between refreshes of the inverse roots. 20 is chosen by cost. With
+            layers of 256 units and batches of 128, a refresh takes several times as long as a step of Adam.
+        max_size: ≥ 1, the longest side that has a factor.
         ridge: δ > 0, relative to the largest eigenvalue; below 1e-7 float32 rounds it away.
-        **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
+        **options: options of every Keras optimizer (`clipnorm`, `weight_decay`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
     References: Gupta, Koren and Singer, arXiv 1802.09568, algorithm 1; grafting, running means and the interval:
-    Anil et al., arXiv 2002.09018, and Shi et al., arXiv 2309.06497. Deviations: the first paper sums L and R where β₂
-    is here, and has no grafting, no momentum and a ridge that does not grow with λ; vectors have no factor; long sides
-    are left out where the others split the matrix into blocks.
+    Anil et al., arXiv 2002.09018, and Shi et al., arXiv 2309.06497. Deviations: the first paper sums L and R instead of
+    averaging with β₂. It has no grafting, no momentum and a ridge that does not grow with λ. Here vectors have no
+    factor. Long sides are left out; the other papers split the matrix into blocks.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Shampoo(Adam):
         self._sides = [sides_of(variable, self.max_size, self) for variable in variables]
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         g, index = arguments.dense(gradient, variable.dtype), self._get_variable_index(variable)
         step, sides = self._grafted_step(g, variable, learning_rate), self._sides[index]
         if sides:
@@ -104,7 +105,7 @@ class Shampoo(Adam):
         self.assign_sub(variable, step)
 
     def effective_step_sizes(self) -> list[tf.Tensor]:
-        """Return those of the variables that take Adam's own step."""
+        """Return the effective step sizes of the variables that take Adam's own step."""
         vectors = [v for v, sides in zip(self._v, self._sides, strict=True) if v is not None and not sides]
         alpha = self._alpha(self.iterations, self.learning_rate, tf.float32)
         return [alpha / (tf.sqrt(v) + self.epsilon) for v in vectors]
@@ -135,11 +136,11 @@ class Shampoo(Adam):
 
 
 def inverse_root(factor: tf.Tensor, degree: int, ridge: float) -> tf.Tensor:
-    """Return (P / λ + δ I)^(-1 / degree), with λ the largest eigenvalue; the identity, up to scale, where P is zero.
+    """Return (P / λ + δ I)^(-1 / degree), with λ the largest eigenvalue; if P is zero, a multiple of the identity.
 
     Args:
         factor: P, (size, size), symmetric, with eigenvalues ≥ 0 up to rounding.
-        degree: 2 or 4, or any other number above 0.
+        degree: any number above 0, such as 2 or 4.
         ridge: δ > 0.
     """
     values, vectors = tf.linalg.eigh(factor)

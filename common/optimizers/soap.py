@@ -26,38 +26,39 @@ class SOAP(Adam):
         every f steps:  Q_L ← QR(L Q_L),  Q_R ← QR(R Q_R),  M' expressed in the new basis
 
     Q_L and Q_R are orthogonal; one power iteration with a QR decomposition keeps them near the eigenvectors of L and R.
-    The first step sets them to the eigenvectors of G Gᵀ and Gᵀ G and changes no weight: in the basis that its own
-    gradient chose, that gradient would be diagonal, and Adam would divide rounding errors by themselves.
+    The first step sets them to the eigenvectors of G Gᵀ and Gᵀ G, and changes no weight. In this basis its own gradient
+    would be diagonal, and Adam would divide rounding errors by themselves.
 
-    A side longer than `max_size` has Q = I, no factor, and costs nothing. Where both sides are left so, and for
-    biases and scales, this is Adam, with its first step. A convolution's kernel is the matrix
-    (height · width · in) × out. State of a matrix: M' and V of its shape, L, R, Q_L and Q_R.
+    A side longer than `max_size` has Q = I, has no factor, and costs nothing. If both sides are longer, and for biases
+    and scales, this is Adam, including its first step. A convolution's kernel is the matrix (height · width · in) ×
+    out. State of a matrix: M' and V of its shape, L, R, Q_L and Q_R.
 
-    Cost: an n × n matrix takes six products of n³ multiply-accumulates per step, whatever the refresh interval: four to
-    rotate G and to turn the step back, two for L and R. Its gradient from B examples takes three of B n², so that the
-    step adds 2 n / B of the gradient's arithmetic: SOAP is cheap where batches are large beside layers.
+    Cost: an n × n matrix takes six products of n³ multiply-accumulates per step, whatever the refresh interval. Four
+    rotate G and rotate the step back; two are for L and R. Its gradient from B examples takes three products of B n².
+    The step thus adds 2 n / B of the gradient's arithmetic. SOAP is cheap if batches are large compared with layers.
 
     Args:
-        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. 0.003 is the paper's, as are β₁, β₂ and f.
+        learning_rate: η ≥ 0, a number, a Keras schedule or a callable. The defaults of η (0.003), β₁, β₂ and f are the
+            paper's.
         beta_1: β₁ in [0, 1).
-        beta_2: β₂ in [0, 1), of V, L and R.
-        epsilon: ε > 0, see `Adam`.
-        refresh_every: f ≥ 1, steps from one basis to the next.
-        max_size: ≥ 1, longest side that is rotated. The paper has 10,000, for much larger networks.
-        one_sided: rotate only the shorter side of each matrix, or neither if it is longer than `max_size`: the paper's
-            variant for less memory and time, at half the cost or less.
-        factors_every: ≥ 1, steps from one update of L and R to the next; 1 is the paper's. Above 1, the gradients
-            between are left out, and the means reach as many times further back.
-        **options: what every Keras optimizer takes (`clipnorm`, `weight_decay`, ...).
+        beta_2: β₂ in [0, 1), for V, L and R.
+        epsilon: ε > 0; see `Adam`.
+        refresh_every: f ≥ 1, the number of steps between updates of the basis.
+        max_size: ≥ 1, the longest side that is rotated. The paper uses 10,000, for much larger networks.
+        one_sided: whether to rotate only the shorter side of each matrix, or neither if it is longer than `max_size`.
+            This is the paper's variant for less memory and time, at half the cost or less.
+        factors_every: ≥ 1, the number of steps between updates of L and R; the paper uses 1. Above 1, the gradients
+            between updates are left out, and the means reach further back by this factor.
+        **options: options of every Keras optimizer (`clipnorm`, `weight_decay`, ...).
 
     Raises:
-        ValueError: an argument is not allowed or not known.
+        ValueError: an argument has a wrong value or an unknown name.
 
     Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, arXiv 2409.11321, algorithms 3 and 4.
-    Deviations: M' is kept in the basis and turned with it, which is the paper's Q_Lᵀ M Q_R for two products less. As in
-    the authors' code, the first step only begins, columns are sorted by their eigenvalue before each QR (V with them),
-    and the bias of M' and V is corrected. V is not turned. ε stands outside the root. No weight decay unless
-    `weight_decay` asks for it.
+    Deviations: M' is kept in the basis and rotated with it. This equals the paper's Q_Lᵀ M Q_R and saves two products.
+    As in the authors' code, the first step only initialises. Columns are sorted by their eigenvalue before each QR (V
+    with them), and the bias of M' and V is corrected. V is not rotated. ε stands outside the root. There is no weight
+    decay unless `weight_decay` is set.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class SOAP(Adam):
         self._sides = [sides_of(variable, self.max_size, self, self.one_sided) for variable in variables]
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Apply the formula to one variable; gradient and variable have one shape."""
+        """Apply the formula to one variable; gradient and variable have the same shape."""
         index = self._get_variable_index(variable)
         if not self._sides[index]:
             return super().update_step(gradient, variable, learning_rate)
@@ -101,7 +102,7 @@ class SOAP(Adam):
         return None
 
     def effective_step_sizes(self) -> list[tf.Tensor]:
-        """Return those of Adam's variables alone: what M' is multiplied by belongs to no single weight."""
+        """Return the effective step sizes of Adam's variables only: the factor of M' belongs to no single weight."""
         sizes = super().effective_step_sizes()
         return [size for size, sides in zip(sizes, self._sides, strict=True) if not sides]
 
@@ -155,15 +156,15 @@ class SOAP(Adam):
 
 
 def power_iteration(factor: tf.Tensor, basis: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Bring an orthogonal basis nearer to the eigenvectors of a factor: Q ← QR(P Q), the paper's algorithm 4.
+    """Move an orthogonal basis towards the eigenvectors of a factor: Q ← QR(P Q), the paper's algorithm 4.
 
     Args:
         factor: P, (size, size), symmetric, with eigenvalues ≥ 0.
         basis: Q, (size, size), orthogonal.
 
     Returns:
-        The new basis, and the order (size,) in which the columns of the old one went into it: by qᵀ P q, the largest
-        first. Without this order, a column overtaken by another would have to turn through all between the two.
+        The new basis, and the order (size,) of the old columns in it: by qᵀ P q, the largest first. Without this order,
+        an overtaken column would have to rotate through all columns between.
     """
     product = tf.matmul(factor, basis)
     order = tf.argsort(tf.reduce_sum(basis * product, 0), direction="DESCENDING", stable=True)

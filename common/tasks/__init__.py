@@ -1,1 +1,1 @@
-"""Tasks: a network, a loss for each example and a metric; networks by name; artificial losses with known minima."""
+"""Tasks: a network, a per-example loss and a metric; networks by name; artificial losses with known minima."""

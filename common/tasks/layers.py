@@ -1,19 +1,20 @@
-"""Max pooling, and convolution with max pooling, faster on CPUs than the standard layers: same weights, same function.
+"""Max pooling, and convolution with max pooling: the standard layers' functions and weights, faster on CPUs.
 
-What bounds a training step of a small convnet on two cores is, but for convolutions with many channels, the bytes that
-full-size images take through memory, and pooling's gradient, which TensorFlow computes by a search through each window.
-Here the gradient is a comparison and a product, and bias and activation, which commute with a maximum, come after it.
+On two cores, two things limit a training step of a small convnet, except for convolutions with many channels. One is
+the memory traffic of full-size images. The other is the gradient of pooling, which TensorFlow computes by a search
+through each window. Here the gradient is a comparison and a product. Bias and activation commute with a maximum and
+come after it.
 
 With 2×2 windows, the pooled outputs of a convolution with kernel W (k, k, c, o) are
 
     y_ij = f(max_{a,b ∈ {0,1}} Σ_uv W_uv x_{2i+a+u, 2j+b+v} + bias)
 
-so that all four members of a window see the same (k+1)×(k+1) patch of the image, each through W in another corner of
-it. For an image of few channels, the four products are made apart, each of the size of what is pooled: the full-size
-image is never formed. Where channels are many, multiplications count: only what no window drops is convolved.
+so that all four members of a window see the same (k+1)×(k+1) patch of the image, each with W in another corner. For an
+image of few channels, the four products are computed separately, each of the pooled size; the full-size image is never
+formed. For many channels, multiplications dominate, and only pixels that some window keeps are convolved.
 
-Every operation may be differentiated twice, forwards and backwards, and batched: gradients of pooling are linear in
-what comes from above, and nothing else depends on it.
+Every operation can be differentiated twice, in forward and reverse mode, and batched. Gradients of pooling are linear
+in the gradient from above, and nothing else depends on it.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ _CORNERS = tuple(itertools.product((0, 1), (0, 1)))  # of a window, in the order
 
 @tf.custom_gradient
 def maximum(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Return the elementwise maximum of two tensors of one shape; of equals, the first gets the gradient.
+    """Return the elementwise maximum of two tensors of the same shape; at ties, the first gets the gradient.
 
-    As `tf.maximum`, whose own gradient takes twice as long: the second one's is a product with zero or one, and what
-    it leaves is the first one's.
+    It replaces `tf.maximum`, whose own gradient takes twice as long. The second tensor's gradient is a product with
+    zero or one; the first tensor gets the rest.
     """
 
     def gradient(above: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -49,9 +50,9 @@ def maximum(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def max_pool(images: tf.Tensor) -> tf.Tensor:
-    """Pool 2×2 windows, (b, h, w, c) to (b, ⌊h/2⌋, ⌊w/2⌋, c), as `tf.nn.max_pool2d` without padding, to the last bit.
+    """Pool 2×2 windows, (b, h, w, c) to (b, ⌊h/2⌋, ⌊w/2⌋, c), bit-identical to `tf.nn.max_pool2d` without padding.
 
-    Of equals in a window, the first gets the gradient, row by row, as TensorFlow breaks ties.
+    At ties in a window, the first entry in row order gets the gradient, as in TensorFlow.
     """
     height, width, channels = images.shape[1:]
     rows, columns = height // 2, width // 2
@@ -70,17 +71,17 @@ def max_pool(images: tf.Tensor) -> tf.Tensor:
 
 
 def _shared_out(above: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Give what comes from above to the larger, to the first of equals."""
+    """Pass the gradient from above to the larger tensor, or to the first at ties."""
     to_second = tf.cast(second > first, above.dtype) * above
     return above - to_second, to_second
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SeenPixels(keras.layers.Layer):
-    """Leaves out the last rows and columns of images of which the pooled convolutions behind it make nothing.
+    """Layer that drops the last rows and columns of images, if later pooled convolutions do not use them.
 
-    Windows that do not fit are dropped, with all that only they see: two of MNIST's 28 rows behind two 3×3 kernels, and
-    a seventh of what is computed for them.
+    Windows that do not fit are dropped, with all pixels that only they see. With two 3×3 kernels, these are two of
+    MNIST's 28 rows, and a seventh of the computation.
 
     Args:
         kernels: the (square) kernels' sizes in pixels, from the first layer to the last.
@@ -91,16 +92,16 @@ class SeenPixels(keras.layers.Layer):
         self.kernels = tuple(kernels)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """From (b, h, w, c) to as much of it as is seen."""
+        """Map (b, h, w, c) to the part that is seen."""
         return _top_left(inputs, *map(self._seen, inputs.shape[1:3]))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """Leave batch and channels as they are."""
+        """Return the shape with unchanged batch and channels."""
         batch, height, width, channels = input_shape
         return batch, self._seen(height), self._seen(width), channels
 
     def get_config(self) -> dict:
-        """Return what `from_config` needs."""
+        """Return the arguments for `from_config`."""
         return super().get_config() | {"kernels": self.kernels}
 
     def _seen(self, size: int) -> int:
@@ -127,14 +128,14 @@ class MaxPool2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class PooledConv2D(keras.layers.Conv2D):
-    """Convolution, max pooling in 2×2 windows, activation: the function of three standard layers, with one's weights.
+    """Convolution, max pooling in 2×2 windows and activation in one layer, with the convolution's weights.
 
-    It takes the arguments of `keras.layers.Conv2D`, and from the same seed starts with the same weights. Sums are
-    added in another order than by the standard layers: outputs and gradients differ by rounding.
+    It takes the arguments of `keras.layers.Conv2D` and starts with the same weights from the same seed. It adds in
+    another order than the standard layers, so that outputs and gradients differ by rounding.
 
     Raises:
-        ValueError: an activation other than None and ReLU, which need not commute with a maximum, or a convolution
-            with padding, strides, dilation, groups, or channels first.
+        ValueError: the activation is neither None nor ReLU, since others need not commute with a maximum; or the
+            convolution has padding, strides, dilation, groups, or channels first.
     """
 
     def __init__(self, filters: int, kernel_size: int | tuple[int, int], **options):
@@ -147,21 +148,21 @@ class PooledConv2D(keras.layers.Conv2D):
 
     @property
     def positions(self) -> tuple[int, int]:
-        """How many rows and columns the image has between convolution and pooling."""
+        """Return the number of rows and columns between convolution and pooling."""
         height, width = self.input.shape[1:3]
         return height - self.kernel_size[0] + 1, width - self.kernel_size[1] + 1
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """From (b, h, w, c) to (b, ⌊(h - k + 1)/2⌋, ⌊(w - k + 1)/2⌋, filters)."""
+        """Map (b, h, w, c) to (b, ⌊(h - k + 1)/2⌋, ⌊(w - k + 1)/2⌋, filters)."""
         return self.activation(self.before_activation(inputs))
 
     def before_activation(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Convolve, pool and add the bias: what `call` returns, without the activation."""
+        """Convolve, pool and add the bias; `call` then applies the activation."""
         pooled = self._convolved_and_pooled(inputs, tf.cast(self.kernel, inputs.dtype))
         return tf.nn.bias_add(pooled, tf.cast(self.bias, pooled.dtype)) if self.use_bias else pooled
 
     def finish(self, convolved: tf.Tensor) -> tf.Tensor:
-        """Pool and activate what was convolved elsewhere, (b, *positions, filters), with the bias."""
+        """Pool an already convolved image, (b, *positions, filters), add the bias and apply the activation."""
         return self.activation(max_pool(convolved))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -181,7 +182,7 @@ class PooledConv2D(keras.layers.Conv2D):
 
 
 def _of_patches(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolve images of one channel and pool: a product of patches with each of four matrices, and their maximum."""
+    """Convolve images of one channel and pool: multiply patches by each of four matrices and take the maximum."""
     height, width, _, filters = kernel.shape
     rows, columns = (images.shape[1] - height + 1) // 2, (images.shape[2] - width + 1) // 2
     patches = _patches(images, (rows, columns), (height + 1, width + 1))
@@ -193,7 +194,7 @@ def _of_patches(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def _patches(images: tf.Tensor, counts: tuple[int, int], size: tuple[int, int]) -> tf.Tensor:
     """Cut images of one channel, (b, h, w, 1), into patches two pixels apart: (b × patches, pixels of a patch).
 
-    By one gather of rows of a transpose, one row for each pixel: single numbers are slow to gather.
+    It is one gather of rows of a transpose, one row per pixel, since single numbers are slow to gather.
     """
     height, width = images.shape[1:3]
     down, across = (
@@ -206,9 +207,9 @@ def _patches(images: tf.Tensor, counts: tuple[int, int], size: tuple[int, int]) 
 
 
 def _of_four_channels_for_one(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolve and pool: the pixels of each 2×2 block become channels, convolved once with a kernel for each corner.
+    """Convolve and pool: the pixels of each 2×2 block become channels, convolved once with one kernel per corner.
 
-    Half the height and width, four times the channels in and out.
+    Height and width are halved; input and output have four times the channels.
     """
     height, width, channels, filters = kernel.shape
     corners = tf.concat(_in_each_corner(kernel), -1)
@@ -220,15 +221,15 @@ def _of_four_channels_for_one(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor
 
 
 def _in_each_corner(kernel: tf.Tensor) -> list[tf.Tensor]:
-    """Return the kernel, (h, w, c, o), with zeros around it: in each corner of (h + 1, w + 1, c, o)."""
+    """Return the kernel, (h, w, c, o), padded with zeros to each corner of (h + 1, w + 1, c, o)."""
     return [tf.pad(kernel, [(a, 1 - a), (b, 1 - b), (0, 0), (0, 0)]) for a, b in _CORNERS]
 
 
 def _largest(a: tf.Tensor, b: tf.Tensor, c: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-    """Return the maximum of a window's four members, given row by row; of equals, the first gets the gradient."""
+    """Return the maximum of a window's four members, given row by row; at ties, the first gets the gradient."""
     return maximum(maximum(a, b), maximum(c, d))
 
 
 def _top_left(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Leave out the rows and columns that nothing sees."""
+    """Drop the rows and columns that no later layer sees."""
     return images if images.shape[1:3] == (height, width) else images[:, :height, :width]

@@ -1,4 +1,4 @@
-"""The smallest regression there is: a line on one feature. Its whole loss surface is known from five means."""
+"""The smallest regression: a line on one feature. Five means determine its whole loss surface."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LineLoss:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray) -> LineLoss:
-        """Take the means over the examples; x and y: (examples, 1)."""
+        """Compute the means over the examples; x and y have shape (examples, 1)."""
         x, y = x.astype(np.float64), y.astype(np.float64)
         return cls(*(float(np.mean(values)) for values in (x, x * x, y, x * y, y * y)))
 
@@ -40,12 +40,12 @@ class LineLoss:
 
     @property
     def hessian(self) -> np.ndarray:
-        """(2, 2), the same everywhere."""
+        """The Hessian, (2, 2), which is constant."""
         return 2 * np.array([[self.xx, self.x], [self.x, 1.0]])
 
     @property
     def minimum(self) -> np.ndarray:
-        """(2,): the slope and the intercept of least squares."""
+        """The slope and the intercept of least squares, (2,)."""
         return np.linalg.solve(self.hessian, 2 * np.array([self.xy, self.y]))
 
     @property
@@ -55,6 +55,6 @@ class LineLoss:
 
     @property
     def condition(self) -> float:
-        """Largest over smallest curvature: about so many steps gradient descent needs."""
+        """The largest curvature divided by the smallest, about the number of steps that gradient descent needs."""
         low, high = np.linalg.eigvalsh(self.hessian)
         return float(high / low)

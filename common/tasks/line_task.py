@@ -1,4 +1,4 @@
-"""A line on one feature as a task: two weights, a slope and an intercept, whose loss surface `LineLoss` knows."""
+"""A line on one feature as a task: two weights, slope and intercept, with the loss surface of `LineLoss`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.tasks.task import Task, regression
 
 
 class Line(Configured):
-    """A line on one feature, from zero: in a run, what stands in a network's place; the data are of `one_feature`."""
+    """A line on one feature, from zero, in place of a network; the data come from `one_feature`."""
 
     def __init__(self):
         pass
@@ -28,8 +28,8 @@ def one_feature(dataset: Dataset, column: int) -> Dataset:
     """Return training and test examples with one feature, as "<name>, one feature"; the validation part is empty.
 
     Args:
-        dataset: with examples of shape (features,).
-        column: which feature, counted from 0.
+        dataset: a data set with examples of shape (features,).
+        column: index of the feature, counted from 0.
     """
     train, test = (Split(split.x[:, [column]], split.y) for split in (dataset.train, dataset.test))
     nothing = Split(train.x[:0], train.y[:0])
@@ -37,5 +37,5 @@ def one_feature(dataset: Dataset, column: int) -> Dataset:
 
 
 def surface_of(dataset: Dataset) -> LineLoss:
-    """Return the training loss of all lines on a data set of `one_feature`."""
+    """Return the training loss of all lines on a data set from `one_feature`."""
     return LineLoss.of(dataset.train.x, dataset.train.y)

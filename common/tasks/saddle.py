@@ -1,9 +1,10 @@
-"""The smallest loss with a saddle: one stiff direction, and one along which two minima lie behind it.
+"""The smallest loss with a saddle: one stiff direction, and one direction along which two minima lie.
 
     L(u, v) = u²/2 + (μ/4) (1 - v²)²
 
-At the saddle (0, 0) the curvatures are 1 and -μ, at the minima (0, ±1) they are 1 and 2μ. Gradient descent's rate is
-bounded by the stiff direction (2), so that it needs about 1/μ steps to leave; saddle-free Newton divides by |μ|.
+At the saddle (0, 0) the curvatures are 1 and -μ, at the minima (0, ±1) they are 1 and 2μ. The stiff direction bounds
+the learning rate of gradient descent (by 2), so that it needs about 1/μ steps to leave. Saddle-free Newton divides by
+|μ|.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Saddle:
     """The loss as a function of two weights.
 
     Attributes:
-        mu: μ > 0, how flat the way out is.
+        mu: μ > 0, the size of the saddle's negative curvature.
 
     Example:
         >>> loss = Saddle(mu=0.4)

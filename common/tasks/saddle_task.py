@@ -17,11 +17,11 @@ from common.tasks.task import Task
 
 
 class SaddleSurface(Configured):
-    """Two weights on the surface of `Saddle`: in a run, what stands in a network's place; the data are `examples()`.
+    """Two weights on the surface of `Saddle`, in place of a network; the data are `examples()`.
 
     Args:
-        mu: μ > 0, how flat the way out is.
-        start: (u, v), where the weights stand at first, with every seed.
+        mu: μ > 0, the size of the saddle's negative curvature.
+        start: (u, v), the initial weights for every seed.
 
     Raises:
         ValueError: μ is not positive, or `start` is not two numbers.
@@ -38,7 +38,7 @@ class SaddleSurface(Configured):
 
 
 class Position(Configured):
-    """Where the two weights stand, as `u` and `v`: a diagnostic for `train`, called before the first step too."""
+    """A diagnostic for `train`: the two weights as `u` and `v`; also called before the first step."""
 
     at_start = True
 
@@ -52,9 +52,10 @@ class Position(Configured):
 
 
 def task_at(saddle: Saddle, start: Sequence[float]) -> Task:
-    """Return a network of two weights that stands at `start`, (u, v), and whose mean loss over `examples` is L.
+    """Return a network with two weights at `start`, (u, v), whose mean loss over `examples` is L.
 
-    The network is linear without a bias. Of the two examples, one shows u alone and one v alone; the label says which:
+    The network is linear without a bias. One of the two examples depends only on u, the other only on v; the label
+    tells which:
 
         loss(0, z) = z²        loss(1, z) = (μ/2) (1 - z²)²
     """
@@ -69,6 +70,6 @@ def task_at(saddle: Saddle, start: Sequence[float]) -> Task:
 
 
 def examples() -> Dataset:
-    """Return the two examples as all three splits: there is nothing to generalise to."""
+    """Return the two examples as all three splits, since there is nothing to generalise to."""
     split = Split(np.eye(2, dtype=np.float32), np.arange(2, dtype=np.int32))
     return Dataset("saddle", "classification", split, split, split, 2, "", "made here")

@@ -1,4 +1,4 @@
-"""A task is a network, a loss for each example and a metric: what a gradient estimator may ask questions about.
+"""A task is a network, a per-example loss and a metric: everything that a gradient estimator may evaluate.
 
 Sign convention, for the whole project: gradients point uphill, optimizers subtract them.
 """
@@ -15,12 +15,12 @@ PerExample = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Task(tf.Module):
-    """A network with its per-example loss and metric; `classification` and `regression` make the usual two.
+    """A network with its per-example loss and metric; `classification` and `regression` make the usual tasks.
 
     Attributes:
         network: maps (batch, *input_shape) to (batch, outputs).
         training_mode: whether training calls the network with `training=True`, so that dropout is active. Keras' `fit`
-            does; loops that call `network(x)` by hand usually forget it, and train without dropout.
+            does. Loops that call `network(x)` by hand usually omit it and train without dropout.
         metric_name: "accuracy" or "mean_squared_error".
     """
 
@@ -62,10 +62,10 @@ class Task(tf.Module):
 
         Args:
             x: (batch, *input_shape) float32.
-            seed: (2,) int64, (run seed, global step). It decides the dropout mask alone: calling twice with one seed
-                gives one mask, so that curvature products and finite differences see a fixed function.
-            update_state: whether the pass moves batch norm's averages, as a training step's does. One that only looks
-                (a curvature product, a probe) must not; its outputs are the same.
+            seed: (2,) int64, (run seed, global step). It determines only the dropout mask. Two calls with the same seed
+                have the same mask, so that curvature products and finite differences see a fixed function.
+            update_state: whether the pass updates batch norm's averages, as in a training step. A pass that only
+                measures (a curvature product, a probe) must not. The outputs are the same.
 
         Returns:
             (batch, outputs) float32 logits or predictions.
@@ -77,7 +77,7 @@ class Task(tf.Module):
         return tf.cast(self.network(x, training=self.training_mode), tf.float32)
 
     def seed_dropout(self, seed: tf.Tensor) -> None:
-        """Set every layer's random state from the seed, as `outputs` does: for whoever runs the layers one by one."""
+        """Set every layer's random state from the seed, as `outputs` does, for code that runs the layers one by one."""
         for index, generator in enumerate(self._seed_generators):
             state = tf.random.fold_in(tf.cast(seed, tf.int32), index)
             generator.state.assign(tf.bitcast(state, tf.uint32))

@@ -1,1 +1,1 @@
-"""Gradients in fewer bytes: signs, few levels, few coordinates, low rank; what is lost may be sent later."""
+"""Gradients in fewer bytes: signs, few levels, few coordinates, low rank. Lost parts may be sent later."""

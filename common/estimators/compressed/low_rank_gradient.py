@@ -1,15 +1,16 @@
-"""Each matrix as a product of two thin ones, from one power iteration a step (PowerSGD).
+"""Low-rank gradients: each matrix becomes a product of two thin ones, by one power iteration per step (PowerSGD).
 
-A weight tensor as a matrix M, (n, m), its last axis the columns; with Q, (m, r), from the step before (warm start):
+Each gradient tensor is a matrix M, (n, m), whose columns are its last axis. Q, (m, r), is from the step before (warm
+start):
 
     P = M Q        P̂ = orthonormal basis of P, (n, r)        Q ← Mᵀ P̂        C(M) = P̂ Qᵀ = P̂ P̂ᵀ M
 
-so that P̂ and Q are sent, r (n + m) numbers in place of n m. Step after step, where M changes slowly, P̂ turns to the
-leading left singular vectors. Q is N(0, 1) at first, from the run's seed.
+P̂ and Q are sent: r (n + m) numbers instead of n m. If M changes slowly, P̂ converges to the leading left singular
+vectors. The initial Q is N(0, 1), drawn from the run's seed.
 
-Source: arXiv 1905.13727, algorithm 1, with the error feedback of algorithm 2. As there, vectors are sent as they are.
-Deviations: so are matrices whose factors would be no smaller; the orthonormal basis comes from a QR decomposition,
-which gives one also where P is zero, so that Q recovers from a gradient of zero.
+Source: arXiv 1905.13727, algorithm 1, with the error feedback of algorithm 2. As there, vectors are sent uncompressed.
+Deviations: matrices whose factors are no smaller are also sent uncompressed. The orthonormal basis comes from a QR
+decomposition. This gives a basis even where P is zero, so that Q recovers from a zero gradient.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from common.tasks.task import Task
 
 
 class LowRankGradient(CompressedGradient):
-    """Another estimator's gradients, each matrix at rank r; the right factors are its state.
+    """Another estimator's gradients with each matrix compressed to rank r; the state holds the right factors.
 
     Args:
         inner: any estimator.
@@ -37,7 +38,7 @@ class LowRankGradient(CompressedGradient):
         error_feedback: see `CompressedGradient`; the source always has it.
 
     Raises:
-        ValueError: an argument of another kind or out of range.
+        ValueError: an argument has the wrong type or is out of range.
     """
 
     def __init__(self, inner: GradientEstimator, rank: int = 2, *, error_feedback: bool = True):
@@ -46,7 +47,7 @@ class LowRankGradient(CompressedGradient):
         self.rank = rank
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Draw the right factors, (m, r) for each matrix, which the run's seed decides."""
+        """Draw the right factors, (m, r) per matrix, from the run's seed."""
         super().build(task, run)
         self._compresses = tuple(_is_smaller(weight.shape, self.rank) for weight in task.weights)
         columns = [weight.shape[-1] for weight, small in zip(task.weights, self._compresses, strict=True) if small]
@@ -56,7 +57,7 @@ class LowRankGradient(CompressedGradient):
         ]
 
     def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:  # noqa: ARG002 - the signature of CompressedGradient
-        """Return P̂ Qᵀ for each matrix, and all else as it is; see `CompressedGradient.compressed`."""
+        """Return P̂ Qᵀ for each matrix, and other tensors unchanged; see `CompressedGradient.compressed`."""
         factors, sent = iter(self.factors), []
         for gradient, small in zip(gradients, self._compresses, strict=True):
             if not small:
@@ -69,7 +70,7 @@ class LowRankGradient(CompressedGradient):
         return sent
 
     def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
-        """R (n + m) numbers for each matrix that they make smaller, and all of every other tensor."""
+        """Return the bytes of r (n + m) numbers per compressed matrix, and of all entries of every other tensor."""
         shapes = [weight.shape for weight in self.task.weights]
         sizes = [
             self.rank * sum(_sides(shape)) if small else math.prod(shape)
@@ -79,12 +80,12 @@ class LowRankGradient(CompressedGradient):
 
 
 def as_matrix(tensor: tf.Tensor) -> tf.Tensor:
-    """Return a tensor as (n, m), its last axis the columns: a convolution's are its filters."""
+    """Return a tensor as (n, m), with its last axis as columns; for a convolution these are its filters."""
     return tf.reshape(tensor, [-1, tensor.shape[-1]])
 
 
 def low_rank(matrix: tf.Tensor, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Make one power iteration.
+    """Run one power iteration.
 
     Args:
         matrix: M, (n, m).
@@ -103,7 +104,7 @@ def _sides(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _is_smaller(shape: Sequence[int], rank: int) -> bool:
-    """Say whether a tensor is a matrix whose two factors have fewer numbers than it has."""
+    """Return whether a tensor is a matrix whose two factors together have fewer entries."""
     return len(shape) > 1 and rank * sum(_sides(shape)) < math.prod(shape)
 
 

@@ -1,14 +1,14 @@
-"""A few levels for each coordinate, rounded at random so that the mean is right (QSGD).
+"""Quantized gradients: each coordinate is rounded at random to a few levels, without bias (QSGD).
 
-All gradients as one vector are cut into buckets of d coordinates. Within a bucket v, with s levels,
+All gradients form one vector, which is cut into buckets of d coordinates. Within a bucket v, with s levels,
 
     C(v)_i = ‖v‖₂ sign(v_i) ξ_i / s        ξ_i = ⌊a_i⌋ + (1 with probability a_i - ⌊a_i⌋)        a_i = s |v_i| / ‖v‖₂
 
-so that E C(v) = v, and E‖C(v) - v‖² ≤ min(d/s², √d/s) ‖v‖²: smaller buckets and more levels are nearer.
+so that E C(v) = v and E‖C(v) - v‖² ≤ min(d/s², √d/s) ‖v‖². Smaller buckets and more levels reduce the error.
 
-Source: arXiv 1610.02132, section 3.1. Deviation: the source's Elias code is shorter on average; here each coordinate is
-counted with the ⌈log₂(2s + 1)⌉ bits of a code of fixed length, so that the bytes do not depend on the gradient. The
-defaults are the 4 bits in buckets of 512 of the source's experiments.
+Source: arXiv 1610.02132, section 3.1. Deviation: the source's Elias code is shorter on average. Here each coordinate
+takes the ⌈log₂(2s + 1)⌉ bits of a fixed-length code, so that the bytes do not depend on the gradient. The defaults are
+those of the source's experiments: 4 bits in buckets of 512.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class QuantizedGradient(CompressedGradient):
 
     Args:
         inner: any estimator.
-        levels: s ≥ 1, above zero; 7 of either sign and zero take 4 bits.
-        bucket: d ≥ 1, coordinates that share a norm. The last bucket may be smaller.
-        error_feedback: see `CompressedGradient`. Its theory asks for a compressor that shortens the error,
-            min(d/s², √d/s) < 1: with the defaults it does not, and the residual may grow.
+        levels: s ≥ 1, the number of levels above zero; 7 levels of either sign and zero take 4 bits.
+        bucket: d ≥ 1, the number of coordinates that share a norm. The last bucket may be smaller.
+        error_feedback: see `CompressedGradient`. Its theory requires a contraction, min(d/s², √d/s) < 1. The defaults
+            do not satisfy this, and the residual may grow.
 
     Raises:
-        ValueError: an argument of another kind or out of range.
+        ValueError: an argument has the wrong type or is out of range.
     """
 
     def __init__(self, inner: GradientEstimator, levels: int = 7, *, bucket: int = 512, error_feedback: bool = False):
@@ -46,7 +46,7 @@ class QuantizedGradient(CompressedGradient):
         self.levels, self.bucket = levels, bucket
 
     def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
-        """Return all gradients, bucket by bucket at s levels of its norm; see `CompressedGradient.compressed`."""
+        """Return all gradients, each bucket rounded to s levels of its norm; see `CompressedGradient.compressed`."""
         count = self.task.parameter_count
         padding = tf.zeros([-count % self.bucket])
         buckets = tf.reshape(flatten([*gradients, padding]), [-1, self.bucket])
@@ -58,10 +58,10 @@ class QuantizedGradient(CompressedGradient):
         return unflatten(tf.reshape(rounded * (norms / self.levels), [-1])[:count], gradients)
 
     def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
-        """⌈log₂(2s + 1)⌉ bits for each coordinate, and a float32 for each bucket."""
+        """Return the bytes of ⌈log₂(2s + 1)⌉ bits per coordinate and one float32 per bucket."""
         count, bits = self.task.parameter_count, math.ceil(math.log2(2 * self.levels + 1))
         return float(math.ceil(count * bits / 8) + FLOAT_BYTES * math.ceil(count / self.bucket))
 
     def _depth(self) -> int:
-        """How many of its kind are within it, each with a lesser depth and so with random numbers of its own."""
+        """Return the number of nested estimators of this class; each depth has its own random numbers."""
         return sum(isinstance(part, QuantizedGradient) for part in self.submodules)

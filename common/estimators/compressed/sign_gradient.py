@@ -1,17 +1,17 @@
-"""One bit for each coordinate: the sign of the gradient, at the scale of its mean magnitude.
+"""Sign gradients: one bit per coordinate, scaled by the mean magnitude.
 
 For each weight tensor of n coordinates,
 
     C(p) = (‖p‖₁ / n) sign(p)
 
-With error feedback nothing that a step rounds away is lost, and the bias of the signs with it; without, this is not
-unbiased, and small coordinates are moved as far as large ones.
+Error feedback sends later what a step rounds away, and so removes the bias of the signs. Without it, the estimate is
+biased, and small coordinates move as far as large ones.
 
-Source: signSGD, arXiv 1802.04434, algorithm 1, scaled as in arXiv 1901.09847, section 4. Deviations: the source's step
-has the length of the learning rate alone, ours keeps the scale, one float32 for each tensor, so that learning rates are
-those of the wrapped estimator. One bit has no zero: coordinates that are exactly zero are sent as + in even steps and
-as - in odd ones, so that a weight whose gradient stays zero goes nowhere. The source's majority vote of several workers
-is the mean of one here.
+Source: signSGD, arXiv 1802.04434, algorithm 1, scaled as in arXiv 1901.09847, section 4. Deviations: in the source, the
+learning rate alone sets the length of a step. Ours keeps the scale, one float32 per tensor, so that learning rates are
+those of the wrapped estimator. One bit has no zero. Coordinates that are exactly zero are sent as + in even steps and
+as - in odd steps. A weight with zero gradient thus stays in place. The source takes the majority vote of several
+workers; here there is one worker.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ class SignGradient(CompressedGradient):
         error_feedback: see `CompressedGradient`; its source shows why signs need it.
 
     Raises:
-        ValueError: an argument of another kind.
+        ValueError: an argument has the wrong type.
     """
 
     def __init__(self, inner: GradientEstimator, *, error_feedback: bool = True):
         super().__init__(inner, error_feedback)
 
     def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
-        """Return (‖p‖₁ / n) sign(p) for each tensor; see `CompressedGradient.compressed`."""
+        """Return (‖p‖₁ / n) sign(p) per tensor; see `CompressedGradient.compressed`."""
         positive_from = tf.where(seed[1] % 2 == 0, 0.0, _SMALLEST)
         return [_signs(part, positive_from) for part in gradients]
 
     def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
-        """A bit for each coordinate, in whole bytes for each tensor, and its scale."""
+        """Return the bytes of one bit per coordinate, in whole bytes per tensor, and of its scale."""
         counts = (math.prod(weight.shape) for weight in self.task.weights)
         return float(sum(math.ceil(count / 8) + FLOAT_BYTES for count in counts))
 
 
 def _signs(tensor: tf.Tensor, positive_from: tf.Tensor) -> tf.Tensor:
-    """Return ± the mean magnitude; NaN where an entry is NaN, so that a step that is not finite stays such."""
+    """Return ± the mean magnitude; NaN where an entry is NaN, so that a non-finite gradient stays non-finite."""
     scale = tf.reduce_mean(tf.abs(tensor))
     return tf.where(tensor >= positive_from, scale, -scale)

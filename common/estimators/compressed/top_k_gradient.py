@@ -1,11 +1,11 @@
-"""A few coordinates, the largest: all others wait in the residual until they are large.
+"""Sparse gradients: the largest coordinates are sent, and the others wait in the residual until they are large.
 
-With P coordinates in all weights together and a fraction φ, k = max(1, round(φ P)):
+All weights together have P coordinates. With a fraction φ, k = max(1, round(φ P)):
 
     C(p)_i = p_i    for the k coordinates of largest |p_i|        0 elsewhere
 
-Source: arXiv 1704.05021, which drops 99 % and keeps them as a residual. Deviations: the exact k-th largest magnitude is
-the threshold, which the source estimates from a sample; each index is counted as an int32, which the source packs.
+Source: arXiv 1704.05021, which drops 99 % and keeps them as a residual. Deviations: the threshold is the exact k-th
+largest magnitude, which the source estimates from a sample. Each index counts as an int32, which the source packs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class TopKGradient(CompressedGradient):
 
     Args:
         inner: any estimator.
-        fraction: φ in (0, 1], of all coordinates; at least one is sent. The source's is 0.01.
+        fraction: φ in (0, 1], the fraction of all coordinates; at least one is sent. The source uses 0.01.
         error_feedback: see `CompressedGradient`; without it, small coordinates are never sent.
 
     Raises:
-        ValueError: an argument of another kind or out of range.
+        ValueError: an argument has the wrong type or is out of range.
     """
 
     def __init__(self, inner: GradientEstimator, fraction: float = 0.01, *, error_feedback: bool = True):
@@ -40,26 +40,26 @@ class TopKGradient(CompressedGradient):
 
     @property
     def coordinates(self) -> int:
-        """k, how many are sent; known once `build` was called."""
+        """The number k of coordinates sent; known after `build`."""
         return max(1, round(self.fraction * self.task.parameter_count))
 
     def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:  # noqa: ARG002 - the signature of CompressedGradient
-        """Return the k largest coordinates and zeros; see `CompressedGradient.compressed`."""
+        """Return the k largest coordinates, and zeros elsewhere; see `CompressedGradient.compressed`."""
         vector = flatten(gradients)
         chosen = largest(tf.abs(vector), self.coordinates)
         sent = tf.scatter_nd(chosen[:, None], tf.gather(vector, chosen), vector.shape)
         return unflatten(sent, gradients)
 
     def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
-        """A value and an index for each of the k coordinates."""
+        """Return the bytes of one value and one index for each of the k coordinates."""
         return float(self.coordinates * (FLOAT_BYTES + INDEX_BYTES))
 
 
 def largest(magnitudes: tf.Tensor, count: int) -> tf.Tensor:
-    """Return the places of the `count` largest magnitudes, (P,) ≥ 0, in no order: (count,) int32.
+    """Return the indices of the `count` largest of the magnitudes, (P,) ≥ 0, unordered: (count,) int32.
 
-    No more than `count` groups can hold them, those with the largest maxima. To search P/b maxima, then b · count
-    magnitudes, is least with b = √(P / count), and several times as fast as to search all.
+    The largest magnitudes lie in at most `count` groups, those with the largest maxima. The search covers P/b maxima,
+    then b · count magnitudes. This is least for b = √(P / count), and several times as fast as a search of all.
     """
     entries = magnitudes.shape[0]
     group = math.isqrt(entries // count)

@@ -1,25 +1,25 @@
 """Models that predict the gradient of the loss with respect to a layer's activations, from these activations.
 
-ĝ(h) = P_{d+1} φ(P_d ... φ(P_1 h)) with d hidden layers, φ(z) = max(0, batch norm(z)), or, conditioned on the label, the
-same from h and y (arXiv 1608.05343, sections 2.1 and 3.1). P are dense layers for vectors, with the label as a one-hot
-vector beside the activations. For feature maps they are convolutions, and
+With d hidden layers, ĝ(h) = P_{d+1} φ(P_d ... φ(P_1 h)) and φ(z) = max(0, batch norm(z)) (arXiv 1608.05343, sections
+2.1 and 3.1). Conditioned on the label, the input is h and y. For vectors, P are dense layers, and the label is a
+one-hot vector beside the activations. For feature maps, P are convolutions, and
 
     ĝ(h, y) = P_{d+1} φ(P_d ... φ(P_1 h)) + Q (S h, y)
 
-where S h are as many linear features (with a bias) of the whole map as the network has outputs, and Q has a map of
-its own for each of them and for each class. What a class wants depends on the place, and the gradient that a dense
-last layer gives, Wᵀ(p - y), is a sum of so many maps, whose weights p depend on all of h: convolutions can say
-neither. Beside Q they need no neighbours and are 1×1 (the paper's are 5×5, with a constant channel a class and no Q:
-more multiplications than our small networks have). P_{d+1} and Q start at zero, so that an untrained predictor moves
-nothing. It is trained on
+S h are linear features (with a bias) of the whole map, as many as the network has outputs. Q has one map for each of
+these features and one for each class. The gradient of a class depends on the place. The gradient of a dense last layer,
+Wᵀ(p - y), is a sum of such maps, whose weights p depend on all of h. Convolutions can represent neither. Beside Q they
+need no neighbours and are 1×1. The paper's are 5×5, with one constant channel per class and no Q; these take more
+multiplications than our small networks. P_{d+1} and Q start at zero, so that an untrained predictor gives a zero
+gradient. The predictor is trained on
 
     (1/B) Σ_i ‖ĝ(h_i, y_i) - t_i‖²
 
-where t_i is B times example i's part of the gradient of the mean loss, so that targets have the same scale for every
-batch size: the gradient of the example's own loss where no batch norm above the boundary ties it to the others.
+where t_i is B times example i's part of the gradient of the mean loss. Targets thus have the same scale for every batch
+size. Without batch norm above the boundary, t_i is the gradient of the example's own loss.
 
-Batch norm sees the statistics of the batch at hand, always: a predictor is used in training only. Keras keeps up its
-moving averages, and nobody uses them.
+Batch norm always uses the statistics of the current batch, since a predictor is used only in training. Keras updates
+its moving averages, but they are never used.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ FILTER = 1  # pixels, the side of the convolutions' kernels
 
 
 class Prediction(NamedTuple):
-    """What a predictor says of one batch.
+    """The prediction for one batch.
 
     Attributes:
         gradient: (batch, *shape) float32, B times each example's part of the gradient of the mean loss.
-        tape: from which the predictor's gradients are taken once.
+        tape: the tape for the predictor's gradients, used once.
     """
 
     gradient: tf.Tensor
@@ -52,16 +52,16 @@ class Prediction(NamedTuple):
 
 
 class GradientPredictor(tf.Module):
-    """A predictor of one boundary with the optimizer that trains it.
+    """The predictor of one boundary, with the optimizer that trains it.
 
     Args:
-        shape: of one example's activations, (features,) or (height, width, channels).
-        outputs: ≥ 1, of the whole network; as many features are taken of a map.
-        labels: whether it is conditioned on the label, of which there are as many as outputs.
+        shape: the shape of one example's activations, (features,) or (height, width, channels).
+        outputs: ≥ 1, the number of outputs of the whole network, and of linear features of a map.
+        labels: whether it is conditioned on the label; there are as many labels as outputs.
         hidden_layers: d ≥ 0.
-        width: units (or channels) of each.
-        optimizer: trains this predictor and no other; it is built here.
-        seed: decides the initial weights of hidden layers and of S.
+        width: number of units (or channels) of each hidden layer.
+        optimizer: the optimizer of this predictor only; it is built here.
+        seed: determines the initial weights of hidden layers and of S.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GradientPredictor(tf.Module):
         self.optimizer.build(self._weights)
 
     def predict(self, h: tf.Tensor, y: tf.Tensor) -> Prediction:
-        """Predict from (batch, *shape) activations and, where it is conditioned, (batch,) labels."""
+        """Predict from (batch, *shape) activations and, if conditioned on them, (batch,) labels."""
         h = tf.stop_gradient(h)
         labels = [tf.one_hot(tf.cast(y, tf.int32), self._classes)] if self._classes else []
         with tf.GradientTape() as tape:
@@ -102,7 +102,7 @@ class GradientPredictor(tf.Module):
         return Prediction(gradient, tape)
 
     def learn(self, prediction: Prediction, target: tf.Tensor) -> None:
-        """Take one step towards the target, (batch, *shape), through which nothing is differentiated."""
+        """Take one step towards the target, (batch, *shape), which is treated as a constant."""
         error = prediction.gradient - tf.stop_gradient(target)
         weights = self._weights
         scale = 2.0 / tf.cast(tf.shape(error)[0], tf.float32)
@@ -111,7 +111,7 @@ class GradientPredictor(tf.Module):
 
     @property
     def products(self) -> float:
-        """Multiply-accumulates of matrix products for one example, forward and backward."""
+        """Multiply-accumulates of the matrix products for one example, forward and backward."""
         counts = [count for count in map(layer_products, self.network.layers) if count]
         whole = 0
         if self.maps:
@@ -125,7 +125,7 @@ class GradientPredictor(tf.Module):
 
 
 def require_optimizer(value: keras.optimizers.Optimizer | None) -> None:
-    """Refuse, with a ValueError, what is no Keras optimizer and not None."""
+    """Raise a ValueError unless the argument is a Keras optimizer or None."""
     allowed = "a Keras optimizer, such as Adam(0.001), or None"
     require(value is None or isinstance(value, keras.optimizers.Optimizer), "optimizer", allowed, value)
 

@@ -1,7 +1,7 @@
-"""No backpropagation: only the last module of a network learns, on features that stay as they were drawn.
+"""No backpropagation: only the last module of a network learns, on random features that stay fixed.
 
-∇θ_M as in backpropagation, ∇θ_i = 0 for i < M: what every way of telling modules their gradients has to beat (arXiv
-1608.05343, section 3.1, "no backprop").
+∇θ_M is as in backpropagation, and ∇θ_i = 0 for i < M. Every method that gives gradients to modules has to beat this
+baseline (arXiv 1608.05343, section 3.1, "no backprop").
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class LastModuleOnly(GradientEstimator):
     """The exact gradient of the last module's weights, and zero for all others.
 
     Args:
-        boundaries: names of the layers behind which the network is cut, see `network_modules.split`.
+        boundaries: names of the layers behind which the network is cut; see `network_modules.split`.
 
     Raises:
-        ValueError: a text for the names; by `build`, what `split` refuses.
+        ValueError: the names are a bare string; `build` raises it as `split` does.
     """
 
     def __init__(self, boundaries: Sequence[str] | None = None):
@@ -47,7 +47,7 @@ class LastModuleOnly(GradientEstimator):
         return GradientEstimate(loss, outputs, [*below, *tape.gradient(loss, variables)])
 
     def cost(self, batch_size: int) -> float:
-        """From the multiply-accumulates of a forward pass and of the last module's backward pass."""
+        """Return the cost from the multiply-accumulates of a forward pass and of the last module's backward pass."""
         last, ahead = self._modules[-1], sum(module.products for module in self._modules)
         backward = 2 * last.products - last.first_products
         return batch_size * (ahead + backward) / gradient_products(self._modules)

@@ -1,27 +1,26 @@
 """Local losses: every block has a head and a loss of its own, and no gradient passes from one block to another.
 
 A network cut into blocks h_i = f_i(h_{i-1}; θ_i), i = 1 ... M (see `network_modules`), has for each i < M a head
-p_i(h_i; φ_i) that says the label. With H the mean cross-entropy,
+p_i(h_i; φ_i) that predicts the label. With H the mean cross-entropy,
 
     ∇θ_i = ∂H(y, p_i(f_i(h_{i-1}; θ_i); φ_i))/∂θ_i,  h_{i-1} held fixed        ∇θ_M = ∂L(y, f_M(h_{M-1}; θ_M))/∂θ_M
 
-so that no block waits for another one's backward pass. With one block it is backpropagation. The network's outputs, by
-which it is judged, are those of the last block; heads serve training only. Heads are
+so that no block waits for the backward pass of another. With one block, this is backpropagation. The network's outputs
+are those of the last block; heads serve only for training. Heads are
 
     "linear"        W h + b, of feature maps that are averaged over windows until at most FEATURES numbers are left
     "projection"    W h, of all activations
 
-Heads are the estimator's state. Each is trained on its own loss, at the same step as its block, by its copy of an
-optimizer of the estimator's own: the run's optimizer, and so the learning rate that a run is tuned by, moves the
-network alone.
+Heads are the estimator's state. Each head is trained on its own loss, at the same step as its block, by its own copy of
+the estimator's optimizer. The run's optimizer, and its tuned learning rate, update only the network.
 
-How a block's gradient is found from its own loss is another estimator's choice: `Backpropagation()` inside the block,
-or `ActivityForwardGradient()`, which perturbs the pre-activations of the block and its head, as LG-FG-A does.
+Another estimator computes a block's gradient from its own loss. `Backpropagation()` works inside the block.
+`ActivityForwardGradient()` perturbs the pre-activations of the block and its head, as LG-FG-A does.
 
 Sources: arXiv 1901.06656, section 2 (prediction loss); arXiv 2501.09238 (Mono-Forward: the projection); arXiv
-2210.03310, section 4 (LG-FG-A). Deviations: all blocks update at the end of a step, from one set of weights; of the
-first source's two losses the similarity matching is left out; of the second's two ways to predict, the last layer; the
-third's replicated losses for patches and groups of channels are left out.
+2210.03310, section 4 (LG-FG-A). Deviations: all blocks update at the end of a step, from one set of weights. The first
+source's similarity matching loss is left out, and so is the second's prediction by the last layer. The third's
+replicated losses for patches and groups of channels are left out, too.
 """
 
 from __future__ import annotations
@@ -55,18 +54,18 @@ BLOCK_SEEDS = 1_000_003  # between the seeds of two blocks' tangents
 
 
 class LocalLosses(GradientEstimator):
-    """Blocks of a sequential classifier that learn from losses of their own; heads and their optimizers are its state.
+    """Blocks of a sequential classifier that learn from their own losses; the state holds heads and their optimizers.
 
     Args:
-        inner: how gradients are found inside a block: Backpropagation() or ActivityForwardGradient().
-        boundaries: names of the layers behind which the network is cut, see `network_modules.split`; None: every layer
+        inner: the estimator of gradients inside a block: Backpropagation() or ActivityForwardGradient().
+        boundaries: names of the layers behind which the network is cut (see `network_modules.split`); None: every layer
             with a kernel begins a block; empty: the network is one block.
-        head: one of HEADS, see above.
-        optimizer: Keras optimizer, not built, of which every head gets a copy; None: Adam at 0.001.
+        head: one of HEADS; see above.
+        optimizer: a Keras optimizer, not built; every head gets a copy. None: Adam at 0.001.
 
     Raises:
-        ValueError: an argument of another kind; by `build`, what `split` or the inner estimator refuses, or a task
-            without class labels.
+        ValueError: an argument has the wrong type. `build` raises it as `split` and the inner estimator do, and for a
+            task without class labels.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class LocalLosses(GradientEstimator):
         self.inner, self.boundaries, self.head, self.optimizer = inner, boundaries, head, optimizer
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Cut the network and make a head for each block but the last; see the class for what is refused."""
+        """Cut the network and create a head for each block but the last; see the class for the errors raised."""
         super().build(task, run)
         if task.metric_name != "accuracy":
             raise ValueError(
@@ -124,7 +123,7 @@ class LocalLosses(GradientEstimator):
     def _perturbed(
         self, inner: ActivityForwardGradient, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor
     ) -> GradientEstimate:
-        """Go through the blocks with perturbed activations, each up to its own loss."""
+        """Run the blocks with perturbed activations, each up to its own loss."""
         self.task.seed_dropout(seed)
         h, gradients = x, []
         for number, module in enumerate(self._modules):
@@ -140,14 +139,14 @@ class LocalLosses(GradientEstimator):
         return GradientEstimate(tf.reduce_mean(estimate.losses), h, gradients)
 
     def cost(self, batch_size: int) -> float:
-        """From multiply-accumulates: a gradient of each block without that at its input, and one of each head."""
+        """Return the cost from multiply-accumulates: a gradient per head, and per block without its input's."""
         blocks = sum(3 * module.products - module.first_products for module in self._modules)
         heads = sum(3 * sum(map(layer_products, head.layers)) for head in self._heads)
         return batch_size * (blocks + heads) / gradient_products(self._modules)
 
 
 def _head(shape: Sequence[int], classes: int, kind: str, seed: int) -> keras.Sequential:
-    """A head of a block's output, (*features,) for one example."""
+    """Return a head for a block's output, (*features,) for one example."""
     body: list[keras.Layer] = []
     window = _window(shape)
     if kind == "linear" and window > 1:
@@ -158,7 +157,7 @@ def _head(shape: Sequence[int], classes: int, kind: str, seed: int) -> keras.Seq
 
 
 def _window(shape: Sequence[int]) -> int:
-    """Return the smallest square window, in pixels, that leaves at most FEATURES numbers of maps; 1 for vectors."""
+    """Return the smallest square window, in pixels, that leaves at most FEATURES numbers; 1 for vectors."""
     if len(shape) != 3:
         return 1
     height, width, channels = shape

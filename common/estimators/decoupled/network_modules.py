@@ -1,11 +1,11 @@
-"""A sequential network cut into modules, each of which can be trained from the gradient of its own output alone.
+"""A sequential network cut into modules, each trainable from the gradient at its own output.
 
 With modules f_1 ... f_M and the input h_0 = x, the activations at the boundaries are h_i = f_i(h_{i-1}; θ_i). A
 module's weight gradients follow from the gradient u_i of the loss with respect to h_i by backpropagation inside it:
 
     ∇θ_i = (∂h_i/∂θ_i)ᵀ u_i          t_{i-1} = (∂h_i/∂h_{i-1})ᵀ u_i
 
-and t_{i-1} is what the module tells the one below it.
+The module sends t_{i-1} to the module below.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _WITH_THE_NEXT = (keras.layers.Flatten, keras.layers.Dropout)  # a predictor of 
 
 
 class NetworkModule:
-    """Some consecutive layers of a network, as one function with weights of its own.
+    """Consecutive layers of a network, as one function with weights of its own.
 
     Args:
         layers: the layers, built.
-        training: what they are called with, see `Task.training_mode`.
+        training: the argument of their calls; see `Task.training_mode`.
     """
 
     def __init__(self, layers: Sequence[keras.Layer], training: bool):
@@ -38,7 +38,7 @@ class NetworkModule:
 
     @property
     def name(self) -> str:
-        """That of the last layer, which names the boundary behind it."""
+        """Name of the last layer, which also names the boundary behind it."""
         return self.layers[-1].name
 
     @property
@@ -57,7 +57,7 @@ class NetworkModule:
         return next((count for count in map(layer_products, self.layers) if count), 0)
 
     def forward(self, entering: tf.Tensor) -> ForwardPass:
-        """Run the module on activations that are cut off from whatever made them; float32 in and out."""
+        """Run the module on activations, without gradients to the modules below; float32 in and out."""
         entering = tf.stop_gradient(entering)
         with tf.GradientTape() as tape:
             tape.watch(entering)
@@ -69,7 +69,7 @@ class NetworkModule:
 
 
 class ForwardPass:
-    """One pass of a module, from which its gradients are taken once."""
+    """One forward pass of a module; its gradients can be computed once."""
 
     def __init__(self, module: NetworkModule, entering: tf.Tensor, leaving: tf.Tensor, tape: tf.GradientTape):
         self._module, self._entering, self._tape = module, entering, tape
@@ -79,11 +79,11 @@ class ForwardPass:
         """Backpropagate inside the module.
 
         Args:
-            gradient: u_i, of the shape of `leaving`, in units of the loss for one of the activation.
-            below: whether the gradient at the module's input is wanted.
+            gradient: u_i, of the shape of `leaving`, in units of loss per unit of activation.
+            below: whether to return the gradient at the module's input.
 
         Returns:
-            The gradients of the module's weights, and the one at its input, or None.
+            The gradients of the module's weights, and the gradient at its input or None.
         """
         sources = [*self._module.weights, *([self._entering] if below else [])]
         # A weight that the output does not depend on has the gradient zero.
@@ -96,7 +96,7 @@ class ForwardPass:
 def forward(
     task: Task, modules: Sequence[NetworkModule], x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor
 ) -> tuple[list[ForwardPass], tf.Tensor, tf.Tensor]:
-    """Run all modules; also return the loss and its gradient at the last one's output."""
+    """Run all modules; also return the loss and its gradient at the last module's output."""
     task.seed_dropout(seed)
     passes: list[ForwardPass] = []
     for module in modules:
@@ -109,12 +109,12 @@ def forward(
 
 
 def gradient_products(modules: Sequence[NetworkModule]) -> int:
-    """Multiply-accumulates of one example's backpropagation: three for each forward, less the gradient at the input."""
+    """Return the multiply-accumulates of backpropagation per example: 3 per forward product, less the input's."""
     return 3 * sum(module.products for module in modules) - modules[0].first_products
 
 
 def require_boundaries(boundaries: Sequence[str] | None) -> None:
-    """Refuse, with a ValueError, a bare string: iterating over it would yield its characters."""
+    """Raise a ValueError for a bare string, because iterating over it would yield its characters."""
     require(not isinstance(boundaries, str), "boundaries", "a list of names of layers", boundaries)
 
 
@@ -122,16 +122,16 @@ def split(task: Task, boundaries: Sequence[str] | None, *, one_is_enough: bool =
     """Cut a task's network into modules.
 
     Args:
-        task: with a sequential network.
-        boundaries: names of the layers behind which it is cut; None: before every layer with a kernel but the first,
-            and before the Flatten and Dropout layers that lead to it.
-        one_is_enough: take a network without a boundary as the only module.
+        task: a task with a sequential network.
+        boundaries: names of the layers behind which the network is cut. None: the cuts are before every layer with a
+            kernel except the first, and before the Flatten and Dropout layers that lead to it.
+        one_is_enough: whether a network without a boundary is accepted as a single module.
 
     Returns:
         The modules from input to output.
 
     Raises:
-        ValueError: a network that is not sequential, a boundary that does not exist, none at all, or a module without
+        ValueError: the network is not sequential, a boundary does not exist, there is no boundary, or a module has no
             weights.
     """
     network = task.network
@@ -149,7 +149,7 @@ def split(task: Task, boundaries: Sequence[str] | None, *, one_is_enough: bool =
 
 
 def _block_cuts(layers: Sequence[keras.Layer]) -> list[int]:
-    """Positions of the first layer of every block but the first."""
+    """Return the position of the first layer of every block but the first."""
     cuts = []
     for index, layer in enumerate(layers):
         if not hasattr(layer, "kernel"):
@@ -173,7 +173,7 @@ def _named_cuts(names: Sequence[str], boundaries: Sequence[str]) -> list[int]:
 
 
 def layer_products(layer: keras.Layer) -> int:
-    """Return a layer's multiply-accumulates for one example: its kernel's size, as often as it is applied."""
+    """Return a layer's multiply-accumulates for one example: its kernel's size times the number of applications."""
     if not hasattr(layer, "kernel"):
         return 0
     positions = layer.positions if isinstance(layer, PooledConv2D) else layer.output.shape[1:-1]

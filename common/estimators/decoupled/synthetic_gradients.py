@@ -1,20 +1,20 @@
-"""Synthetic gradients: modules of a network that update from predicted gradients and wait for nobody above them.
+"""Synthetic gradients: modules of a network update from predicted gradients, without waiting for modules above.
 
 A network cut into modules h_i = f_i(h_{i-1}; θ_i), i = 1 ... M (see `network_modules`), has a predictor ĝ_i(h_i), or
 ĝ_i(h_i, y) conditioned on the label, at each boundary i < M (see `gradient_predictors`). Module i uses
 
     u_M = ∂L/∂h_M            u_i = λ t_i + (1 - λ) ĝ_i(h_i, y)            t_{i-1} = (∂f_i/∂h_{i-1})ᵀ u_i
 
-for its weight gradients (∂f_i/∂θ_i)ᵀ u_i, and gives t_{i-1} to the boundary below it, where it is the target of the
-predictor's squared error. With λ = 0 no module's update depends on a module above it, and all targets but the topmost
-are themselves made of synthetic gradients (bootstrapped). Unrolled, u_i weighs with (1 - λ) λ^k the synthetic gradient
-of k boundaries higher, backpropagated, and with λ^(M - i) the exact one, as TD(λ) weighs returns; λ = 1 is
-backpropagation. It is the BP(λ) of the source's "unified view of synthetic gradients".
+for its weight gradients (∂f_i/∂θ_i)ᵀ u_i. It sends t_{i-1} to the boundary below, where it is the target of the
+predictor's squared error. With λ = 0, no module's update depends on a module above. All targets except the topmost then
+consist of synthetic gradients (bootstrapping). Unrolled, u_i is a weighted sum, as TD(λ) weighs returns. The
+backpropagated synthetic gradient from k boundaries above has the weight (1 - λ) λ^k. The exact gradient has the weight
+λ^(M - i). With λ = 1, this is backpropagation. The rule is BP(λ) of the source's "unified view of synthetic gradients".
 
 Source: arXiv 1608.05343, sections 2 and 3.1 (decoupled neural interfaces; its random update schedule is
-`update_probability`). Deviations from it: the predictors' targets are those of one example, B times its part of the
-gradient of the mean loss; all modules update at the end of a step, from one set of weights, as everything in this
-project's loop does; a module that rests does not train the predictor below it either.
+`update_probability`). Deviations from it: the predictors' targets are per example, B times its part of the gradient of
+the mean loss. All modules update at the end of a step, from one set of weights, as always in this project's loop. A
+module that skips a step does not train the predictor below it either.
 """
 
 from __future__ import annotations
@@ -42,26 +42,28 @@ from common.tasks.task import Task
 
 
 class SyntheticGradients(GradientEstimator):
-    """Decoupled modules of a sequential network, with their predictors and the predictors' optimizers as its state.
+    """Decoupled modules of a sequential network; the state holds the predictors and their optimizers.
 
     Args:
-        labels: whether predictors see the label (cDNI) or the activations alone (DNI).
-        boundaries: names of the layers behind which the network is cut; None: every block is a module, see
-            `network_modules.split`.
-        hidden_layers: of each predictor, 0 to 2; None: none with labels and two without, as in the paper.
-        width: ≥ 1, units of each of them (channels for feature maps); the paper's 1,024 for vectors.
-        mixing: λ in [0, 1], see above; the paper's is 0.
-        synth_step: k ≥ 1: predictors are trained at every k-th step, from the first on; modules use them at every step.
-        update_probability: p in (0, 1]: at each step each module updates with this probability, by itself. The gradient
-            of one that does not is zero: plain gradient descent then leaves it alone; momentum would move it, unless
-            the optimizer is wrapped in `Lazy`, and noise added by another estimator moves it in any case. Below 1, λ
-            must be 0: mixing waits for the modules above.
-        optimizer: Keras optimizer, not built, of which every predictor gets a copy; None: Adam at 0.001. A learning
-            rate schedule counts a predictor's own updates: update_probability / synth_step times the run's steps.
+        labels: whether predictors see the label (cDNI) or only the activations (DNI).
+        boundaries: names of the layers behind which the network is cut; None: every block is a module (see
+            `network_modules.split`).
+        hidden_layers: number of hidden layers per predictor, 0 to 2; None: 0 with labels and 2 without, as in the
+            paper.
+        width: ≥ 1, the number of units per hidden layer (channels for feature maps); the paper uses 1,024 for vectors.
+        mixing: λ in [0, 1], see above; the paper uses 0.
+        synth_step: k ≥ 1; predictors are trained at every k-th step, beginning with the first. Modules use them at
+            every step.
+        update_probability: p in (0, 1]; at each step each module updates independently with this probability. The
+            gradient of a module that skips a step is zero. Plain gradient descent then leaves it unchanged. Momentum
+            would move it, unless the optimizer is wrapped in `Lazy`. Noise added by another estimator moves it in any
+            case. Below 1, λ must be 0, since mixing waits for the modules above.
+        optimizer: a Keras optimizer, not built; every predictor gets a copy. None: Adam at 0.001. A learning rate
+            schedule counts a predictor's own updates: update_probability / synth_step times the run's steps.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `build`, what `split` refuses, or labels where the
-            task has none.
+        ValueError: an argument has the wrong type or is out of range. `build` raises it as `split` does, and for labels
+            if the task has none.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class SyntheticGradients(GradientEstimator):
         self.synth_step, self.update_probability, self.optimizer = synth_step, update_probability, optimizer
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Cut the network and make a predictor for each boundary; see the class for what is refused."""
+        """Cut the network and create a predictor for each boundary; see the class for the errors raised."""
         super().build(task, run)
         if self.labels and task.metric_name != "accuracy":
             metric = f"got one whose metric is {task.metric_name!r}"
@@ -127,9 +129,9 @@ class SyntheticGradients(GradientEstimator):
         return GradientEstimate(loss, passes[-1].leaving, gradients)
 
     def boundary_gradients(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Compare at each boundary: (exact, synthetic) gradients of the mean loss, (batch, *shape) each.
+        """Return (exact, synthetic) gradients of the mean loss at each boundary, (batch, *shape) each.
 
-        The exact ones are backpropagated all the way. Nothing is trained.
+        The exact gradients are fully backpropagated. Nothing is trained.
         """
         passes, _, gradient = forward(self.task, self._modules, x, y, seed)
         predictions = self._predict(passes, y)
@@ -144,14 +146,14 @@ class SyntheticGradients(GradientEstimator):
         return [predictor.predict(module_pass.leaving, y) for predictor, module_pass in pairs]
 
     def _used(self, target: tf.Tensor, synthetic: tf.Tensor) -> tf.Tensor:
-        """u_i: synthetic gradients are B times their part of the gradient of the mean loss."""
+        """Return u_i; synthetic gradients are B times their part of the gradient of the mean loss."""
         if self.mixing == 1:
             return target
         synthetic = synthetic / synthetic.shape[0]
         return self.mixing * target + (1.0 - self.mixing) * synthetic if self.mixing else synthetic
 
     def _train(self, number: int, prediction: Prediction, target: tf.Tensor, given, seed: tf.Tensor) -> None:
-        """Train a predictor where the module above it has made a target and a step is due."""
+        """Train a predictor if the module above has made a target and a training step is due."""
 
         def learn() -> tf.Tensor:
             self._predictors[number].learn(prediction, target * target.shape[0])
@@ -178,10 +180,10 @@ class SyntheticGradients(GradientEstimator):
         return [tf.where(updates, part, tf.zeros_like(part)) for part in gradients]
 
     def cost(self, batch_size: int) -> float:
-        """From the multiply-accumulates of matrix products.
+        """Return the cost from the multiply-accumulates of matrix products.
 
-        A gradient of the network, all its modules taken together, and forward and backward passes of the predictors.
-        Neither resting modules nor steps that do not train a predictor are taken off.
+        The cost is a gradient of the network, over all modules, plus forward and backward passes of the predictors.
+        Modules that skip a step, and steps that train no predictor, are counted in full.
         """
         predictors = sum(predictor.products for predictor in self._predictors)
         return batch_size * (1.0 + predictors / gradient_products(self._modules))

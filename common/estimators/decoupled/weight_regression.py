@@ -1,17 +1,17 @@
-"""Synthetic weight gradients, regressed from activations: what the source does, kept to show what is wrong with it.
+"""Synthetic weight gradients, regressed from activations: the source's method, kept to show its error.
 
 For each block l, a linear model of an example's output activations predicts the *minibatch* gradient of the block's
-weights. The network is updated by the mean of what it says, the model by gradient descent on the sum of its errors:
+weights. The network is updated by the mean prediction, the model by gradient descent on the sum of its errors:
 
     Ĝ_l = mean_i A_lᵀ h_il            trained on ½ Σ_i ‖A_lᵀ h_il - ∇θ_l L‖²
 
-It is not the method of arXiv 1608.05343, as its author says: the target there is the gradient with respect to a
-module's *outputs*. A weight gradient is a sum over examples of products, of what entered the layer and of the error
-that came back. Its output knows neither; a model of it has as many outputs as the layer has weights; and its target,
-the exact weight gradient, takes all of backpropagation. What it can learn is what gradients of recent minibatches have
-in common.
+It is not the method of arXiv 1608.05343, as its author says. There the target is the gradient with respect to a
+module's *outputs*. A weight gradient is a sum over examples of products of the layer's input and the error at its
+output. The layer's output determines neither. A model of the weight gradient has as many outputs as the layer has
+weights. Its target, the exact weight gradient, requires full backpropagation. The model can learn only what gradients
+of recent minibatches have in common.
 
-As in the source the models start at random, near zero, and have no constant term. Unlike the source's, the network has
+As in the source, the models start at random near zero and have no constant term. Unlike the source's network, ours has
 no ReLU behind its last layer.
 """
 
@@ -36,14 +36,16 @@ START = 0.01  # the source's: of the models' weights, times the root of a block'
 
 
 class WeightRegression(GradientEstimator):
-    """Predicted weight gradients of a sequential network's blocks; the models and their optimizers are its state.
+    """Predicted weight gradients of a sequential network's blocks; the state holds the models and their optimizers.
 
     Args:
-        synth_step: k ≥ 1: the models are trained at every k-th step, from the first on; the source's are 10 and 15.
-        optimizer: Keras optimizer, not built, of which every model gets a copy; None: Adam at 0.001.
+        synth_step: k ≥ 1; the models are trained at every k-th step, beginning with the first. The source uses 10 and
+            15.
+        optimizer: a Keras optimizer, not built; every model gets a copy. None: Adam at 0.001.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `build`, what `network_modules.split` refuses.
+        ValueError: an argument has the wrong type or is out of range. `build` raises it as `network_modules.split`
+            does.
     """
 
     def __init__(self, *, synth_step: int = 1, optimizer: keras.optimizers.Optimizer | None = None):
@@ -53,7 +55,7 @@ class WeightRegression(GradientEstimator):
         self.synth_step, self.optimizer = synth_step, optimizer
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Cut the network into blocks and make a model for each."""
+        """Cut the network into blocks and create a model for each."""
         super().build(task, run)
         self._modules = tuple(split(task, None, one_is_enough=True))
         seeds = [hash_seed(run.seed, Stream.MODELS + number) for number in range(len(self._modules))]
@@ -65,7 +67,7 @@ class WeightRegression(GradientEstimator):
             optimizer.build(model.trainable_variables)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Return loss, outputs and predicted gradients of one batch, and train the models on the exact ones."""
+        """Return loss, outputs and predicted gradients of one batch, and train the models on the exact gradients."""
         passes, exact, predicted = self._run(x, y, seed)
         due = seed[1] % self.synth_step == 0
         tf.cond(due, lambda: self._learn(passes, exact.gradients), lambda: tf.constant(False))
@@ -89,7 +91,7 @@ class WeightRegression(GradientEstimator):
         return passes, GradientEstimate(loss, passes[-1].leaving, exact), predicted
 
     def _learn(self, passes: list[ForwardPass], exact: list[tf.Tensor]) -> tf.Tensor:
-        """One step of every model: hᵀ(hA - G), written down without a tape."""
+        """Take one step of every model, with the gradient hᵀ(hA - G) and no tape."""
         start = 0
         blocks = zip(self._modules, self._models, passes, self._optimizers, strict=True)
         for module, model, module_pass, optimizer in blocks:
@@ -101,9 +103,9 @@ class WeightRegression(GradientEstimator):
         return tf.constant(True)
 
     def cost(self, batch_size: int) -> float:
-        """From multiply-accumulates: backpropagation for the targets, and the models' products.
+        """Return the cost from multiply-accumulates: backpropagation for the targets, and the models' products.
 
-        The models predict once, from the mean of the batch. At every k-th step they are trained on each example.
+        The models predict once, from the mean of the batch. At every k-th step, they are trained on each example.
         """
         models = sum(math.prod(model.layers[0].kernel.shape) for model in self._models)
         applied = 2.0 * batch_size / self.synth_step + 1.0
@@ -111,7 +113,7 @@ class WeightRegression(GradientEstimator):
 
 
 def _linear(module: NetworkModule, seed: int) -> keras.Sequential:
-    """A model from a block's outputs to the gradients of all its weights, as one vector."""
+    """Return a model from a block's outputs to the gradients of all its weights, as one vector."""
     count = sum(math.prod(weight.shape) for weight in module.weights)
     start = keras.initializers.RandomNormal(stddev=START / math.sqrt(count), seed=seed)
     dense = keras.layers.Dense(count, use_bias=False, kernel_initializer=start, dtype="float32")
@@ -119,5 +121,5 @@ def _linear(module: NetworkModule, seed: int) -> keras.Sequential:
 
 
 def _examples(block: ForwardPass) -> tf.Tensor:
-    """A block's outputs, (batch, entries)."""
+    """Return a block's outputs as (batch, entries)."""
     return tf.reshape(block.leaving, [block.leaving.shape[0], -1])

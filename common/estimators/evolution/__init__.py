@@ -1,1 +1,1 @@
-"""Evolution strategies: directions from evaluations alone, on logits or on weights."""
+"""Evolution strategies: directions from function evaluations only, on logits or on weights."""

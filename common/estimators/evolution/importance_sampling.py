@@ -1,8 +1,8 @@
-"""Which examples of a batch are worth their work: drawn unequally often, and weighted so that means stay what they are.
+"""Importance sampling of minibatch examples, reweighted so that the batch mean stays unbiased.
 
-With scores s_i, example i of N is drawn with the probability p_i = (1 - floor) s_i / Σ s + floor / N at each of n
-draws, and weighted by 1/(N n p_i): sums of weighted values estimate the batch's mean without bias. The variance is
-least for scores in proportion to the values' lengths (arXiv 1803.00942, section 3).
+With scores s_i, example i of N is drawn with probability p_i = (1 - floor) s_i / Σ s + floor / N at each of n draws.
+Its weight is 1/(N n p_i), so that sums of weighted values estimate the batch mean without bias. The variance is least
+for scores in proportion to the norms of the values (arXiv 1803.00942, section 3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def draw(scores: tf.Tensor, count: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.
         seed: (2,) int64.
 
     Returns:
-        Which examples, (n,) int32, ascending, and their weights, (n,) float32.
+        The indices of the drawn examples, (n,) int32, ascending, and their weights, (n,) float32.
     """
     scores = tf.maximum(scores, SMALLEST_SCORE)
     examples = scores.shape[0]

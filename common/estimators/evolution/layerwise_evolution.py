@@ -1,24 +1,25 @@
-"""Evolution strategy that perturbs the weights of one layer at a time: the network is evaluated, never differentiated.
+"""Evolution strategy that perturbs one layer's weights at a time; the network is evaluated, never differentiated.
 
-With F_i(w) the fitness on example i and e a perturbation of layer l's weights w_l alone, antithetic pairs of members
-w ± σ e_ik, k = 1 ... M_l, each of which sees example i alone, estimate the gradient of the smoothed fitness layer by
-layer (arXiv 1703.03864, section 2.1, whose members perturb all weights at once; arXiv 1712.06564, whose members see
-data of their own):
+Let F_i(w) be the fitness on example i, and let e perturb only the weights w_l of layer l. Antithetic pairs of members w
+± σ e_ik, k = 1 ... M_l, each see one example i. They estimate the gradient of the smoothed fitness layer by layer
+(arXiv 1703.03864, section 2.1, whose members perturb all weights at once; arXiv 1712.06564, whose members see data of
+their own):
 
     ĝ_l = -Σ_i a_i (1/M_l) Σ_k (F_ik⁺ - F_ik⁻)/(2σ) ê_ik + λ w_l
 
-uphill on the loss, so that optimizers subtract. Three deviations from these sources make it learn much from few
-evaluations:
+It points uphill on the loss, so that optimizers subtract. Three deviations from these sources make it learn much from
+few evaluations:
 
-- One layer at a time. What the other layers' perturbations change is no noise to this one, and what enters the layer is
-  computed once for all its members: only the rest of the network runs for each. The last layers' members cost little.
-- ê is what the example sees of e (`visible_perturbations`): the rest of e changes nothing, and is noise.
-- The examples that the network is wrong about teach most. With `keep` below 1, the whole batch is run once, and members
-  see that share of it, drawn in proportion to 1 - exp(-loss), for cross-entropy the probability of being wrong, with
-  the weights a_i that keep the estimate unbiased (`importance_sampling`). Else all are seen, and a_i = 1/batch.
+- One layer at a time. The other layers' perturbations add no noise to this layer. Its input is computed once for all
+  its members; only the rest of the network runs for each member. Members of the last layers cost little.
+- ê is the part of e that the example sees (`visible_perturbations`). The rest of e changes nothing and is noise.
+- Examples that the network is wrong about teach most. With `keep` below 1, the whole batch runs once, and members see
+  that share of it. Examples are drawn in proportion to 1 - exp(-loss), which is the probability of being wrong for
+  cross-entropy. The weights a_i keep the estimate unbiased (`importance_sampling`). Otherwise members see all examples,
+  and a_i = 1/batch.
 
-A member's name is (run seed, step, layer, chunk, its place in the chunk, sign). Whoever has the weights and the batch
-can rebuild its perturbation, so that workers exchange a fitness a member and nothing else: `update_from`.
+A member's name is (run seed, step, layer, chunk, its place in the chunk, sign). Its perturbation can be rebuilt from
+the weights and the batch. Workers therefore exchange only one fitness per member; see `update_from`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from common.tasks.task import Task
 
 
 class _Examples(NamedTuple):
-    """What members see, chunk by chunk: (chunks, chunk, ...) each, `weights` the a_i."""
+    """The examples that members see, by chunk: (chunks, chunk, ...) each; `weights` are the a_i."""
 
     x: tf.Tensor
     y: tf.Tensor
@@ -47,26 +48,26 @@ class _Examples(NamedTuple):
 
 
 class LayerwiseEvolution(WeightEvolution):
-    """Antithetic evolution strategy, a layer at a time, on a sequential network of Dense and Conv2D layers.
+    """Antithetic evolution strategy, one layer at a time, on a sequential network of Dense and Conv2D layers.
 
     It has no state. Loss and outputs of its estimates are those of the unperturbed network on the whole batch.
-    Fitnesses are not shaped: with the loss as the fitness, ĝ is an unbiased estimate of the gradient of each layer's
+    Fitnesses are not shaped. With the loss as the fitness, ĝ is an unbiased estimate of the gradient of each layer's
     smoothed loss. Dropout is off.
 
     Args:
-        pairs: M_l ≥ 1 for each layer with weights, in their order, or one number for all of them: pairs that each
-            example is seen by.
-        sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
-        keep: 0 < q ≤ 1, the share of the batch that members see, drawn example by example; 1: each example once.
-        chunk: examples whose members run at once; a divisor of those kept. What they compute is held in memory: about
-            2 M_l times the rest's widest layer for each of them, in numbers.
-        fitness: "loss" (its negative) or "accuracy" (classification only: right or wrong is all that is known).
-        weight_decay: λ ≥ 0, the gradient of λ‖w‖²/2 is added.
+        pairs: M_l ≥ 1, the number of pairs that see each example: one number per layer with weights, in their order, or
+            one number for all layers.
+        sigma: σ > 0, the standard deviation of the perturbation of each weight, in the weights' units.
+        keep: 0 < q ≤ 1, the share of the batch that members see, drawn by importance; 1: each example once.
+        chunk: number of examples whose members run at once; a divisor of the number of kept examples. Each example
+            needs memory for about 2 M_l times the widest layer above, in numbers.
+        fitness: "loss" (its negative) or "accuracy" (for classification only; members report only right or wrong).
+        weight_decay: λ ≥ 0; the gradient of λ‖w‖²/2 is added.
 
     Raises:
-        ValueError: a value out of range; by `build`, a network whose layers are not known or are not as many as
-            `pairs`, or "accuracy" where the task has none; by `estimate`, a chunk that does not divide the examples
-            kept.
+        ValueError: a value is out of range. `build` raises it for an unsupported layer, for a number of layers other
+            than that of `pairs`, and for "accuracy" if the task has none. `estimate` raises it if chunk does not divide
+            the number of kept examples.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class LayerwiseEvolution(WeightEvolution):
         self.pairs, self.keep, self.chunk = pairs, keep, chunk
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """See what is to be perturbed; see the class for what is refused."""
+        """Find the layers to perturb; see the class for the errors raised."""
         super().build(task, run)
         layers = len(self._network.shapes)
         allowed = f"{layers} numbers, one for each layer with weights, or one for all"
@@ -105,7 +106,7 @@ class LayerwiseEvolution(WeightEvolution):
     def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
         """Run all members; see `GradientEstimator.estimate` for shapes.
 
-        Fitnesses are a list, for each layer (chunks, 2, chunk, pairs) float32, of w + σ e and w - σ e.
+        Fitnesses are a list with one (chunks, 2, chunk, pairs) float32 tensor per layer, for w + σ e and w - σ e.
         """
         outputs, examples = self._drawn(x, y, seed)
 
@@ -117,13 +118,13 @@ class LayerwiseEvolution(WeightEvolution):
     def update_from(
         self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, fitnesses: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
-        """Return the gradients that `estimate` returned, without running a member, bit-identical.
+        """Return the gradients that `estimate` returned, bit-identical, without running a member.
 
         Args:
-            x: the batch that was estimated on.
+            x: the batch of the estimate.
             y: its labels or targets.
             seed: (2,) int64, (run seed, global step).
-            fitnesses: for each layer (chunks, 2, chunk, pairs) float32, as `evaluate` finds them.
+            fitnesses: one (chunks, 2, chunk, pairs) float32 tensor per layer, as `evaluate` returns them.
         """
         _, examples = self._drawn(x, y, seed)
 
@@ -134,7 +135,7 @@ class LayerwiseEvolution(WeightEvolution):
         return self._summed(self._over_chunks(examples, chunk_updates))
 
     def _drawn(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, _Examples]:
-        """Run the network as it is, and choose what members see."""
+        """Run the unperturbed network and draw the examples that members see."""
         outputs, kept = self.task.predictions(x), self._kept(x.shape[0])
         require_divisor(kept, self.chunk, "chunk")
         if self.keep == 1:
@@ -148,7 +149,7 @@ class LayerwiseEvolution(WeightEvolution):
         return outputs, _Examples(*parts)
 
     def _over_chunks(self, examples: _Examples, function) -> list[tf.Tensor]:
-        """One chunk after the other, for memory's sake; results get a first axis of length chunks."""
+        """Map over the chunks one after another, to save memory; results get a first axis of length chunks."""
 
         def of_chunk(number: tf.Tensor) -> list[tf.Tensor]:
             return function(_Examples(*(part[number] for part in examples)), number)
@@ -158,7 +159,7 @@ class LayerwiseEvolution(WeightEvolution):
         return tf.map_fn(of_chunk, numbers, parallel_iterations=1, fn_output_signature=types)
 
     def _members(self, examples: _Examples, seed: tf.Tensor):
-        """Yield, layer by layer, one chunk's fitnesses, (2, chunk, pairs), and what its examples saw."""
+        """Yield, layer by layer, one chunk's fitnesses, (2, chunk, pairs), and its visible perturbations."""
         for layer, (visible, outputs, finish) in enumerate(self._layers(examples.x, seed)):
             pairs = self._pairs[layer]
             before, response = outputs[:, None], visible.response(self.sigma)
@@ -167,7 +168,7 @@ class LayerwiseEvolution(WeightEvolution):
             yield tf.reshape(self._per_example_fitness(y, finish(both)), [2, self.chunk, pairs]), visible
 
     def _layers(self, x: tf.Tensor, seed: tf.Tensor):
-        """Yield, for each layer, what is seen of its perturbations, its outputs, and the rest of the network."""
+        """Yield, for each layer, its visible perturbations, its outputs and the rest of the network."""
         for layer, (inputs, before, finish) in enumerate(self._network.along(x)):
             shape = self._network.shapes[layer]
             with_bias = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2) if shape.biased else inputs
@@ -175,7 +176,7 @@ class LayerwiseEvolution(WeightEvolution):
             yield VisiblePerturbations(with_bias, self._pairs[layer], shape.out, own_seed), before, finish
 
     def _chunk_sums(self, examples: _Examples, seed: tf.Tensor, fitnesses=None) -> list[tf.Tensor]:
-        """For each layer, what one chunk adds to the kernel's gradient, and, in a last row, to the bias'."""
+        """Return one chunk's contribution to each layer's kernel gradient, with the bias' gradient as last row."""
         if fitnesses is None:
             members = self._members(examples, seed)
         else:
@@ -203,9 +204,9 @@ class LayerwiseEvolution(WeightEvolution):
         return tf.random.fold_in(tf.random.fold_in(self._own_seed(seed), len(self._pairs) + 1), number)
 
     def evaluations_per_step(self, batch: int) -> int:
-        """How many times an estimate on so many examples evaluates a member on one example.
+        """Return how many times an estimate on `batch_size` examples evaluates a member on one example.
 
-        These are partial runs, each of the network from the member's layer on.
+        Each evaluation runs only the part of the network from the member's layer on.
         """
         return 2 * self._kept(batch) * sum(self._pairs)
 
@@ -213,15 +214,16 @@ class LayerwiseEvolution(WeightEvolution):
         return round(self.keep * batch)
 
     def cost(self, batch_size: int) -> float:
-        """From the multiply-accumulates of matrix products; a gradient has three for each of a forward pass.
+        """Return the cost from multiply-accumulates; a gradient has three products for each product of a forward pass.
 
-        For one example, with c_l those of layer l, v_l of finding what is visible there (the Gram matrix and its
-        Cholesky factor), s_l of what is seen of a pair, p_l of bringing a layer's sum back into the kernel's shape
-        (a triangular solve and a product with what entered), and q the share that is kept:
+        Let c_l be the multiply-accumulates of layer l for one example. The visible perturbation takes v_l (the Gram
+        matrix and its Cholesky factor). The visible part of a pair takes s_l. Bringing a layer's sum into the kernel's
+        shape takes p_l (a triangular solve and a product with the input). With q the share that is kept, the cost per
+        example is
 
             (Σ c_l + q Σ_l (c_l + v_l + M_l (2 s_l + 2 Σ_{i>l} c_i) + p_l)) / (3 Σ c_l)
 
-        s_l counts twice: for a pair's responses, and in the sum that fitnesses weigh. Activations, losses and random
+        s_l counts twice: for a pair's responses, and for the sum weighted by fitnesses. Activations, losses and random
         numbers are not counted.
         """
         shapes, positions = self._network.shapes, self._network.positions
@@ -235,9 +237,9 @@ class LayerwiseEvolution(WeightEvolution):
 
 
 def _products_of_perturbations(positions: int, rows: int, out: int) -> tuple[float, float, float]:
-    """Count a layer's multiply-accumulates, see `VisiblePerturbations`: a response, a weighted sum, and once each.
+    """Count a layer's multiply-accumulates for a response and a weighted sum, and once for each of the two.
 
-    Where an example sees everything there is no factor, and the weighted sum is the kernel's.
+    See `VisiblePerturbations`. If an example sees everything, there is no factor, and the weighted sum is the kernel's.
     """
     drawn = min(positions, rows) * out
     if positions >= rows:

@@ -1,16 +1,17 @@
-"""Evolution strategy on the logits: whether perturbed logits are right, and nothing else, gives the gradient.
+"""Evolution strategy on the logits: the gradient comes only from whether perturbed logits are right.
 
-For every example, n perturbations ε_i ~ N(0, I) of its C logits z, and F_i = 1 where the label wins z + σε_i, else 0:
+Every example has n perturbations ε_i ~ N(0, I) of its C logits z. F_i = 1 if the label wins z + σε_i, else 0:
 
     P̂ = mean(F)        ∇_z P ≈ mean(F ε) / σ        ∇_z log P ≈ mean(F ε) / (σ max(P̂, 1/(2n)))
 
 The first estimate is unbiased (arXiv 1703.03864, section 2.1). The last one, for independent samples, is the mean of
-ε/σ over those that were right, so its expectation is (1 - (1 - P)ⁿ) ∇_z log P: all its bias is that of the draws in
-which no sample was right. There mean(F ε) is zero, the floor keeps the quotient zero and log P̂ at -log(2n), and the
-example teaches nothing at this step: 0-1 evaluations say nothing of where a right answer would be.
+ε/σ over the samples that were right. Its expectation is (1 - (1 - P)ⁿ) ∇_z log P, so all its bias comes from draws in
+which no sample was right. There mean(F ε) is zero, and the floor keeps the quotient zero and log P̂ at -log(2n). The
+example teaches nothing at this step, since 0-1 evaluations do not tell where a right answer is.
 
-Antithetic samples come in pairs ε, -ε: half the random numbers, and what both of a pair agree on cancels, which is
-nearly all of it where an example is almost surely right. The quotient then has a further bias of the order 1/n.
+Antithetic samples come in pairs ε, -ε and need half the random numbers. Where both samples of a pair agree, their
+contributions cancel. If an example is almost surely right, nearly all of them do. The quotient then has a further bias
+of order 1/n.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from common.randomness import Stream, standard_normal
 
 
 class LogitEvolution(LogitGradient):
-    """∇_z of an objective of the correctness under noise, from right-or-wrong samples; every example has its own.
+    """Gradient of an objective of correctness under noise, from right-or-wrong samples drawn for each example.
 
     Args:
-        objective: SmoothedAccuracy, Likelihood or MovedTarget, see `logit_gradient`.
+        objective: SmoothedAccuracy, Likelihood or MovedTarget; see `logit_gradient`.
         sigma: standard deviation of the noise in each logit, > 0, or a level that changes with the step.
-        samples: n ≥ 2, perturbations of each example at each step, in batch × classes × samples numbers of memory.
-        antithetic: draw them in pairs ε, -ε; n is even then.
+        samples: n ≥ 2, the number of perturbations per example and step. They take batch × classes × samples numbers of
+            memory.
+        antithetic: whether samples are drawn in pairs ε, -ε; n must then be even.
 
     Raises:
-        ValueError: a value out of range, or an odd number of antithetic samples.
+        ValueError: a value is out of range, or the number of antithetic samples is odd.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class LogitEvolution(LogitGradient):
         self.samples, self.antithetic = samples, antithetic
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
-        """Estimate P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
+        """Estimate P and its gradients for (batch, classes) logits and (batch,) labels; seed as for `estimate`."""
         sigma = self.level.standard_deviation(seed[1], [logits])
         perturbations = self.samples // 2 if self.antithetic else self.samples
         # Classes first: the largest logit is then found a whole row of samples at a time.
@@ -67,5 +69,5 @@ class LogitEvolution(LogitGradient):
 
 
 def _first_wins(perturbed: tf.Tensor) -> tf.Tensor:
-    """Whether the first of (classes, batch, samples) logits beats the others: 1 or 0, (batch, samples) float32."""
+    """Return 1 where the first of (classes, batch, samples) logits is the largest, else 0: (batch, samples) float32."""
     return tf.cast(perturbed[0] > tf.reduce_max(perturbed[1:], 0), tf.float32)

@@ -1,14 +1,14 @@
-"""Learning from right or wrong alone, on the logits: P(z) = Pr[the label wins z + σε], ε ~ N(0, I), in place of a loss.
+"""Learning from right or wrong, on the logits: P(z) = Pr[the label wins z + σε], ε ~ N(0, I), replaces the loss.
 
 The 0-1 loss of the logits z has no gradient; its mean under noise has one (arXiv 1703.03864, section 2.1, for noise on
-weights). Two estimators know P and ∇_z P: `logit_evolution` from samples that were right or wrong, `logit_quadrature`
-exactly. What is climbed is an objective:
+weights). Two estimators give P and ∇_z P: `logit_evolution` from right-or-wrong samples, `logit_quadrature` exactly.
+Training climbs an objective:
 
-    SmoothedAccuracy   P, the accuracy under noise. Flat where an example is certainly wrong: it learns nothing there.
-    Likelihood         log P, that of a multinomial probit model. Its gradient ∇P / P is largest there.
+    SmoothedAccuracy P, the accuracy under noise. It is flat where an example is certainly wrong, and learns nothing
+    there. Likelihood log P of a multinomial probit model. Its gradient ∇P / P is largest there.
     MovedTarget        squared error to a target that lies one step up P: the smoothed accuracy again, at another scale.
 
-Nothing but this last step is taken over by hand; the network is run and differentiated once.
+Only this last step is done by hand; the network runs and is differentiated once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from common.settings import Configured
 
 
 class Correctness(NamedTuple):
-    """How likely each example is right under noise on its logits, known or estimated.
+    """The probability that each example is right under noise on its logits, known or estimated.
 
     Attributes:
         probability: P, (batch,) float32 in [0, 1].
@@ -42,7 +42,7 @@ class Correctness(NamedTuple):
 
 
 class LogitObjective(Configured):
-    """What is made of each example's correctness; both answers are pure TensorFlow. Base of the objectives."""
+    """Base class of the objectives: functions of each example's correctness, in pure TensorFlow."""
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
         """Return the loss of each example, (batch,) float32, finite."""
@@ -55,27 +55,27 @@ class LogitObjective(Configured):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SmoothedAccuracy(LogitObjective):
-    """loss = 1 - P, the share of wrong answers under noise, in [0, 1]."""
+    """Smoothed accuracy: loss = 1 - P, the share of wrong answers under noise, in [0, 1]."""
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
-        """1 - P of each example."""
+        """Return 1 - P of each example."""
         return 1.0 - correctness.probability
 
     def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
-        """-∇_z P of each example."""
+        """Return -∇_z P of each example."""
         return -correctness.ascent
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Likelihood(LogitObjective):
-    """loss = -log P, in nats; an estimated P has the floor that `LogitEvolution` gives it."""
+    """Likelihood: loss = -log P, in nats; an estimated P has the floor of `LogitEvolution`."""
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
-        """-log P of each example."""
+        """Return -log P of each example."""
         return -correctness.log_probability
 
     def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
-        """-∇_z log P of each example."""
+        """Return -∇_z log P of each example."""
         return -correctness.log_ascent
 
 
@@ -83,15 +83,15 @@ class Likelihood(LogitObjective):
 class MovedTarget(LogitObjective):
     """Squared error between the logits z and the fixed target t = z + rate ∇_z P, averaged over the C classes.
 
-    Its gradient 2 (z - t) / C = -(2 rate / C) ∇_z P is that of the smoothed accuracy up to a factor: only an optimizer
-    whose step depends on the gradient's length sees a difference. As the squared error itself says nothing of the
-    network, 1 - P is returned as the loss.
+    Its gradient 2 (z - t) / C = -(2 rate / C) ∇_z P is that of the smoothed accuracy up to a factor. Only an optimizer
+    whose step depends on the gradient's length sees a difference. The squared error itself carries no information about
+    the network, so the loss returned is 1 - P.
 
     Attributes:
-        rate: how far the target lies up the estimated gradient, > 0; C / 2 makes it the smoothed accuracy.
+        rate: distance of the target along the estimated gradient, > 0; C / 2 gives the smoothed accuracy.
 
     Raises:
-        ValueError: rate not positive and finite.
+        ValueError: rate is not positive and finite.
     """
 
     rate: float
@@ -100,16 +100,16 @@ class MovedTarget(LogitObjective):
         require(0 < self.rate < math.inf, "rate", "> 0 and finite", self.rate)
 
     def losses(self, correctness: Correctness) -> tf.Tensor:
-        """1 - P of each example."""
+        """Return 1 - P of each example."""
         return 1.0 - correctness.probability
 
     def logit_gradients(self, correctness: Correctness) -> tf.Tensor:
-        """-(2 rate / C) ∇_z P of each example."""
+        """Return -(2 rate / C) ∇_z P of each example."""
         return (-2.0 * self.rate / correctness.ascent.shape[-1]) * correctness.ascent
 
 
 class LogitGradient(GradientEstimator):
-    """Base of the estimators that know correctness under noise: backpropagates their gradient from the logits.
+    """Base class of estimators of correctness under noise: it backpropagates their gradient from the logits.
 
     Args:
         objective: SmoothedAccuracy, Likelihood or MovedTarget.
@@ -117,7 +117,7 @@ class LogitGradient(GradientEstimator):
             `AnnealedNoise`.
 
     Raises:
-        ValueError: an argument of another kind, or sigma not positive and finite.
+        ValueError: an argument has the wrong type, or sigma is not positive and finite.
     """
 
     def __init__(self, objective: LogitObjective, sigma: float | NoiseLevel):
@@ -133,11 +133,11 @@ class LogitGradient(GradientEstimator):
 
     @property
     def level(self) -> NoiseLevel:
-        """The noise level that sigma is, or that it stands for as a number."""
+        """The noise level: sigma itself, or a constant level if sigma is a number."""
         return ConstantNoise(float(self.sigma)) if isinstance(self.sigma, int | float) else self.sigma
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
-        """Return P and its gradients for (batch, classes) logits and (batch,) labels; seed as in `estimate`."""
+        """Return P and its gradients for (batch, classes) logits and (batch,) labels; the seed is as in `estimate`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement correctness(logits, y, seed)")
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
@@ -156,12 +156,12 @@ class LogitGradient(GradientEstimator):
         return GradientEstimate(loss, outputs, gradients)
 
     def cost(self, batch_size: int) -> float:
-        """The network runs once, forward and back; sampling and quadrature on a few logits are no matrix products."""
+        """Return the cost of one gradient: sampling and quadrature on a few logits need no matrix products."""
         return float(batch_size)
 
 
 def label_first(values: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Swap the label's column with the first: (batch, classes) and (batch,) labels; a second call undoes it."""
+    """Swap the label's column with the first, given (batch, classes) and (batch,) labels; a second call undoes it."""
     classes = tf.range(values.shape[1])
     label = tf.cast(y, tf.int32)[:, None]
     order = tf.where(classes == 0, label, tf.where(classes == label, 0, classes))

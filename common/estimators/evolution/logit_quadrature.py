@@ -1,11 +1,11 @@
 """The exact gradient of correctness under noise on the logits: the limit of infinitely many samples.
 
-With the noise of the label's own logit held fixed, the other logits are independent, and what is left is an integral in
-one dimension (the multinomial probit model), taken by Gauss-Hermite quadrature:
+With the noise of the label's own logit held fixed, the other logits are independent. A one-dimensional integral remains
+(the multinomial probit model), computed by Gauss-Hermite quadrature:
 
     P = Pr[the label y wins z + σε] = ∫ φ(u) Π_{j ≠ y} Φ(u + (z_y - z_j)/σ) du
 
-In log space, so that log P and its gradient stay exact where P itself is too small for a float.
+The computation is in log space, so that log P and its gradient stay exact where P is too small for a float.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ _TAIL = -10.0  # below it erfc leaves float32's range, and four terms of the asy
 
 
 class ExactLogitGradient(LogitGradient):
-    """∇_z of an objective of the correctness under noise, by quadrature: nothing is sampled.
+    """Gradient of an objective of correctness under noise, by quadrature: nothing is sampled.
 
-    It differentiates through the label's rivals and so uses more than right or wrong; it measures the other estimates.
+    It differentiates through the competing logits, and so uses more than right or wrong. It serves to measure the other
+    estimates.
 
     Args:
-        objective: SmoothedAccuracy, Likelihood or MovedTarget, see `logit_gradient`.
+        objective: SmoothedAccuracy, Likelihood or MovedTarget; see `logit_gradient`.
         sigma: standard deviation of the noise in each logit, > 0, or a level that changes with the step.
-        points: quadrature points, ≥ 2. With 64, log P is exact to 1e-4 for logits up to 15 σ apart.
+        points: number of quadrature points, ≥ 2. With 64, log P is exact to 1e-4 for logits up to 15 σ apart.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
     """
 
     def __init__(self, objective: LogitObjective, sigma: float | NoiseLevel, points: int = POINTS):
@@ -43,7 +44,7 @@ class ExactLogitGradient(LogitGradient):
         self.points = points
 
     def correctness(self, logits: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Correctness:
-        """Return P and its gradients for (batch, classes) logits and (batch,) labels; the seed decides sigma alone."""
+        """Return P and its gradients for (batch, classes) logits and (batch,) labels; the seed affects only sigma."""
         sigma = self.level.standard_deviation(seed[1], [logits])
         with tf.GradientTape() as tape:
             tape.watch(logits)
@@ -72,7 +73,7 @@ def log_probability_right(logits: tf.Tensor, y: tf.Tensor, sigma: tf.Tensor | fl
 
 @tf.custom_gradient
 def log_normal_distribution(x: tf.Tensor) -> tf.Tensor:
-    """Log Φ(x), of any shape, exact in both tails; its derivative is φ(x)/Φ(x), by the same logarithms."""
+    """Return log Φ(x) for any shape, exact in both tails; its derivative φ(x)/Φ(x) uses the same logarithms."""
     middle = tf.maximum(x, _TAIL)
     upper = tf.math.log1p(-0.5 * tf.math.erfc(tf.maximum(x, 0.0) / math.sqrt(2)))
     lower = tf.math.log(0.5 * tf.math.erfc(-tf.minimum(middle, 0.0) / math.sqrt(2)))

@@ -1,19 +1,20 @@
-"""Evolution strategies on the weights: the network is evaluated, never differentiated (arXiv 1703.03864, section 2).
+"""Evolution strategy on the weights: the network is evaluated, never differentiated (arXiv 1703.03864, section 2).
 
-With F(w) the fitness to be raised, the gradient of its smoothing E F(w + σε) is estimated from antithetic pairs of
+F(w) is the fitness to maximise. The gradient of its smoothed version E F(w + σε) is estimated from antithetic pairs of
 members w ± σ ε_k, k = 1 ... n:
 
     ĝ = -(1/n) Σ_k (u_k⁺ - u_k⁻)/(2σ) ε_k + λ w
 
-with u the fitness, or what is made of it (`shaping`); uphill on the loss, so that optimizers subtract. Perturbations
-are of low rank (see `perturbations`) and evaluated all together (see `perturbed_network`).
+Here u is the fitness, or a function of it (`shaping`). The estimate points uphill on the loss, so that optimizers
+subtract. Perturbations have low rank (see `perturbations`), and all members are evaluated together (see
+`perturbed_network`).
 
-A member's name is (run seed, step, k, sign): whoever has the weights can rebuild its perturbation, so that workers
-exchange a fitness a member and nothing else (arXiv 1703.03864, section 2.1). `update_from` is that rebuilding.
+A member's name is (run seed, step, k, sign), and its perturbation can be rebuilt from it. Workers therefore exchange
+only one fitness per member (arXiv 1703.03864, section 2.1). `update_from` rebuilds the perturbations.
 
-What an evaluation of one example teaches is little: in the linear regime, with D parameters, m examples a pair and N
-evaluated pairs of examples, ĝ has a variance of about D (m ‖g‖² + tr Σ)/N, Σ the covariance of the examples' gradients.
-Small shares are best: as many pairs as examples, each pair seeing one of its own (`own_data`).
+One evaluation of one example teaches little. Let there be D parameters, m examples per pair and N evaluated pairs of
+examples; Σ is the covariance of the examples' gradients. In the linear regime, ĝ has a variance of about D (m ‖g‖² + tr
+Σ)/N. Small shares are best: as many pairs as examples, so that each pair sees one example of its own (`own_data`).
 """
 
 from __future__ import annotations
@@ -34,30 +35,30 @@ CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stay
 class ParameterEvolution(WeightEvolution):
     """Antithetic evolution strategy on all weights of a sequential network of Dense and Conv2D layers.
 
-    It has no state. Loss and outputs of its estimates are means over the members that saw an example: those of the
-    unperturbed network would cost one evaluation more. Dropout is off.
+    It has no state. Loss and outputs of its estimates are means over the members that saw an example. Those of the
+    unperturbed network would cost one more evaluation. Dropout is off.
 
     Args:
-        population: members, even and ≥ 2: two a pair.
-        sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
-        rank: of each kernel's perturbation, from 1 to the smallest side of any kernel; None: full rank, which needs
-            memory for a population of networks.
-        fitness: "loss" (its negative) or "accuracy" (classification only: right or wrong is all that is known).
-        shaping: what u is. "none": the fitness; then ĝ is an unbiased estimate of the smoothed loss' gradient, where
-            the fitness is the loss. "standardised": the fitness less its mean over all members, divided by its standard
-            deviation. "ranks": the fitness' rank over all members, scaled to -1/2 ... 1/2; equals share their mean rank
-            (arXiv 1703.03864, section 2.1).
-        own_data: deal the batch out, so that both members of a pair see a share of their own (arXiv 1712.06564); else
-            every member sees the whole batch.
-        weight_decay: λ ≥ 0, the gradient of λ‖w‖²/2 is added.
-        directions: entries of the perturbation's factors, "gaussian", or "signs", which are ±1: of the same covariance,
-            but of constant length, for which the estimate varies less.
-        chunk: pairs that are evaluated at once, a divisor of population / 2; None: as many as fit CHUNK_BYTES. Results
-            depend on it by rounding only.
+        population: number of members, even and ≥ 2: two per pair.
+        sigma: σ > 0, the standard deviation of the perturbation of each weight, in the weights' units.
+        rank: the rank of each kernel's perturbation, from 1 to the smallest side of any kernel. None: full rank, which
+            needs memory for a population of networks.
+        fitness: "loss" (its negative) or "accuracy" (for classification only; members report only right or wrong).
+        shaping: the function u of the fitness. "none": the fitness itself. If that is the loss, ĝ is an unbiased
+            estimate of the smoothed loss' gradient. "standardised": the fitness minus its mean over all members,
+            divided by its standard deviation. "ranks": the rank of the fitness over all members, scaled to -1/2 ...
+            1/2; ties share their mean rank (arXiv 1703.03864, section 2.1).
+        own_data: whether each pair sees its own share of the batch (arXiv 1712.06564). Otherwise every member sees the
+            whole batch.
+        weight_decay: λ ≥ 0; the gradient of λ‖w‖²/2 is added.
+        directions: entries of the perturbation's factors: "gaussian", or "signs" (±1). Both have the same covariance.
+            Signs have constant length, which reduces the variance of the estimate.
+        chunk: number of pairs evaluated at once, a divisor of population / 2; None: as many as fit CHUNK_BYTES. It
+            changes results only by rounding.
 
     Raises:
-        ValueError: a value out of range; by `build`, a network whose layers are not known, a rank that is too high, or
-            "accuracy" where the task has none; by `estimate`, a batch that the pairs do not divide.
+        ValueError: a value is out of range. `build` raises it for an unsupported layer, a rank that is too high, or
+            "accuracy" if the task has none. `estimate` raises it if the pairs do not divide the batch.
     """
 
     def __init__(
@@ -86,11 +87,11 @@ class ParameterEvolution(WeightEvolution):
 
     @property
     def pairs(self) -> int:
-        """How many directions a step tries, each with both signs."""
+        """Number of directions per step, each with both signs."""
         return self.population // 2
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """See what is to be perturbed, and make the table of directions; see the class for what is refused."""
+        """Find the layers to perturb and create the table of directions; see the class for the errors raised."""
         super().build(task, run)
         self._source = DirectionSource(self.directions, self.rank)
         highest = min(min(shape.fan_in, shape.out) for shape in self._network.shapes)
@@ -105,8 +106,8 @@ class ParameterEvolution(WeightEvolution):
     def evaluate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Evaluation:
         """Run all members, chunk by chunk; see `GradientEstimator.estimate` for shapes.
 
-        Fitnesses are (2, pairs) float32, of w + σ ε_k and w - σ ε_k. Loss and outputs are means over the members, the
-        outputs over those that see the example.
+        Fitnesses are (2, pairs) float32, for w + σ ε_k and w - σ ε_k. Loss and outputs are means over the members;
+        outputs are means over the members that see the example.
         """
         if self.own_data:
             name, got = "with own_data, the population / 2 pairs", f"population {self.population}"
@@ -129,11 +130,11 @@ class ParameterEvolution(WeightEvolution):
         return Evaluation(fitnesses, tf.reduce_mean(evaluations.loss), outputs)
 
     def update_from(self, seed: tf.Tensor, fitnesses: tf.Tensor) -> list[tf.Tensor]:
-        """Return the gradients that `estimate` returned, from the members' names and fitnesses alone, bit-identical.
+        """Return the gradients that `estimate` returned, bit-identical, from the members' names and fitnesses alone.
 
         Args:
             seed: (2,) int64, (run seed, global step).
-            fitnesses: (2, pairs) float32, at place k those of the members named (run seed, step, k, + and -).
+            fitnesses: (2, pairs) float32; column k belongs to the members named (run seed, step, k, + and -).
         """
         shaped = SHAPINGS[self.shaping](fitnesses)
         weights = (shaped[1] - shaped[0]) / (2.0 * self.sigma * self.pairs)
@@ -164,7 +165,7 @@ class ParameterEvolution(WeightEvolution):
         return Evaluation(tf.reduce_mean(tf.stack(fitnesses), 2), tf.reduce_mean(tf.stack(losses)), outputs)
 
     def _codes(self, seed: tf.Tensor, chunk: int) -> list[list[tf.Tensor]]:
-        """Draw what names all directions, chunk by chunk: (chunks, chunk, rows) for each factor of each layer."""
+        """Draw the codes of all directions, by chunk: (chunks, chunk, rows) for each factor of each layer."""
         own_seed = tf.random.fold_in(seed, Stream.PERTURBATIONS)
         drawn = [
             self._source.codes(shape, self.pairs, tf.random.fold_in(own_seed, layer))
@@ -181,18 +182,18 @@ class ParameterEvolution(WeightEvolution):
         return self.chunk or self._divisor(CHUNK_BYTES // (4 * floats))
 
     def _divisor(self, at_most: int) -> int:
-        """Return the largest divisor of the pairs that is at most so many, and 1 at least."""
+        """Return the largest divisor of the number of pairs up to a limit, at least 1."""
         return max(count for count in range(1, self.pairs + 1) if self.pairs % count == 0 and count <= max(at_most, 1))
 
     def evaluations_per_step(self, batch: int) -> int:
-        """How many times an estimate on so many examples runs the network on one example."""
+        """Return how many times an estimate on `batch_size` examples runs the network on one example."""
         return 2 * batch if self.own_data else self.population * batch
 
     def cost(self, batch_size: int) -> float:
-        """A third of a gradient for each time that an example is run: no backward passes.
+        """Return a third of a gradient per evaluated example: there are no backward passes.
 
-        A gradient has three matrix products a layer, a forward pass one. What perturbations of low rank add, thin
-        products and their weighted sums, is not counted.
+        A gradient has three matrix products per layer, a forward pass has one. The thin products of low-rank
+        perturbations and their weighted sums are not counted.
         """
         return self.evaluations_per_step(batch_size) / 3.0
 
@@ -202,13 +203,13 @@ def _unshaped(fitnesses: tf.Tensor) -> tf.Tensor:
 
 
 def _standardised(fitnesses: tf.Tensor) -> tf.Tensor:
-    """(u - mean)/std over all members; zero where all are equal."""
+    """Return (u - mean)/std over all members; zero if all are equal."""
     centred = fitnesses - tf.reduce_mean(fitnesses)
     return centred / tf.maximum(tf.math.reduce_std(fitnesses), 1e-12)
 
 
 def _centred_ranks(fitnesses: tf.Tensor) -> tf.Tensor:
-    """Ranks over all members, scaled to -1/2 ... 1/2; equals share the mean of the ranks that they take up."""
+    """Return ranks over all members, scaled to -1/2 ... 1/2; ties share their mean rank."""
     values = tf.reshape(fitnesses, [-1])
     ordered = tf.sort(values)
     below = tf.searchsorted(ordered, values, side="left")
@@ -221,5 +222,5 @@ SHAPINGS = {"ranks": _centred_ranks, "standardised": _standardised, "none": _uns
 
 
 def _chunk(chunks: list, number: tf.Tensor | int) -> list:
-    """Return one of the chunks; by number, because map_fn copies what it takes apart."""
+    """Return one chunk, by its number, because map_fn copies the tensors that it splits."""
     return tf.nest.map_structure(lambda part: part[number], chunks)

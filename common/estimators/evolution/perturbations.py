@@ -1,18 +1,18 @@
-"""Random directions in weight space, one for each antithetic pair, never held as a matrix for a whole population.
+"""Random directions in weight space, one per antithetic pair, never stored as a matrix for a whole population.
 
-A kernel W, (fan_in, out) or (height, width, channels, out) taken as (fan_in, out), is perturbed by σ E. Of rank r
-(EGGROLL, arXiv 2511.16652):
+A kernel W, (fan_in, out), is perturbed by σ E; a kernel (height, width, channels, out) is reshaped to (fan_in, out). E
+of rank r is (EGGROLL, arXiv 2511.16652):
 
     E = (1/√r) Σ_j a_j b_jᵀ,    entries of a_j and b_j independent, mean 0, variance 1    so that E[vec E vec Eᵀ] = I
 
-or with independent entries throughout (full rank). Biases are vectors and get an independent entry each.
+With full rank, all entries are independent. Biases are vectors with independent entries.
 
-Deviations: entries come from a table, as they do in arXiv 1703.03864 (section 2.1), because drawing them one by one
-would take about as long as running a small network: 16 random bits choose a row of eight. Rows are chosen
-independently, and the table's own mean is 0 and its own covariance I, so that the covariance above holds exactly.
+Deviations: entries come from a table, as in arXiv 1703.03864 (section 2.1). Single draws would take about as long as a
+run of a small network. 16 random bits choose a row of eight entries. Rows are chosen independently. The table itself
+has mean 0 and covariance I, so that the covariance above holds exactly.
 
-A direction's place k in the population, the run seed and the step decide it, and nothing else: not the size of the
-population, not the chunks it is evaluated in.
+A direction depends only on its index k in the population, the run seed and the step. It does not depend on the size of
+the population or on the chunks.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TABLES = {"gaussian": gaussian_rows, "signs": sign_rows}
 
 
 class KernelShape(NamedTuple):
-    """What is perturbed: a kernel as a matrix (fan_in, out), and a bias of length out where `biased`."""
+    """The shape of a perturbed kernel as a matrix (fan_in, out), with a bias of length out if `biased`."""
 
     fan_in: int
     out: int
@@ -53,19 +53,19 @@ class KernelShape(NamedTuple):
 
 
 class Directions(Protocol):
-    """One chunk's directions in one kernel and its bias."""
+    """Base class of one chunk's directions in one kernel and its bias."""
 
     @property
     def pairs(self) -> int:
-        """How many directions."""
+        """Number of directions."""
 
     def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
         """Return σ (inputs E_k + e_k) for each pair k, (pairs, q, out).
 
         Args:
-            inputs: (q, fan_in) that all pairs see, if `shared`, else (pairs, q, fan_in).
+            inputs: (q, fan_in), seen by all pairs, if `shared`; else (pairs, q, fan_in).
             sigma: σ.
-            shared: which of the two.
+            shared: whether all pairs see the same inputs.
         """
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
@@ -73,7 +73,7 @@ class Directions(Protocol):
 
 
 class LowRank(NamedTuple):
-    """E_k = (1/√r) Σ_j a_j b_jᵀ as its factors.
+    """Low-rank directions E_k = (1/√r) Σ_j a_j b_jᵀ, stored as factors.
 
     Attributes:
         left: (pairs, r, fan_in), the a_j of each pair.
@@ -87,11 +87,11 @@ class LowRank(NamedTuple):
 
     @property
     def pairs(self) -> int:
-        """How many directions."""
+        """Number of directions."""
         return self.left.shape[0]
 
     def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
-        """σ (Σ_j (inputs a_j) b_jᵀ/√r + e_k) in two thin products; see `Directions`."""
+        """Return σ (Σ_j (inputs a_j) b_jᵀ/√r + e_k) by two thin products; see `Directions`."""
         along = tf.matmul(self._left_rows() if shared else self.left, inputs, transpose_b=True)
         along = tf.reshape(along, [self.pairs, self.left.shape[1], -1])
         right = self.right
@@ -102,7 +102,7 @@ class LowRank(NamedTuple):
         return tf.matmul(along, sigma * right, transpose_a=True)
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
-        """Aᵀ diag(w) B, one product for all pairs; see `Directions`."""
+        """Return Aᵀ diag(w) B, one product for all pairs; see `Directions`."""
         right = tf.reshape(weights[:, None, None] * self.right, [-1, self.right.shape[2]])
         return [tf.matmul(self._left_rows(), right, transpose_a=True), *_weighted_biases(weights, self.bias)]
 
@@ -111,7 +111,7 @@ class LowRank(NamedTuple):
 
 
 class FullRank(NamedTuple):
-    """E_k as it is: a population times the network's size in memory, for small networks and for comparison.
+    """Full-rank directions E_k, which take the memory of a population of networks; for small networks and comparison.
 
     Attributes:
         kernel: (pairs, fan_in, out), E_k.
@@ -123,7 +123,7 @@ class FullRank(NamedTuple):
 
     @property
     def pairs(self) -> int:
-        """How many directions."""
+        """Number of directions."""
         return self.kernel.shape[0]
 
     def response(self, inputs: tf.Tensor, sigma: float, shared: bool) -> tf.Tensor:
@@ -141,7 +141,7 @@ def _weighted_biases(weights: tf.Tensor, bias: tf.Tensor | None) -> list[tf.Tens
 
 
 class DirectionSource:
-    """Draws directions: first the rows of the table that make up each, then, chunk by chunk, these rows.
+    """Source of directions: it first draws the table rows of each direction, then looks them up by chunk.
 
     Args:
         kind: one of TABLES.
@@ -156,16 +156,16 @@ class DirectionSource:
         self._rank = rank
 
     def entries(self, shapes: Sequence[KernelShape]) -> int:
-        """How many entries the factors of one direction have, over all kernels and biases."""
+        """Number of entries in the factors of one direction, over all kernels and biases."""
         return sum(sum(self._widths(shape)) for shape in shapes)
 
     def codes(self, shape: KernelShape, pairs: int, seed: tf.Tensor) -> list[tf.Tensor]:
-        """Draw which rows: for each factor (pairs, rows) int32, in whose row k nothing depends on `pairs`.
+        """Draw table rows, (pairs, rows) int32 per factor; row k does not depend on `pairs`.
 
         Args:
-            shape: of the kernel.
-            pairs: how many directions.
-            seed: (2,) int64, the kernel's own.
+            shape: the kernel's shape.
+            pairs: number of directions.
+            seed: (2,) int64, the kernel's own seed.
         """
         widths = self._widths(shape)
         return [self._code(width, pairs, tf.random.fold_in(seed, part)) for part, width in enumerate(widths)]
@@ -178,7 +178,7 @@ class DirectionSource:
         return tf.reshape(tf.cast(halves, tf.int32), [pairs, rows])
 
     def directions(self, shape: KernelShape, codes: list[tf.Tensor]) -> Directions:
-        """Look up what (a chunk of) `codes` stands for."""
+        """Return the directions that `codes`, or a chunk of them, stand for."""
         bias = _looked_up(self._table, codes[-1], [1, shape.out]) if shape.biased else None
         if self._rank is None:
             return FullRank(_looked_up(self._table, codes[0], [shape.fan_in, shape.out]), bias)
@@ -186,7 +186,7 @@ class DirectionSource:
         return LowRank(left, _looked_up(self._scaled_table, codes[1], [self._rank, shape.out]), bias)
 
     def _widths(self, shape: KernelShape) -> list[int]:
-        """How many entries each factor of one direction has."""
+        """Return the number of entries in each factor of one direction."""
         kernel = [shape.fan_in * shape.out]
         if self._rank is not None:
             kernel = [shape.fan_in * self._rank, self._rank * shape.out]
@@ -194,6 +194,6 @@ class DirectionSource:
 
 
 def _looked_up(table: tf.Tensor, code: tf.Tensor, shape: list[int]) -> tf.Tensor:
-    """From (pairs, rows) int32 to (pairs, *shape): the last row's entries that are too many are left out."""
+    """Look up (pairs, rows) int32 and return (pairs, *shape), without the superfluous entries of the last row."""
     entries = tf.reshape(tf.gather(table, code), [code.shape[0], -1])
     return tf.reshape(entries[:, : math.prod(shape)], [-1, *shape])

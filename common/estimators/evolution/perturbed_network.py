@@ -1,12 +1,12 @@
-"""A whole population of perturbed copies of one network, evaluated together.
+"""A population of perturbed copies of one network, evaluated together.
 
 Pair k's two members have the weights W + σ E_k and W - σ E_k (see `perturbations`). A layer's outputs are
 
     z_k± = h_k± W ± σ h_k± E_k
 
-so that one product with W serves all members, and the rest are thin products of a member's own. Up to the first layer
-with weights, both members of a pair see the same h, which is computed once; where all pairs see the same examples, it
-is computed once for everybody.
+so that one product with W serves all members, and each member adds only thin products. Up to the first layer with
+weights, both members of a pair see the same h, which is computed once. If all pairs see the same examples, it is
+computed once for all members.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ KNOWN = "Dense and Conv2D layers (float32, trainable, neither dilated nor groupe
 
 
 class PerturbedNetwork:
-    """A sequential network whose Dense and Conv2D layers take perturbations; layers without weights act as they do.
+    """A sequential network with perturbed Dense and Conv2D layers; layers without weights are unchanged.
 
-    Dropout is off: it would be one more source of noise in the fitness.
+    Dropout is off, since it would add another source of noise to the fitness.
 
     Raises:
-        ValueError: a network that is not sequential, or a layer with weights that is neither Dense nor Conv2D.
+        ValueError: the network is not sequential, or a layer with weights is neither Dense nor Conv2D.
     """
 
     def __init__(self, task: Task):
@@ -45,16 +45,16 @@ class PerturbedNetwork:
 
     @property
     def shapes(self) -> list[KernelShape]:
-        """What is perturbed, in the order of the layers."""
+        """Shapes of the perturbed kernels, in the order of the layers."""
         return [layer.shape for layer in self._perturbed]
 
     @property
     def positions(self) -> list[int]:
-        """How often each of `shapes` is applied to one example: a convolution's output pixels, 1 for a dense layer."""
+        """Applications of each kernel per example: the output pixels of a convolution, 1 for a dense layer."""
         return [layer.positions for layer in self._perturbed]
 
     def floats_per_example(self, shared: bool) -> int:
-        """How many numbers one pair holds at once for one example, in the layer that needs most of them."""
+        """The largest number of floats that one pair holds at once for one example, over all layers."""
         first, *others = self._perturbed
         # What enters the first layer is the same for both signs, and for all pairs if `shared`.
         entering = [0 if shared else first.entering, *(2 * layer.entering for layer in others)]
@@ -64,9 +64,9 @@ class PerturbedNetwork:
         """Run both members of every pair.
 
         Args:
-            x: (examples, *input_shape) that all pairs see, if `shared`; else (pairs × examples, *input_shape), pair by
+            x: (examples, *input_shape), seen by all pairs, if `shared`; else (pairs × examples, *input_shape), pair by
                 pair.
-            directions: of each of `shapes`.
+            directions: one entry for each of `shapes`.
             sigma: σ.
             shared: whether all pairs see the same examples.
 
@@ -82,12 +82,11 @@ class PerturbedNetwork:
         return states
 
     def along(self, x: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]]:
-        """Run the network as it is, from (examples, *input_shape), and stop at each of `shapes`.
+        """Run the unperturbed network on (examples, *input_shape), and stop at each perturbed layer.
 
         Yields:
-            What enters the layer, (examples, positions, fan_in); what it makes of that, before its activation,
-            (examples, positions, out); and a function that runs the rest of the network from there, from (rows,
-            positions, out) to (rows, outputs).
+            The layer's input, (examples, positions, fan_in); its output before the activation, (examples, positions,
+            out); and a function that runs the rest of the network, from (rows, positions, out) to (rows, outputs).
         """
         state = x
         for number, layer in enumerate(self._layers):
@@ -99,14 +98,14 @@ class PerturbedNetwork:
                 state = layer(state, training=False)
 
     def _finished(self, number: int, before_activation: tf.Tensor) -> tf.Tensor:
-        """Run the network from within one of its layers on."""
+        """Run the rest of the network, from within one of its layers."""
         state = self._layers[number].finished(before_activation)
         for layer in self._layers[number + 1 :]:
             state = (layer.unperturbed if isinstance(layer, _PerturbedLayer) else layer)(state, training=False)
         return state
 
     def gradients(self, sums: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-        """Bring each layer's (fan_in, out) and (out,) into the shapes and the order of the network's weights."""
+        """Reshape and order each layer's (fan_in, out) and (out,) as the network's weights."""
         parts = [part for layer_sums in sums for part in layer_sums]
         weights = [weight for layer in self._perturbed for weight in layer.weights]
         return [tf.reshape(part, weight.shape) for part, weight in zip(parts, weights, strict=True)]
@@ -126,13 +125,13 @@ class _PerturbedLayer:
         self.entering, self.leaving = self.positions * self.shape.fan_in, self.positions * out  # numbers an example
 
     def __call__(self, states: list[tf.Tensor], directions: Directions, sigma: float, shared: bool) -> list[tf.Tensor]:
-        """From one state, the same for both signs, or two to two, (pairs × examples, *features) each."""
+        """Map one state, the same for both signs, or two states to two, (pairs × examples, *features) each."""
         parts = [self._parts(state, directions, sigma, shared) for state in states]
         (plus, plus_response), (minus, minus_response) = parts[0], parts[-1]
         return [self.finished(plus + plus_response), self.finished(minus - minus_response)]
 
     def before_activation(self, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """From (examples, *features) to h, (examples, positions, fan_in), and h W + b, (examples, positions, out)."""
+        """Return h, (examples, positions, fan_in), and h W + b, (examples, positions, out), for one state."""
         inputs = self._inputs(state)
         shape = [-1, self.positions, self.shape.fan_in]
         return tf.reshape(inputs, shape), tf.reshape(self._common(inputs), [-1, self.positions, self.shape.out])
@@ -147,11 +146,11 @@ class _PerturbedLayer:
         return tf.reshape(common, response.shape), response
 
     def _inputs(self, state: tf.Tensor) -> tf.Tensor:
-        """From (examples, *features) to (examples × positions, fan_in)."""
+        """Map (examples, *features) to (examples × positions, fan_in)."""
         return tf.reshape(self._patches(state) if self._patches else state, [-1, self.shape.fan_in])
 
     def _common(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return h W + b, (rows, out), from h, (rows, fan_in)."""
+        """Return h W + b, (rows, out), given h, (rows, fan_in)."""
         product = tf.matmul(inputs, tf.reshape(self.unperturbed.kernel, [self.shape.fan_in, self.shape.out]))
         return tf.nn.bias_add(product, self.unperturbed.bias) if self.unperturbed.use_bias else product
 
@@ -164,9 +163,9 @@ class _PerturbedLayer:
 
 
 class _Patches:
-    """Cuts images into a convolution's patches: (images, height, width, channels) to (images × positions, fan_in).
+    """A cutter of images into patches: (images, height, width, channels) to (images × positions, fan_in).
 
-    By one gather of pixels, which is several times as fast as `tf.image.extract_patches` on CPUs.
+    It is one gather of pixels, which is several times as fast as `tf.image.extract_patches` on CPUs.
     """
 
     def __init__(self, layer: keras.layers.Conv2D):

@@ -1,18 +1,19 @@
-"""Random perturbations of a kernel, as far as one example sees them.
+"""Visible perturbations: the part of a random kernel perturbation that affects one example.
 
-Let X, (positions, fan_in), be what enters a layer for one example (a convolution's patches; one row for a dense layer;
-a column of ones for the bias). A perturbation σE of the kernel, with independent N(0, 1) entries, changes the layer's
-outputs by σXE, and the example's loss through that alone. So with Δ the difference that it makes to the loss, the
-estimate ΔE of the gradient may be replaced by its conditional mean Δ E[E | XE], of the same mean and smaller variance
-(Rao-Blackwell). With the Cholesky factor C Cᵀ = X Xᵀ and independent N(0, 1) entries ξ, (positions, out):
+Let X, (positions, fan_in), be the input of a layer for one example. Its rows are a convolution's patches, or the one
+input of a dense layer, with a column of ones for the bias. A perturbation σE of the kernel, with independent N(0, 1)
+entries, changes the layer's outputs by σXE. It changes the example's loss only through these, by a difference Δ. The
+estimate ΔE of the gradient may therefore be replaced by its conditional mean Δ E[E | XE]. This has the same mean and
+smaller variance (Rao-Blackwell). With the Cholesky factor C Cᵀ = X Xᵀ and independent N(0, 1) entries ξ, (positions,
+out):
 
     XE is distributed as Cξ        E[E | XE = Cξ] = Xᵀ C⁻ᵀ ξ
 
-In place of fan_in · out numbers, positions · out are drawn: of a dense layer, one for each output. Where an example has
-more positions than the kernel has rows, it sees everything, and E itself is drawn.
+Instead of fan_in · out numbers, positions · out are drawn: one per output for a dense layer. If an example has more
+positions than the kernel has rows, it sees everything, and E itself is drawn.
 
-Deviation: a little more than X Xᵀ is factored (JITTER), for patches may be alike. This smooths the loss a little in the
-layer's outputs too, and biases nothing else.
+Deviation: a small multiple of the identity is added to X Xᵀ (JITTER), since patches may be equal. This also smooths the
+loss a little in the layer's outputs, and has no other bias.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ JITTER = 1e-4  # times 1 + the mean of X Xᵀ's diagonal, added to the diagonal
 
 
 class VisiblePerturbations:
-    """What each of a chunk of examples sees of perturbations of its own, in one layer.
+    """Visible perturbations of one layer for a chunk of examples, independent for each example.
 
     Args:
         inputs: X, (examples, positions, fan_in) float32.
-        pairs: M ≥ 1, perturbations an example.
-        out: the kernel's outputs.
-        seed: (2,) int64, which decides all of them.
+        pairs: M ≥ 1, the number of perturbations per example.
+        out: number of outputs of the kernel.
+        seed: (2,) int64, which determines all perturbations.
     """
 
     def __init__(self, inputs: tf.Tensor, pairs: int, out: int, seed: tf.Tensor):
@@ -41,12 +42,12 @@ class VisiblePerturbations:
         self._drawn = standard_normal([examples, min(positions, fan_in), pairs * out], seed)
 
     def response(self, sigma: float) -> tf.Tensor:
-        """Return σXE of each perturbation, (examples, pairs, positions, out)."""
+        """Return σXE for each perturbation, (examples, pairs, positions, out)."""
         seen = tf.matmul(self._inputs if self._factor is None else self._factor, sigma * self._drawn)
         return tf.transpose(tf.reshape(seen, [*seen.shape[:2], self._pairs, self._out]), [0, 2, 1, 3])
 
     def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
-        """Return Σ_i Σ_k w_ik E[E_ik | X_i E_ik], (fan_in, out), from w, (examples, pairs)."""
+        """Return Σ_i Σ_k w_ik E[E_ik | X_i E_ik], (fan_in, out), for weights w, (examples, pairs)."""
         drawn = tf.reshape(self._drawn, [*self._drawn.shape[:2], self._pairs, self._out])
         sums = tf.einsum("isko,ik->iso", drawn, weights)
         if self._factor is None:

@@ -1,6 +1,6 @@
-"""What evolution strategies on the weights have in common: members are evaluated, updates rebuilt from their fitnesses.
+"""The base of evolution strategies on the weights: members are evaluated, and fitnesses determine the update.
 
-`parameter_evolution` perturbs all layers at once, `layerwise_evolution` one layer at a time.
+`parameter_evolution` perturbs all layers at once; `layerwise_evolution` perturbs one layer at a time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ FITNESSES = ("loss", "accuracy")
 
 
 class Evaluation(NamedTuple):
-    """What a population's evaluation finds.
+    """The result of evaluating a population.
 
     Attributes:
-        fitnesses: of all members, as `update_from` takes them; a member's is the mean over the examples that it sees.
+        fitnesses: the fitnesses of all members, as `update_from` takes them. A member's fitness is the mean over the
+            examples that it sees.
         loss: scalar float32.
         outputs: (batch, outputs) float32.
     """
@@ -33,15 +34,15 @@ class Evaluation(NamedTuple):
 
 
 class WeightEvolution(GradientEstimator):
-    """Base of the evolution strategies on the weights; subclasses implement `estimate` and `cost`.
+    """Base class of the evolution strategies on the weights; subclasses implement `estimate` and `cost`.
 
     Args:
-        sigma: σ > 0, standard deviation of the perturbation of each weight, in the weights' units.
+        sigma: σ > 0, the standard deviation of the perturbation of each weight, in the weights' units.
         fitness: one of FITNESSES.
-        weight_decay: λ ≥ 0, the gradient of λ‖w‖²/2 is added.
+        weight_decay: λ ≥ 0; the gradient of λ‖w‖²/2 is added.
 
     Raises:
-        ValueError: a value out of range; by `build`, a network whose layers are not known, or "accuracy" where the task
+        ValueError: a value is out of range. `build` raises it for an unsupported layer, and for "accuracy" if the task
             has none.
     """
 
@@ -53,20 +54,20 @@ class WeightEvolution(GradientEstimator):
         self.sigma, self.fitness, self.weight_decay = sigma, fitness, weight_decay
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """See what is to be perturbed; see the class for what is refused."""
+        """Find the layers to perturb; see the class for the errors raised."""
         super().build(task, run)
         allowed = f'"loss" where the task\'s metric is {task.metric_name!r}'
         require(self.fitness == "loss" or task.metric_name == "accuracy", "fitness", allowed, self.fitness)
         self._network = PerturbedNetwork(task)
 
     def _per_example_fitness(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """What is to be raised: (rows,) from (rows,) labels or (rows, 1) targets and (rows, outputs)."""
+        """Return the fitness per example, (rows,), given (rows,) labels or (rows, 1) targets and (rows, outputs)."""
         if self.fitness == "accuracy":
             return self.task.per_example_metric(y, outputs)
         return -self.task.per_example_loss(y, outputs)
 
     def _gradients(self, sums: list[list[tf.Tensor]]) -> list[tf.Tensor]:
-        """Bring each layer's sums into the weights' shapes, and add the weight decay."""
+        """Reshape each layer's sums as the weights, and add the weight decay."""
         gradients = self._network.gradients(sums)
         if not self.weight_decay:
             return gradients

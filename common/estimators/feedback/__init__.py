@@ -1,1 +1,1 @@
-"""Feedback other than the transposed weights: the error reaches each module on a way of its own."""
+"""Feedback other than the transposed weights: the error reaches each module by another path."""

@@ -5,10 +5,10 @@ A network cut into modules h_i = f_i(h_{i-1}; θ_i), i = 1 ... M (see `network_m
 
     u_i = e B_i        ∇θ_i = (∂h_i/∂θ_i)ᵀ u_i        and the last one, as in backpropagation, u_M = e
 
-so that no module waits for another one's backward pass. Where B_i is the product of the transposed weights above the
-boundary of a linear network, u_i is the exact gradient. Entries of B_i are N(0, 1/outputs).
+so that no module waits for the backward pass of another. In a linear network, u_i is the exact gradient if B_i is the
+product of the transposed weights above the boundary. Entries of B_i are N(0, 1/outputs).
 
-Source: arXiv 1609.01596. Deviations: a module may be any layers, not one; inside it, backpropagation is exact. The
+Source: arXiv 1609.01596. Deviations: a module may have several layers; inside it, backpropagation is exact. The
 source draws B uniformly and fits its scale to each task.
 """
 
@@ -34,14 +34,14 @@ from common.tasks.task import Task
 
 
 class DirectFeedbackAlignment(GradientEstimator):
-    """Modules that learn from random projections of the output's error; the matrices are its state.
+    """Modules that learn from random projections of the output's error; the state holds the matrices.
 
     Args:
-        boundaries: names of the layers behind which the network is cut; None: every block is a module, see
-            `network_modules.split`.
+        boundaries: names of the layers behind which the network is cut; None: every block is a module (see
+            `network_modules.split`).
 
     Raises:
-        ValueError: a string for the names; by `build`, what `split` refuses.
+        ValueError: the names are a bare string; `build` raises it as `split` does.
     """
 
     def __init__(self, boundaries: Sequence[str] | None = None):
@@ -50,7 +50,7 @@ class DirectFeedbackAlignment(GradientEstimator):
         self.boundaries = boundaries
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Cut the network and draw the matrices, which the run's seed decides."""
+        """Cut the network and draw the matrices from the run's seed."""
         super().build(task, run)
         self._modules = tuple(split(task, self.boundaries))
         outputs = task.network.output_shape[-1]
@@ -70,10 +70,10 @@ class DirectFeedbackAlignment(GradientEstimator):
         return GradientEstimate(loss, passes[-1].leaving, gradients)
 
     def cost(self, batch_size: int) -> float:
-        """From multiply-accumulates: a forward pass, the weights' gradients, the products with the matrices.
+        """Return the cost from multiply-accumulates: forward pass, weight gradients and products with the matrices.
 
-        What is backpropagated inside a module of several layers counts as well; the gradient at a module's input, for
-        which nobody asks, does not.
+        Backpropagation inside a module of several layers also counts. The gradient at a module's input does not, since
+        it is not needed.
         """
         backward = sum(2 * module.products - module.first_products for module in self._modules)
         forward_pass = sum(module.products for module in self._modules)

@@ -1,22 +1,22 @@
-"""Feedback alignment: errors come back through fixed matrices of their own instead of the transposed weights.
+"""Feedback alignment: errors are sent back through fixed matrices instead of the transposed weights.
 
-A layer with z_l = h_{l-1} W_l + b_l has, but for the first one, a matrix B_l of the shape of W_l, drawn once. With
+Each layer z_l = h_{l-1} W_l + b_l, except the first, has a matrix B_l of the shape of W_l, drawn once. With
 δ_l = ∂L/∂z_l at the last layer and its estimates below,
 
     ∇W_l = h_{l-1}ᵀ δ_l        δ_{l-1} = f'(z_{l-1}) ⊙ (δ_l B_lᵀ)
 
-and, for a convolution, the transposed convolution with the kernel B_l. Activations, pooling and batch norm have no
-weights that their error needs (batch norm's scale is one number for each channel), and pass it as in backpropagation.
-B_l = W_l is backpropagation. What takes the place of W_l:
+For a convolution, this is the transposed convolution with the kernel B_l. Activations, pooling and batch norm pass the
+error as in backpropagation: they need no weight matrix for it (batch norm's scale is one number per channel). B_l = W_l
+is backpropagation. W_l is replaced by:
 
     "random"                    B_l
     "sign_symmetric"            sign(W_l) ⊙ |B_l|
     "uniform_sign_symmetric"    s_l sign(W_l), s_l the standard deviation of B_l's entries
 
 Sources: arXiv 1411.0247 (random); arXiv 1510.05067, section 2, and arXiv 1811.03567 (signs of the weights, with fixed
-random or uniform magnitudes). Deviations: B_l is drawn as the network's weights are, uniformly with Glorot's variance
-2/(fan_in + fan_out), where the first source fits a range to each task; s_l in the place of 1, because errors are not
-normalised on their way, as they are in the second source.
+random or uniform magnitudes). Deviations: B_l is drawn like the network's weights, uniformly with Glorot's variance
+2/(fan_in + fan_out). The first source fits a range to each task. The factor s_l replaces 1, because errors are not
+normalised on the way back. In the second source they are.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ KINDS = ("random", "sign_symmetric", "uniform_sign_symmetric")
 
 
 class FeedbackAlignment(GradientEstimator):
-    """Backpropagation with other matrices on the way back, for sequential networks; the matrices are its state.
+    """Backpropagation with other matrices in the backward pass, for sequential networks; the state holds the matrices.
 
     Args:
-        feedback: one of KINDS, see above.
+        feedback: one of KINDS; see above.
 
     Raises:
-        ValueError: an unknown kind; by `build`, a network that is not sequential, or a layer with a kernel that is
-            neither Dense nor Conv2D, or has groups.
+        ValueError: the kind is unknown. `build` raises it if the network is not sequential, or if a layer with a kernel
+            is neither Dense nor Conv2D, or has groups.
     """
 
     def __init__(self, feedback: str = "random"):
@@ -54,7 +54,7 @@ class FeedbackAlignment(GradientEstimator):
         self.feedback = feedback
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Draw the matrices, which the run's seed decides."""
+        """Draw the matrices from the run's seed."""
         super().build(task, run)
         self._layers = tuple(sequential_layers(task, type(self).__name__))
         with_kernel = [layer for layer in self._layers if hasattr(layer, "kernel")]
@@ -64,7 +64,7 @@ class FeedbackAlignment(GradientEstimator):
         self.matrices = {layer.name: _drawn(layer, hash_seed(run.seed, Stream.FEEDBACK + n)) for n, layer in above}
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Return loss, outputs and the gradients that errors give; see `GradientEstimator.estimate` for shapes."""
+        """Return loss, outputs and gradients; see `GradientEstimator.estimate` for shapes."""
         self.task.seed_dropout(seed)
         with tf.GradientTape() as tape:
             h = x
@@ -87,7 +87,7 @@ class FeedbackAlignment(GradientEstimator):
         return layer.finish(z) if isinstance(layer, PooledConv2D) else layer.activation(z)
 
     def _matrix(self, layer: keras.Layer, kernel: tf.Tensor) -> tf.Tensor:
-        """What takes the place of the kernel on the way back, of its shape."""
+        """Return the matrix that replaces the kernel in the backward pass, of the kernel's shape."""
         matrix = tf.cast(self.matrices[layer.name], kernel.dtype)
         if self.feedback == "random":
             return matrix
@@ -96,7 +96,7 @@ class FeedbackAlignment(GradientEstimator):
         return tf.sign(kernel) * _deviation(layer)
 
     def cost(self, batch_size: int) -> float:
-        """That of backpropagation: the same products, with other matrices."""
+        """Return the cost of backpropagation: the products are the same, with other matrices."""
         return float(batch_size)
 
 

@@ -1,1 +1,1 @@
-"""Forward gradients: directional derivatives along random tangents, from forward passes alone."""
+"""Forward gradients: directional derivatives along random tangents, from forward passes only."""

@@ -1,20 +1,21 @@
 """Forward gradient on activations: each example's pre-activations are perturbed, and each layer's gradient is local.
 
-Let layer l make z_l = h_{l-1} W_l + b_l of what enters it, for each example i of B. All z_l move along random tangents
-u_li, of mean 0 and covariance I, at once: one forward pass carries the pair of value and derivative
+Layer l computes z_l = h_{l-1} W_l + b_l for each example i of B. All z_l move at once along random tangents u_li of
+mean 0 and covariance I. One forward pass carries value and derivative
 
     ż_l = ḣ_{l-1} W_l + u_l        ḣ_l = f'(z_l) ż_l        d_i = Σ_l ∂L_i/∂z_li · u_li
 
-to each example's loss L_i. An estimate of ∂L_i/∂z_li is d_i u_li, and the weights' is its product with what entered:
+to each example's loss L_i. The estimate of ∂L_i/∂z_li is d_i u_li; its product with the layer's input estimates the
+weights' gradient:
 
     Ŵ_l = (1/B) Σ_i h_{l-1,i} (d_i u_li)ᵀ        E Ŵ_l = ∇_{W_l} L
 
-Its variance grows with the number of units of one example, not with the number of weights. No error is propagated from
-one layer to the one below: the only transposed product is each layer's own, of its input and d u. A pooled
-convolution's units are those that are left after pooling.
+Its variance grows with the number of units per example, not with the number of weights. No error is propagated to the
+layer below: each layer only needs the product of its own input with d u. A pooled convolution's units are counted after
+pooling.
 
 Source: arXiv 2210.03310, section 3 ("activity-perturbed forward gradient"). Deviations: tangents come from a table of
-random rows, as those of `ForwardGradient`; logits are perturbed as every other layer's outputs are.
+random rows, as in `ForwardGradient`. Logits are perturbed like every other layer's outputs.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from common.tasks.task import Task
 
 
 class ActivityPass(NamedTuple):
-    """What one pass through some layers gives.
+    """The result of one pass through some layers.
 
     Attributes:
-        leaving: what leaves each layer, (batch, *features).
+        leaving: the output of each layer, (batch, *features).
         losses: (batch,) float32.
-        gradients: of the mean loss, estimates, for each weight in the layers' order.
+        gradients: estimated gradients of the mean loss, one per weight tensor, in the layers' order.
     """
 
     leaving: list[tf.Tensor]
@@ -49,15 +50,16 @@ class ActivityPass(NamedTuple):
 
 
 class ActivityForwardGradient(GradientEstimator):
-    """Random tangents of every example's pre-activations, for sequential networks. It has no state.
+    """Forward gradient along random tangents of all pre-activations, for sequential networks. It has no state.
 
     Args:
-        directions: entries of the tangents, "gaussian", or "signs", which are ±1: of the same covariance, but of
-            constant length.
+        directions: entries of the tangents: "gaussian", or "signs" (±1), which have the same covariance but constant
+            length.
 
     Raises:
-        ValueError: an unknown kind of directions; by `build`, a network that is not sequential, or one with batch norm
-            in training: an example's loss then depends on all others' activations, for which d_i knows nothing.
+        ValueError: the kind of directions is unknown. `build` raises it for a network that is not sequential, and for
+            batch norm in training. With batch norm, an example's loss also depends on the activations of others, which
+            d_i does not contain.
     """
 
     def __init__(self, *, directions: str = "gaussian"):
@@ -66,7 +68,7 @@ class ActivityForwardGradient(GradientEstimator):
         self.directions = directions
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Make the table of directions; see the class for what is refused."""
+        """Create the table of directions; see the class for the errors raised."""
         super().build(task, run)
         if task.batch_norms:
             raise ValueError(
@@ -90,12 +92,12 @@ class ActivityForwardGradient(GradientEstimator):
         loss: Callable[[tf.Tensor], tf.Tensor],
         seed: tf.Tensor,
     ) -> ActivityPass:
-        """Run some layers, and estimate the gradients of their weights from the loss at their end.
+        """Run some layers, and estimate the gradients of their weights from the loss after them.
 
         Args:
-            layers: in their order.
-            x: (batch, *features), what enters the first one.
-            loss: each example's, (batch,), from (batch, outputs) float32.
+            layers: the layers, in their order.
+            x: (batch, *features), the input of the first layer.
+            loss: a function from (batch, outputs) float32 to each example's loss, (batch,).
             seed: (2,) int64, (run seed, global step).
         """
         own_seed = tf.random.fold_in(seed, Stream.TANGENTS)
@@ -123,5 +125,5 @@ class ActivityForwardGradient(GradientEstimator):
         return tf.cast(tf.reshape(drawn, z.shape), z.dtype)
 
     def cost(self, batch_size: int) -> float:
-        """As much as a gradient: a layer's products are h W, ḣ W (not in the first layer) and that of h and d u."""
+        """Return the cost of a gradient: a layer has the products h W, ḣ W (not in the first layer) and hᵀ(d u)."""
         return float(batch_size)

@@ -1,19 +1,19 @@
-"""Forward gradient: directional derivatives along random tangents of the weights, and never a backward pass.
+"""Forward gradient: directional derivatives along random tangents of the weights, without a backward pass.
 
-With K tangents v_k, of mean 0 and covariance I, in the space of all D weights, one forward pass for each carries the
-pair of value and derivative along v_k through the network (a Jacobian-vector product) and gives d_k = ∇L · v_k. With
-V, (K, D), the tangents as rows and d, (K,), the derivatives,
+Let v_k be K tangents of mean 0 and covariance I in the space of all D weights. One forward pass per tangent carries
+value and derivative along v_k through the network (a Jacobian-vector product). It gives d_k = ∇L · v_k. With V, (K, D),
+the tangents as rows, and d, (K,), the derivatives,
 
     "mean"          ĝ = (1/K) Vᵀ d              E ĝ = ∇L
     "projection"    ĝ = Vᵀ (V Vᵀ)⁻¹ d           the orthogonal projection of ∇L onto the span of the tangents
 
-The squared cosine between ĝ and ∇L is K/D for the projection, on average, and about K/(K + D + 1) for the mean. The
-mean is unbiased and about √((K + D)/K) times as long as ∇L; the projection is √(K/D) times as long and E ĝ = (K/D) ∇L,
-so that its learning rates are larger.
+On average, the squared cosine between ĝ and ∇L is K/D for the projection and about K/(K + D + 1) for the mean. The mean
+is unbiased and about √((K + D)/K) times as long as ∇L. The projection is √(K/D) times as long, and E ĝ = (K/D) ∇L, so
+that it needs larger learning rates.
 
-Source: arXiv 2202.08587, section 4 (one tangent), and arXiv 2410.17764, section III (several, and the projection).
-Deviations: tangents come from a table of random rows, and their entries may also be signs. For both, and for how a
-pair passes the layers, see `tangents`.
+Source: arXiv 2202.08587, section 4 (one tangent), and arXiv 2410.17764, section III (several tangents, and the
+projection). Deviations: tangents come from a table of random rows, and their entries may also be signs. `tangents`
+describes both, and how value and derivative pass through the layers.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ JITTER = 1e-6  # of the tangents' mean squared length, added to the diagonal of 
 
 
 class ForwardGradient(GradientEstimator):
-    """Directional derivatives of the minibatch loss along random tangents of all weights. It has no state.
+    """Forward gradient of the minibatch loss along random tangents of all weights. It has no state.
 
     All tangents see one dropout mask; batch norm's averages move as in one pass.
 
     Args:
-        tangents: K ≥ 1; K times D numbers are held in memory.
+        tangents: K ≥ 1, the number of tangents; K D numbers are held in memory.
         combination: "mean", or "projection", for which K must be at most D.
-        directions: entries of the tangents, "gaussian", or "signs", which are ±1: of the same covariance, but of
-            constant length.
+        directions: entries of the tangents: "gaussian", or "signs" (±1), which have the same covariance but constant
+            length.
 
     Raises:
-        ValueError: a value out of range; by `build`, a network that is not sequential, or more tangents than weights
-            for the projection.
+        ValueError: a value is out of range. `build` raises it if the network is not sequential, or if the projection
+            has more tangents than weights.
     """
 
     def __init__(self, tangents: int = 1, *, combination: str = "mean", directions: str = "gaussian"):
@@ -58,7 +58,7 @@ class ForwardGradient(GradientEstimator):
         self.tangents, self.combination, self.directions = tangents, combination, directions
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Make the table of directions; see the class for what is refused."""
+        """Create the table of directions; see the class for the errors raised."""
         super().build(task, run)
         count = task.parameter_count
         allowed = f"at most the {count:,} weights, for the projection"
@@ -67,7 +67,7 @@ class ForwardGradient(GradientEstimator):
         self._source = TangentSource(self.directions)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Run one pass for each tangent; see `GradientEstimator.estimate` for shapes."""
+        """Run one pass per tangent; see `GradientEstimator.estimate` for shapes."""
         tangents = self._drawn(tf.random.fold_in(seed, Stream.TANGENTS))
         loss, outputs, first = self._derivative(x, y, seed, tangents[0], update_state=True)
         derivatives = first[None]
@@ -103,11 +103,10 @@ class ForwardGradient(GradientEstimator):
         return loss.value, outputs.value, loss.tangent
 
     def cost(self, batch_size: int) -> float:
-        """As many gradients as tangents.
+        """Return the cost of one gradient per tangent.
 
-        A pass with its derivative has the matrix products of a gradient: for each layer h W, ḣ W and h Ẇ, without the
-        second one in the first layer. What the combination adds, K or K² products of length D for the whole batch, is
-        not counted.
+        A pass with its derivative has the matrix products of a gradient: h W, ḣ W and h Ẇ per layer. The first layer
+        lacks ḣ W. The combination adds K or K² products of length D for the whole batch, which are not counted.
         """
         return float(self.tangents * batch_size)
 

@@ -1,13 +1,13 @@
-"""Values and their derivatives along one direction, carried together through the layers of a network.
+"""Forward mode: values and their derivatives along one direction, carried together through a network's layers.
 
-A layer's z = h W + b has the derivative ż = ḣ W + h Ẇ + ḃ: three products in all, where a gradient has three as well,
-and two where nothing before the layer has a derivative, as in a gradient. Every other function is derived by
-`tf.autodiff.ForwardAccumulator`, of which a graph keeps the product with the direction alone. (Of a product it keeps
-one more, with zeros, for what does not move.)
+A layer's z = h W + b has the derivative ż = ḣ W + h Ẇ + ḃ. These are three products in all, as in a gradient. If
+nothing before the layer has a derivative, there are two, as in a gradient. `tf.autodiff.ForwardAccumulator` derives
+every other function; its graph keeps only the product with the direction. (For a matrix product it would keep one more,
+with zeros for the fixed factor.)
 
-Directions are rows of a table, 64 numbers each, put side by side, because drawing N(0, 1) numbers one by one takes
-about as long as a small network's pass, and rows as short as `perturbations` has take twice as long to look up. Rows
-are chosen independently, and the table's own mean is 0 and its own covariance I, so that those of a direction are.
+Directions consist of rows of a table, 64 numbers each. Drawing N(0, 1) numbers one by one takes about as long as a
+small network's pass. Rows as short as those of `perturbations` take twice as long to look up. Rows are chosen
+independently. The table itself has mean 0 and covariance I, and so have the directions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TABLES = {"gaussian": gaussian_rows, "signs": sign_rows}
 
 
 class TangentSource:
-    """Draws directions of mean 0 and covariance I.
+    """Source of directions of mean 0 and covariance I.
 
     Args:
         kind: one of TABLES.
@@ -56,7 +56,7 @@ class TangentSource:
         self._table = tf.constant(TABLES[kind]())
 
     def draw(self, count: int, width: int, seed: tf.Tensor) -> tf.Tensor:
-        """Draw so many directions of `width` entries, (count, width) float32, a function of the seed, (2,) int64."""
+        """Draw `count` directions of `width` entries, (count, width) float32, from the seed, (2,) int64."""
         rows = tf.random.stateless_uniform([count, -(-width // ROW)], seed, 0, ROWS, tf.int32)
         return tf.reshape(tf.gather(self._table, rows), [count, -1])[:, :width]
 
@@ -65,8 +65,8 @@ class Dual(NamedTuple):
     """A tensor and its derivative along one direction.
 
     Attributes:
-        value: of any shape.
-        tangent: of the same shape and type; None: zero.
+        value: a tensor of any shape.
+        tangent: its derivative, of the same shape and type; None: zero.
     """
 
     value: tf.Tensor
@@ -74,7 +74,7 @@ class Dual(NamedTuple):
 
 
 def derived(function: Callable[[tf.Tensor], tf.Tensor], entering: Dual) -> Dual:
-    """Apply a function of one tensor."""
+    """Apply a function of one tensor to value and derivative."""
     if entering.tangent is None:
         return Dual(function(entering.value), None)
     with tf.autodiff.ForwardAccumulator(entering.value, entering.tangent) as accumulator:
@@ -83,13 +83,13 @@ def derived(function: Callable[[tf.Tensor], tf.Tensor], entering: Dual) -> Dual:
 
 
 def of_layer(layer: keras.Layer, entering: Dual, tangents: Sequence[tf.Tensor], training: bool) -> Dual:
-    """Apply a layer, without its activation, whose weights move along a direction.
+    """Apply a layer without its activation, while its weights move along a direction.
 
     Args:
-        layer: of the network.
-        entering: what enters it.
-        tangents: one for each of the layer's trainable weights; empty: they do not move.
-        training: what it is called with, see `Task.training_mode`.
+        layer: a layer of the network.
+        entering: the layer's input.
+        tangents: one for each of the layer's trainable weights; empty: the weights do not move.
+        training: the argument of its call; see `Task.training_mode`.
     """
     if is_product(layer):
         return _of_product(layer, entering, tangents)
@@ -107,7 +107,7 @@ def of_layer(layer: keras.Layer, entering: Dual, tangents: Sequence[tf.Tensor], 
 
 
 def activated(layer: keras.Layer, z: Dual) -> Dual:
-    """Apply a layer's activation."""
+    """Apply a layer's activation to value and derivative."""
     return derived(lambda value: activation(layer, value), z)
 
 
@@ -117,14 +117,14 @@ def _of_product(layer: keras.Layer, entering: Dual, tangents: Sequence[tf.Tensor
 
 
 def _of_pooled(layer: PooledConv2D, entering: Dual, tangents: Sequence[tf.Tensor]) -> Dual:
-    """Convolve the whole image, then pool: an accumulator would convolve with a kernel of zeros as well."""
+    """Convolve the whole image, then pool, since an accumulator would also convolve with a kernel of zeros."""
     h = tf.cast(entering.value, layer.compute_dtype)
     pooled = derived(max_pool, Dual(product(layer, h, layer.kernel), _moved(layer, entering, tangents)))
     return _with_bias(layer, pooled, tangents)
 
 
 def _moved(layer: keras.Layer, entering: Dual, tangents: Sequence[tf.Tensor]) -> tf.Tensor | None:
-    """Return ḣ W + h Ẇ, of what there is."""
+    """Return ḣ W + h Ẇ, without the terms that are zero."""
     h, moving = (None if part is None else tf.cast(part, layer.compute_dtype) for part in entering)
     parts = [] if moving is None else [product(layer, moving, layer.kernel)]
     if tangents:

@@ -1,7 +1,7 @@
-"""What is added to curvature before it is inverted: constant, or tied to the smallest eigenvalue that is known.
+"""The damping added to curvature before inversion: constant, or tied to the smallest known eigenvalue.
 
-Of the eigenvalues that a low-rank approximation leaves out, all that is known is that they are not larger than the
-smallest one that it holds: |λ| ≤ |λ_r|. A step along them that is longer than 1/|λ_r| trusts what nobody looked at.
+A low-rank approximation leaves out eigenvalues. It is only known that these are not larger than the smallest one kept:
+|λ| ≤ |λ_r|. A step along them that is longer than 1/|λ_r| trusts curvature that was never measured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from common.settings import Configured
 
 
 class Damping(Configured):
-    """Gives γ > 0 for eigenvalues, (r,) float32, of which zeros stand for none: a float, or a scalar float32."""
+    """Base class of dampings: γ > 0 as a function of eigenvalues, (r,) float32, where zeros stand for missing ones."""
 
     def of(self, values: tf.Tensor) -> tf.Tensor | float:
         """Return γ."""
@@ -25,7 +25,7 @@ class Damping(Configured):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ConstantDamping(Damping):
-    """Always γ > 0, in the units of a curvature."""
+    """Constant damping γ > 0, in units of curvature."""
 
     gamma: float
 
@@ -39,10 +39,10 @@ class ConstantDamping(Damping):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TiedDamping(Damping):
-    """γ = max(ratio · |λ_r|, floor), with λ_r the smallest of the known eigenvalues that is not zero.
+    """Tied damping γ = max(ratio · |λ_r|, floor), with λ_r the smallest known eigenvalue that is not zero.
 
     Attributes:
-        floor: > 0, in the units of a curvature. Without one the damping follows λ_r to zero, and the run diverges.
+        floor: > 0, in units of curvature. Without a floor, the damping follows λ_r to zero, and the run diverges.
         ratio: ≥ 0.
 
     Example:
@@ -59,14 +59,14 @@ class TiedDamping(Damping):
         require(0 <= self.ratio < math.inf, "the damping's ratio", "≥ 0 and finite", self.ratio)
 
     def of(self, values: tf.Tensor) -> tf.Tensor:
-        """Return γ; a zero stands for no eigenpair, such as one that was dropped."""
+        """Return γ; a zero stands for a missing eigenpair, such as a dropped one."""
         known = tf.abs(values)
         smallest = self.ratio * tf.reduce_min(tf.where(known == 0.0, tf.reduce_max(known), known))
         return tf.where(smallest < self.floor, float(self.floor), smallest)
 
 
 def as_damping(damping: Damping | float) -> Damping:
-    """Take a number for a constant damping; raises ValueError for what is neither."""
+    """Return a damping; a number becomes a constant damping, and other types raise a ValueError."""
     if isinstance(damping, int | float) and not isinstance(damping, bool):
         return ConstantDamping(float(damping))
     require(isinstance(damping, Damping), "damping", "a number > 0, or a damping such as TiedDamping(0.4)", damping)

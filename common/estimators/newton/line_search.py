@@ -1,8 +1,8 @@
-"""How far to go along a direction: Armijo's condition on the minibatch, by halving.
+"""Line search along a direction: Armijo's condition on the minibatch, by halving.
 
     L(w - t p) ≤ L(w) - c t gᵀp,    t = 1, 1/2, 1/4, ...
 
-(Nocedal and Wright, Numerical Optimization, section 3.1). An estimator that scales its direction so is to be combined
+(Nocedal and Wright, Numerical Optimization, section 3.1). Combine an estimator that scales its direction in this way
 with gradient descent at learning rate 1.
 """
 
@@ -22,11 +22,11 @@ LINE_SEARCH_COST = 1 / 3  # of a batch's gradient: a forward pass; halvings are 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ArmijoLineSearch(Configured):
-    """Halves a step until the loss falls by a part of what the slope promises.
+    """Line search that halves a step until the loss falls by a given part of the decrease predicted by the slope.
 
     Attributes:
-        decrease: c, between 0 and 1: the part of the promised decrease that is enough.
-        halvings: at most so many, ≥ 1; the step is zero where none is enough, as for a direction that points uphill.
+        decrease: c, between 0 and 1, the required part of the predicted decrease.
+        halvings: the largest number of halvings, ≥ 1. If none suffices, the step is zero, as for a direction of ascent.
     """
 
     decrease: float = 1e-4
@@ -37,7 +37,7 @@ class ArmijoLineSearch(Configured):
         require(self.halvings >= 1, "halvings", "≥ 1", self.halvings)
 
     def cost(self, batch_size: int) -> float:
-        """Return what a search costs that ends at once, in gradients of one example."""
+        """Return the cost of a search that ends at once, in gradients of one example."""
         return LINE_SEARCH_COST * batch_size
 
     def shortened(
@@ -48,12 +48,12 @@ class ArmijoLineSearch(Configured):
         loss: tf.Tensor,
         gradients: Sequence[tf.Tensor],
     ) -> list[tf.Tensor]:
-        """Return t p; the weights are moved to find t, and put back.
+        """Return t p; the search moves the weights to find t, and restores them.
 
         Args:
             direction: p, one tensor for each of the task's weights; it points uphill.
             task: network and loss.
-            batch: (x, y, seed) of the estimate; the seed keeps the dropout mask.
+            batch: (x, y, seed) of the estimate; the seed fixes the dropout mask.
             loss: L(w) on the batch, scalar.
             gradients: g, one tensor for each of the task's weights.
         """
@@ -87,6 +87,6 @@ class ArmijoLineSearch(Configured):
 
 
 def require_line_search(value: ArmijoLineSearch | None) -> None:
-    """Refuse, with a ValueError, what is no line search and not None."""
+    """Raise a ValueError unless the argument is a line search or None."""
     allowed = "a line search, such as ArmijoLineSearch(), or None"
     require(value is None or isinstance(value, ArmijoLineSearch), "line_search", allowed, value)

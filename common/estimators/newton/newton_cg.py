@@ -2,11 +2,11 @@
 
     (H + γI) p = g    by at most k steps of conjugate gradients from p = 0, until ‖r‖ ≤ min(1/2, √‖g‖) ‖g‖
 
-with H the Hessian on a few of the minibatch's examples. A search direction d with dᵀ(H + γI)d ≤ 0 ends it: the p that
-was found before is kept, or p = g if it is the first d. Negative curvature is avoided and never used, unlike in
-`saddle_free_newton`. It is there to be compared with.
+Here H is the Hessian on a few of the minibatch's examples. A search direction d with dᵀ(H + γI)d ≤ 0 ends the
+iteration. The previous p is then kept, or p = g if d is the first one. Negative curvature is avoided and never used,
+unlike in `saddle_free_newton`. This estimator serves for comparison.
 
-Deviations from the source: damping; the step's length is that of the optimizer's learning rate, or of a line search.
+Deviations from the source: damping is added, and the optimizer's learning rate or a line search sets the step's length.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ from common.vectors import flatten, unflatten
 
 
 class NewtonCG(GradientEstimator):
-    """Another estimator's gradient, divided by the damped Hessian as far as a few products tell. It has no state.
+    """Another estimator's gradient, divided approximately by the damped Hessian with a few products. It has no state.
 
     Args:
         inner: any estimator.
-        iterations: k ≥ 1, products a step at most.
-        damping: γ > 0, in the units of a curvature.
-        hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, all of a smaller last one.
-        line_search: how far to go, by the loss of the minibatch; None: as far as the optimizer's learning rate says.
+        iterations: k ≥ 1, the largest number of products per step.
+        damping: γ > 0, in units of curvature.
+        hessian_batch: number of examples for the curvature, ≥ 1. These are the first of the minibatch, or all of a
+            smaller last one.
+        line_search: sets the step's length by the loss of the minibatch; None: the optimizer's learning rate sets it.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `estimate`, a minibatch smaller than hessian_batch
-            (an epoch's smaller last one excepted).
+        ValueError: an argument has the wrong type or is out of range. `estimate` raises it for a minibatch smaller than
+            hessian_batch, except an epoch's smaller last one.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class NewtonCG(GradientEstimator):
         self.hessian_batch, self.line_search = hessian_batch, line_search
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Note what a whole minibatch is."""
+        """Store the size of a full minibatch."""
         super().build(task, run)
         self._whole_batch = run.batch_size
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Estimate, then divide; see `GradientEstimator.estimate` for shapes."""
+        """Estimate the gradient, then divide it; see `GradientEstimator.estimate` for shapes."""
         batch = max(self._whole_batch or 0, x.shape[0])  # an epoch's last one may be smaller
         require(
             self.hessian_batch <= batch,
@@ -88,9 +89,9 @@ class NewtonCG(GradientEstimator):
         return estimate._replace(gradients=direction)
 
     def cost(self, batch_size: int) -> float:
-        """That of the wrapped estimator and of all k products, though conjugate gradients may stop before: a bound.
+        """Return an upper bound: the wrapped estimator and all k products, although the iteration may stop earlier.
 
-        A product costs two gradients of the same examples, and all of them share one more.
+        One product costs two gradients of the same examples, and all products share one more gradient.
         """
         products = min(self.hessian_batch, batch_size) * (1 + PRODUCT_COST * self.iterations)
         search = self.line_search.cost(batch_size) if self.line_search else 0.0
@@ -100,13 +101,13 @@ class NewtonCG(GradientEstimator):
 def conjugate_gradients(
     product: Callable[[tf.Tensor], tf.Tensor], gradient: tf.Tensor, iterations: int, tolerance: float | None = None
 ) -> tf.Tensor:
-    """Solve A p = g from p = 0 as far as the module says, and return p, (P,) float32; pᵀg ≥ 0.
+    """Solve A p = g approximately from p = 0, as in the module docstring; return p, (P,) float32, with pᵀg ≥ 0.
 
     Args:
-        product: from a vector, (P,), to A's product with it; A symmetric.
+        product: maps a vector, (P,), to its product with A; A is symmetric.
         gradient: g, (P,) float32.
-        iterations: products at most, ≥ 1.
-        tolerance: of ‖r‖/‖g‖; None: min(1/2, √‖g‖), which makes Newton's method converge superlinearly.
+        iterations: the largest number of products, ≥ 1.
+        tolerance: the bound on ‖r‖/‖g‖; None: min(1/2, √‖g‖), with which Newton's method converges superlinearly.
     """
     norm = tf.norm(gradient)
     enough = (tf.minimum(0.5, tf.sqrt(norm)) if tolerance is None else tolerance) * norm

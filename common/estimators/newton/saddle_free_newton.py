@@ -1,27 +1,27 @@
 """Saddle-free Newton with a low-rank Hessian (arXiv 2002.02881; the absolute value: arXiv 1406.2572).
 
-With the r eigenpairs of largest |λ| of the curvature on a few examples, A ≈ U Λ Uᵀ, and damping γ,
+Let A ≈ U Λ Uᵀ be the r eigenpairs of largest |λ| of the curvature on a few examples. With damping γ,
 
     p = [U|Λ|Uᵀ + γI]⁻¹ g = (1/γ) (g - U diag(|λ_i| / (|λ_i| + γ)) Uᵀ g)        (Woodbury; UᵀU = I)
 
-Directions of large curvature, of either sign, are divided by it, and all others by γ: along negative curvature Newton's
-own step would climb to the saddle, this one goes downhill. The learning rate is that of the optimizer, α; outside of
-span U, the step is gradient descent's at rate α/γ.
+Directions of large curvature of either sign are divided by its absolute value, and all others by γ. Along negative
+curvature, Newton's own step climbs to the saddle; this one descends. The learning rate is the optimizer's, α. Outside
+of span U, the step is that of gradient descent at learning rate α/γ.
 
-The eigenpairs are computed anew every few steps, from another minibatch. They start from random vectors and then from
-what the last time left (see `common.curvature.eigensolvers`), so that a refresh is one pass over r + 4 columns.
+Every few steps, the eigenpairs are refreshed from another minibatch. The first refresh starts from random vectors, each
+later one from the previous basis (see `common.curvature.eigensolvers`). A refresh is thus one pass over r + 4 columns.
 
-A few examples tell little: most of them are soon classified with certainty and have no curvature. So the eigenpairs are
-those of a running average, of which rank r is kept (averaging Hessians: arXiv 2204.09266),
+A few examples give little information: most of them are soon classified with certainty and have no curvature. The
+eigenpairs are therefore those of a running average of rank r (averaging Hessians: arXiv 2204.09266),
 
     A ← β U Λ Uᵀ + (1 - β) H        β = min(averaging, n / (n + 1)) at the n-th refresh after the first: a mean at first
 
-and refreshes come often while curvature changes fast: it grows fiftyfold and falls again within the first hundred
-steps. At step t they are t / 8 steps apart, not less than `first_interval` and not more than `refresh_every`.
+Refreshes are frequent while curvature changes fast: it grows by a factor of fifty and falls again within the first
+hundred steps. At step t they are t / 8 steps apart, at least `first_interval` and at most `refresh_every`.
 
-Deviations from the paper: warm starts, the average, and eigenpairs kept for several steps; it computes them anew at
-each step from fresh random vectors. The damping may follow |λ_r|. L2 regularisation is not the damping: it adds λw to
-the gradient and λ to every eigenvalue, of those that are not known too, and is off by default.
+Deviations from the paper: warm starts, the average, and eigenpairs kept for several steps. The paper computes them at
+each step from fresh random vectors. Here the damping may follow |λ_r|. L2 regularisation is separate from the damping
+and off by default. It adds λw to the gradient and λ to every eigenvalue, including the unknown ones.
 """
 
 from __future__ import annotations
@@ -61,37 +61,40 @@ BACKWARD_COST = 2 / 3  # of a gradient: two of its three products with the weigh
 
 
 class SaddleFreeNewton(GradientEstimator):
-    """Another estimator's gradient, divided by the absolute curvature where that is known and by γ elsewhere.
+    """Another estimator's gradient, divided by the absolute curvature where it is known and by γ elsewhere.
 
-    Its state: `eigenvectors` (P, r) and `eigenvalues` (r,), the basis (P, r + oversampling) from which the next refresh
-    starts, `age`, the steps since the last one, and how many `refreshes` there were.
+    Its state holds `eigenvectors` (P, r) and `eigenvalues` (r,), and the basis (P, r + oversampling) from which the
+    next refresh starts. It also holds `age`, the steps since the last refresh, and `refreshes`, their number.
 
     Args:
         inner: any estimator.
-        rank: r, from 1 to P; for "gauss_newton" at most hessian_batch × outputs.
-        damping: γ > 0, or a `Damping` such as `TiedDamping(floor=0.4)`: max(|λ_r|, 0.4).
-        hessian_batch: examples for the curvature, ≥ 1: the first ones of the minibatch, which they (with sub_batches,
-            twice as many) do not exceed.
-        refresh_every: steps, ≥ 1, for which eigenpairs are kept, in the end. An epoch's smaller last batch puts a
-            refresh off (where `build` is told the batch size).
-        curvature: "hessian", indefinite, by products; or "gauss_newton", semidefinite, exactly, without a start.
-        averaging: β, from 0 to below 1: how much of the running average stays at a refresh; 0: each minibatch's own
+        rank: r, from 1 to P; at most hessian_batch × outputs for "gauss_newton".
+        damping: γ > 0, or a `Damping` such as `TiedDamping(floor=0.4)`, which is max(|λ_r|, 0.4).
+        hessian_batch: number of examples for the curvature, ≥ 1. These are the first of the minibatch. The minibatch
+            must have at least as many, or twice as many with sub_batches.
+        refresh_every: number of steps, ≥ 1, for which eigenpairs are finally kept. An epoch's smaller last batch delays
+            a refresh (if `build` knows the batch size).
+        curvature: "hessian", indefinite, computed by products; or "gauss_newton", semidefinite, computed exactly
+            without starting vectors.
+        averaging: β in [0, 1), the share of the running average that stays at a refresh; 0: each minibatch's own
             eigenpairs.
-        first_interval: steps, ≥ 1, for which eigenpairs are kept at first, if refresh_every is larger.
-        oversampling: columns beyond r, ≥ 0; "hessian" only, like the next four.
-        power_iterations: passes beyond two that start from random vectors, ≥ 0.
-        warm_start: start from the last basis; else from random vectors at each refresh, with two passes or more.
-        fresh_vectors: draw random vectors from the step's seed; else the same ones at each refresh, as a common bug
-            does.
-        sub_batches: ≥ 2: drop the eigenpairs whose Rayleigh quotients over so many parts of as many further examples
-            of the minibatch are within two standard errors of zero, at the price of one more pass; 0: keep all.
-        l2: λ ≥ 0, of λ‖w‖²/2, which the loss that is reported does not contain.
-        line_search: how far to go, by the loss of the minibatch, which is without the L2 term: not with l2; None: as
-            far as the optimizer's learning rate says.
+        first_interval: number of steps, ≥ 1, for which eigenpairs are kept at first, if refresh_every is larger.
+        oversampling: number of columns beyond r, ≥ 0; for "hessian" only, like the next four.
+        power_iterations: number of passes beyond two when starting from random vectors, ≥ 0.
+        warm_start: whether a refresh starts from the last basis. Otherwise each starts from random vectors, with two
+            passes or more.
+        fresh_vectors: whether random vectors are drawn from the step's seed. Otherwise every refresh uses the same
+            ones, which is a common bug.
+        sub_batches: number of parts, ≥ 2, into which hessian_batch further examples are divided. Eigenpairs are dropped
+            if their Rayleigh quotients over the parts are within two standard errors of zero. This takes one more pass.
+            0: all eigenpairs are kept.
+        l2: λ ≥ 0 of the term λ‖w‖²/2, which the reported loss does not contain.
+        line_search: sets the step's length by the loss of the minibatch. It excludes l2, since that loss has no L2
+            term. None: the optimizer's learning rate sets the length.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `build`, a rank above P; by `estimate`, a minibatch
-            too small for hessian_batch (an epoch's smaller last one excepted).
+        ValueError: an argument has the wrong type or is out of range. `build` raises it for a rank above P. `estimate`
+            raises it for a minibatch too small for hessian_batch, except an epoch's smaller last one.
     """
 
     def __init__(
@@ -138,7 +141,7 @@ class SaddleFreeNewton(GradientEstimator):
         self.fresh_vectors, self.sub_batches, self.l2, self.line_search = fresh_vectors, sub_batches, l2, line_search
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Make the eigenpairs, which are zero until the first step computes them."""
+        """Create the eigenpairs, which are zero until the first step computes them."""
         super().build(task, run)
         self._whole_batch = run.batch_size
         size = task.parameter_count
@@ -151,7 +154,7 @@ class SaddleFreeNewton(GradientEstimator):
         self.age, self.refreshes = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Estimate, refresh if it is time, then divide; see `GradientEstimator.estimate` for shapes."""
+        """Estimate the gradient, refresh if it is due, then divide; see `GradientEstimator.estimate` for shapes."""
         estimate = self.inner.estimate(x, y, seed)
         self._refresh_if_due(x, y, seed)
         gradients = estimate.gradients
@@ -163,7 +166,7 @@ class SaddleFreeNewton(GradientEstimator):
         return estimate._replace(gradients=direction)
 
     def divided(self, gradient: tf.Tensor) -> tf.Tensor:
-        """Return [U|Λ|Uᵀ + γI]⁻¹ g for a vector, (P,), with the eigenpairs of the last refresh."""
+        """Return [U|Λ|Uᵀ + γI]⁻¹ g for a vector g, (P,), with the eigenpairs of the last refresh."""
         diagonal = as_damping(self.damping).of(self.eigenvalues) + self.l2  # of what is not known
         # λ of the L2 term adds to each eigenvalue before its sign is dropped: |λ_i + λ| + γ where it is known.
         curvature = tf.abs(self.eigenvalues + self.l2) - self.l2
@@ -214,7 +217,7 @@ class SaddleFreeNewton(GradientEstimator):
         return standard_normal(self.basis.shape, tf.random.fold_in(drawn_at, Stream.CURVATURE))
 
     def _denoised(self, eigenpairs: Eigenpairs, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> Eigenpairs:
-        """Set to zero what sub-batches do not agree on: of other examples, whose noise the eigenpairs do not follow."""
+        """Set eigenpairs to zero on which sub-batches disagree; their examples are others, with independent noise."""
         if not self.sub_batches:
             return eigenpairs
         size = self.hessian_batch // self.sub_batches
@@ -231,15 +234,15 @@ class SaddleFreeNewton(GradientEstimator):
         self.eigenvectors.assign(eigenpairs.vectors)
 
     def cost(self, batch_size: int) -> float:
-        """That of the wrapped estimator, and every product of a refresh; halvings of a line search are not known.
+        """Return the cost of the wrapped estimator and of all products of a refresh, without halvings of a line search.
 
-        What the first refreshes cost more than the others is `setup_cost`.
+        The extra cost of the first refreshes is `setup_cost`.
         """
         search = self.line_search.cost(batch_size) if self.line_search else 0.0
         return self.inner.cost(batch_size) + self._refresh_cost(self._usual_passes) / self.refresh_every + search
 
     def setup_cost(self, batch_size: int, steps: int) -> float:
-        """Refreshes that come early, and passes that a warm start saves later."""
+        """Return the cost of early refreshes, and of passes that a warm start saves later."""
         early = self._early_refreshes(steps) * self._refresh_cost(self._usual_passes)
         if self.warm_start and self.curvature == "hessian":
             early += self._refresh_cost(2 + self.power_iterations) - self._refresh_cost(1)
@@ -250,7 +253,7 @@ class SaddleFreeNewton(GradientEstimator):
         return 1 if self.warm_start else 2 + self.power_iterations
 
     def _early_refreshes(self, steps: int) -> float:
-        """How many more there are than steps / refresh_every, until intervals have grown to that."""
+        """Return the number of refreshes beyond steps / refresh_every, until intervals have grown to refresh_every."""
         count = age = 0
         growing = min(steps, INTERVAL_SHARE * self.refresh_every)
         for step in range(growing):
@@ -260,7 +263,7 @@ class SaddleFreeNewton(GradientEstimator):
         return count - growing / self.refresh_every
 
     def _refresh_cost(self, passes: int) -> float:
-        """Of hessian_batch examples: a gradient that each pass shares, and its products; for all, see the solvers."""
+        """Return the cost of a refresh on hessian_batch examples: each pass has one gradient, plus its products."""
         if self.curvature == "gauss_newton":
             outputs = self.task.network.output_shape[-1]
             products = 1 / 3 + BACKWARD_COST * outputs  # a forward pass, and backward passes; no products

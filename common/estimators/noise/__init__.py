@@ -1,1 +1,1 @@
-"""Noise on a gradient, and what fights it: channels, sketches, public gradients."""
+"""Noise on a gradient and remedies against it: channels, sketches, public gradients."""

@@ -1,4 +1,4 @@
-"""Shares of a batch: their gradients from one batched pass, and the refusal of a batch that cannot be shared out."""
+"""Shares of a batch: gradients of all shares from one batched pass, and the check that a batch can be divided."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from common.estimators.estimator import GradientEstimate, GradientEstimator
 def share_estimates(
     estimator: GradientEstimator, x: tf.Tensor, y: tf.Tensor, count: int, seed: tf.Tensor
 ) -> GradientEstimate:
-    """Estimate each share's gradient apart, with `tf.vectorized_map`.
+    """Estimate the gradient of each share separately, with `tf.vectorized_map`.
 
-    The forward pass and the gradients of the activations run on the whole batch; only the products that end in a weight
-    are kept apart. One dropout mask, and one draw of whatever else the estimator draws, serves all shares. Batch norm's
-    averages stay as they are: each share has its own statistics.
+    The forward pass and the gradients of the activations run on the whole batch; only the products that yield weight
+    gradients are computed per share. All shares use the same dropout mask and the same other random numbers. Batch
+    norm's averages do not change, and each share has its own statistics.
 
     Args:
-        estimator: built, without state, and of operations that `tf.vectorized_map` knows.
-        x: (count × examples, *input_shape) float32; share k is the k-th run of equally many examples.
+        estimator: a built estimator without state, whose operations `tf.vectorized_map` supports.
+        x: (count × examples, *input_shape) float32; share k is the k-th block of equally many examples.
         y: labels or targets in the same order.
-        count: how many shares, a divisor of the batch.
+        count: number of shares, a divisor of the batch size.
         seed: (2,) int64, (run seed, global step).
 
     Returns:
@@ -37,14 +37,14 @@ def share_estimates(
 
 
 def require_divisor(batch: int, value: int, name: str, got: str | None = None, times: int = 1) -> None:
-    """Refuse, with a ValueError, a number that does not divide the batch; it names the nearest that does.
+    """Raise a ValueError if a number does not divide the batch size; the message gives the nearest divisor.
 
     Args:
-        batch: examples in the batch.
-        value: what must divide it.
-        name: what it is called.
-        got: what was given, where that is not `value` itself.
-        times: how many of what was given make one of `value`.
+        batch: number of examples in the batch.
+        value: the number that must divide it.
+        name: the name of that argument.
+        got: the argument itself, if it is not `value`.
+        times: how many units of the argument make one unit of `value`.
     """
     if batch % value == 0:
         return
@@ -58,7 +58,7 @@ def require_divisor(batch: int, value: int, name: str, got: str | None = None, t
 
 @contextmanager
 def _without_conversion_warnings() -> Iterator[None]:
-    """Keep TensorFlow from advising, at each tracing, its own developers to convert the filter gradient better."""
+    """Suppress TensorFlow's warning, at each tracing, about the conversion of the filter gradient."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)

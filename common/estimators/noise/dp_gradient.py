@@ -1,22 +1,24 @@
-"""Differentially private gradients: every example's gradient clipped, their sum disturbed (DP-SGD).
+"""Differentially private gradients: each example's gradient is clipped, and noise is added to the sum (DP-SGD).
 
 With g_i the gradient of one example's loss over all weights together, a clipping norm C and a noise multiplier σ,
 
     ĝ = (1/B) (Σ_i min(1, C / ‖g_i‖) g_i + σ C n)        n ~ N(0, I) in all P coordinates
 
-so that no example moves the sum by more than C. What T steps let out is counted by a Rényi accountant (see `privacy`),
-which assumes Poisson sampling: each step sees each of N examples with probability q = B / N, whatever it saw before.
+so that no example changes the sum by more than C. A Rényi accountant (see `privacy`) computes the privacy loss of T
+steps. It assumes Poisson sampling: each step sees each of N examples with probability q = B / N, independently of
+earlier steps.
 
 - `poisson=False`: the batch is the training loop's, from a shuffled epoch. ε is then that of Poisson sampling at the
-  same rate, as tensorflow/privacy and most published results state it; it is no proven bound for shuffled batches,
-  which can be less private (arXiv 2403.17673).
-- `poisson=True`: the estimator draws its own examples from the run's training split, and ε holds. They fill up a batch
-  of fixed size, so large that more are drawn with probability at most 1e-12 a step; places that are not filled weigh
-  nothing. Loss and outputs are those of the loop's batch, of which nothing else is used, by one more forward pass.
+  same rate, as in tensorflow/privacy and most published results. It is not a proven bound for shuffled batches, which
+  can be less private (arXiv 2403.17673).
+- `poisson=True`: the estimator draws its own examples from the run's training split, and ε holds. They fill a batch of
+  fixed size. With probability at most 1e-12 per step, more examples are drawn than it holds. Empty places have weight
+  zero. Loss and outputs are those of the loop's batch, by one more forward pass; nothing else of that batch is used.
 
 Source: arXiv 1607.00133, algorithm 1; ghost norms, arXiv 1510.01799 and 2009.03106 (see `per_example_gradients`).
-Deviations: the accountant is Rényi's (arXiv 1908.10530); with shuffled batches, the sum is divided by the examples in
-the batch. The noise comes from float32 numbers of a seed that is no secret: this is for research, not for private data.
+Deviations: the accountant is Rényi's (arXiv 1908.10530). With shuffled batches, the sum is divided by the number of
+examples in the batch. The noise consists of float32 numbers from a public seed: use it for research, not for private
+data.
 """
 
 from __future__ import annotations
@@ -38,18 +40,18 @@ OVERFLOW = 1e-12  # probability that a Poisson sample does not fit into its batc
 
 
 class DPGradient(GradientEstimator):
-    """Clipped and noisy gradients, with the privacy that they keep.
+    """Clipped and noisy gradients, with their differential privacy.
 
     Args:
-        clip_norm: C > 0, largest length of one example's gradient over all weights together; inf: not clipped.
-        noise_multiplier: σ ≥ 0, standard deviation of the noise on the sum, in units of C.
-        delta: δ in (0, 1) of the (ε, δ) that `epsilon` says; 1e-5 is usual for MNIST's 60,000 examples.
+        clip_norm: C > 0, the largest norm of one example's gradient over all weights together; inf: no clipping.
+        noise_multiplier: σ ≥ 0, the standard deviation of the noise on the sum, in units of C.
+        delta: δ in (0, 1) for the ε that `epsilon` returns; 1e-5 is usual for MNIST's 60,000 examples.
         poisson: whether the estimator draws its own Poisson sample of the run's training examples.
 
     Raises:
-        ValueError: a value out of range, or noise on what is not clipped; by `build`, a network with batch norm or with
-            other weights than those of dense and convolutional layers in float32, or `poisson` in a run of unknown
-            examples or batch size.
+        ValueError: a value is out of range, or there is noise without clipping. `build` raises it for a network with
+            batch norm or with weights other than those of dense and convolutional layers in float32. With `poisson`, it
+            also raises it if the run's examples or batch size are unknown.
     """
 
     def __init__(self, clip_norm: float, noise_multiplier: float, *, delta: float = 1e-5, poisson: bool = False):
@@ -63,7 +65,7 @@ class DPGradient(GradientEstimator):
         self.clip_norm, self.noise_multiplier, self.delta, self.poisson = clip_norm, noise_multiplier, delta, poisson
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Attach to the task and learn how many examples there are; a Poisson sample also needs the examples."""
+        """Attach to the task and read the number of examples; a Poisson sample also needs the examples."""
         super().build(task, run)
         require_known_layers(task, type(self).__name__)
         self._examples = None if run.split is None else len(run.split)
@@ -78,7 +80,7 @@ class DPGradient(GradientEstimator):
         self._places = min(self._examples, int(most) + 1)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Clip each example's gradient, add up, add noise; see `GradientEstimator.estimate` for shapes."""
+        """Clip each example's gradient, sum, add noise; see `GradientEstimator.estimate` for shapes."""
         if not self.poisson:
             examples = PerExampleGradients(self.task, x, y, seed)
             gradients = self._private(examples, tf.ones([x.shape[0]]), x.shape[0], seed)
@@ -90,7 +92,7 @@ class DPGradient(GradientEstimator):
         return GradientEstimate(self.task.loss(y, outputs), outputs, gradients)
 
     def _sample(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draw examples, each with probability q: (places,) indices, and 1 for those drawn, 0 for who fills up."""
+        """Draw each example with probability q: return (places,) indices and weights, 1 if drawn, 0 if empty."""
         numbers = tf.random.stateless_uniform([self._examples], tf.random.fold_in(seed, Stream.SAMPLING))
         least, chosen = tf.math.top_k(-numbers, self._places)
         return chosen, tf.cast(-least < self._sampling_rate(self._expected), tf.float32)
@@ -98,7 +100,7 @@ class DPGradient(GradientEstimator):
     def _private(
         self, examples: PerExampleGradients, weights: tf.Tensor, divisor: int, seed: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Return ĝ from examples that weigh 0 or 1."""
+        """Return ĝ from examples with weights 0 or 1."""
         if self.clip_norm < math.inf:
             norms = tf.sqrt(examples.squared_norms())
             weights *= self.clip_norm / tf.maximum(norms, self.clip_norm)
@@ -118,9 +120,9 @@ class DPGradient(GradientEstimator):
         return min(1.0, batch_size / self._examples)
 
     def cost(self, batch_size: int) -> float:
-        """From multiply-accumulates: a backpropagation, and what the examples' lengths need beyond it.
+        """Return the cost from multiply-accumulates: one backpropagation, and the extra products for the norms.
 
-        With a Poisson sample, of as many examples as it has places, and a forward pass of the batch.
+        A Poisson sample costs as many examples as it has places, and a forward pass of the batch.
         """
         layers = self.task.network.layers
         counts = [count for count in map(layer_products, layers) if count]
@@ -131,9 +133,9 @@ class DPGradient(GradientEstimator):
         return (self._places * (gradient + extra) + batch_size * forward) / gradient
 
     def epsilon(self, batch_size: int, steps: int) -> float:
-        """Return ε at the estimator's δ after so many steps; infinite without noise, or where N is not known.
+        """Return ε at the estimator's δ after `steps` steps; infinite without noise, or if N is unknown.
 
-        See the module for what it assumes of the sampling.
+        The module docstring states the assumptions about sampling.
         """
         if self._examples is None:
             return math.inf

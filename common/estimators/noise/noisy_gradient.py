@@ -2,10 +2,10 @@
 
     ĝ = c(g) + σ_t n,    n ~ N(0, I) in all P coordinates
 
-with c the clipping of the global norm, if asked for, and σ_t a level: constant, annealed or relative to ‖c(g)‖. In a
-random subspace the noise enters behind a sketch to d numbers (see `sign_sketch`): ĝ = Sᵀ(S c(g) + σ_t n), n of d
-coordinates. The noise is a function of (run seed, step, variable) alone: on one kind of device, reruns and resumed runs
-are bit-identical.
+Here c clips the global norm, if `clip_norm` is given, and σ_t is a level: constant, annealed or relative to ‖c(g)‖. In
+a random subspace, the noise is added to a sketch of d numbers (see `sign_sketch`). Then ĝ = Sᵀ(S c(g) + σ_t n), with n
+of d coordinates. The noise is a function only of (run seed, step, variable). On one kind of device, reruns and resumed
+runs are therefore bit-identical.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from common.vectors import flatten, unflatten
 
 
 class NoiseLevel(Configured):
-    """How strong the noise is at a step; base of the levels."""
+    """Base class of noise levels: the standard deviation of the noise at each step."""
 
     @property
     def is_zero(self) -> bool:
-        """Whether it is zero at every step, known before tracing: then nothing is drawn or added."""
+        """Return whether the level is zero at every step, known before tracing: then no noise is drawn or added."""
         raise NotImplementedError(f"{type(self).__name__} does not say whether it is zero")
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> tf.Tensor | float:
-        """Return σ_t ≥ 0 for each coordinate; step counts from 0, `signal` is what the noise is added to."""
+        """Return σ_t ≥ 0 for each coordinate; steps count from 0, and the noise is added to `signal`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement standard_deviation(step, signal)")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ConstantNoise(NoiseLevel):
-    """σ_t = σ, in units of the gradient's coordinates; σ ≥ 0, else a ValueError."""
+    """Constant noise: σ_t = σ ≥ 0, in units of the gradient's coordinates; a negative σ raises a ValueError."""
 
     sigma: float
 
@@ -54,26 +54,26 @@ class ConstantNoise(NoiseLevel):
 
     @property
     def is_zero(self) -> bool:
-        """Whether nothing is to be added, at any step."""
+        """Return whether no noise is added at any step."""
         return self.sigma == 0
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> float:  # noqa: ARG002 - the signature of NoiseLevel
-        """σ, whatever the step and the signal."""
+        """Return σ, whatever the step and the signal."""
         return self.sigma
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class AnnealedNoise(NoiseLevel):
-    """σ_t² = η / (1 + t)^γ for step t = 0, 1, ... (arXiv 1511.06807, section 3).
+    """Annealed noise: σ_t² = η / (1 + t)^γ for step t = 0, 1, ... (arXiv 1511.06807, section 3).
 
-    The paper's formula is the *variance*; the standard deviation is its root. A common mistake takes one for the other.
+    The paper's formula is the *variance*; the standard deviation is its root. A common mistake confuses the two.
 
     Attributes:
         eta: η ≥ 0; the paper chooses among 0.01, 0.3 and 1.
         gamma: γ ≥ 0, 0.55 in the paper.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
 
     Example:
         >>> noise = AnnealedNoise(eta=0.01)
@@ -90,20 +90,20 @@ class AnnealedNoise(NoiseLevel):
 
     @property
     def is_zero(self) -> bool:
-        """Whether nothing is to be added, at any step."""
+        """Return whether no noise is added at any step."""
         return self.eta == 0
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> tf.Tensor:  # noqa: ARG002 - the signature of NoiseLevel
-        """√(η / (1 + t)^γ), scalar float32, whatever the signal."""
+        """Return √(η / (1 + t)^γ), scalar float32, whatever the signal."""
         return tf.sqrt(self.eta / (1.0 + tf.cast(step, tf.float32)) ** self.gamma)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RelativeNoise(NoiseLevel):
-    """σ_t = ‖g‖ / √(n r): a given signal-to-noise ratio r = ‖g‖²/(σ_t² n) over the n coordinates that are transmitted.
+    """Relative noise: σ_t = ‖g‖ / √(n r), for a signal-to-noise ratio r = ‖g‖²/(σ_t² n) over n coordinates.
 
     Attributes:
-        signal_to_noise: r > 0, a ratio of powers (not decibels); math.inf is no noise.
+        signal_to_noise: r > 0, a ratio of powers (not decibels); math.inf means no noise.
 
     Raises:
         ValueError: r is not positive.
@@ -116,35 +116,35 @@ class RelativeNoise(NoiseLevel):
 
     @property
     def is_zero(self) -> bool:
-        """Whether nothing is to be added, at any step."""
+        """Return whether no noise is added at any step."""
         return self.signal_to_noise == math.inf
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> tf.Tensor:  # noqa: ARG002 - the signature of NoiseLevel
-        """‖signal‖ / √(n r), scalar float32, whatever the step."""
+        """Return ‖signal‖ / √(n r), scalar float32, whatever the step."""
         coordinates = sum(part.shape.num_elements() for part in signal)
         return tf.linalg.global_norm(signal) / math.sqrt(self.signal_to_noise * coordinates)
 
 
 def require_noise_level(name: str, value: NoiseLevel) -> None:
-    """Refuse, with a ValueError, what is no noise level, such as a number."""
+    """Raise a ValueError unless the argument is a noise level; a number is not one."""
     require(isinstance(value, NoiseLevel), name, "a noise level, such as ConstantNoise(0.1)", value)
 
 
 class NoisyGradient(GradientEstimator):
-    """Another estimator's gradients, clipped if asked for, then disturbed.
+    """Another estimator's gradients, clipped if `clip_norm` is given, plus noise.
 
-    With a level of zero, no clipping and no sketch it returns exactly what the wrapped estimator does. Wrapped in each
-    other, the inner and the outer noise are independent.
+    With a level of zero, no clipping and no sketch, it returns exactly the wrapped estimator's estimate. If one
+    NoisyGradient wraps another, their noises are independent.
 
     Args:
         inner: any estimator.
         level: ConstantNoise, AnnealedNoise or RelativeNoise.
-        clip_norm: largest global norm of the inner gradients (over all variables together), > 0; None: not clipped.
+        clip_norm: largest global norm of the inner gradients (over all variables together), > 0; None: no clipping.
         sketch: the random subspace in which the noise enters; None: all P coordinates.
 
     Raises:
-        ValueError: an argument of another kind, or clip_norm not positive and finite; by `build`, more dimensions of
-            the sketch than the network has parameters.
+        ValueError: an argument has the wrong type, or clip_norm is not positive and finite. `build` raises it if the
+            sketch has more dimensions than the network has parameters.
     """
 
     def __init__(
@@ -164,13 +164,13 @@ class NoisyGradient(GradientEstimator):
         self.inner, self.level, self.clip_norm, self.sketch = inner, level, clip_norm, sketch
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Refuse a sketch that is larger than the network; the noise itself has no state."""
+        """Check that the sketch is not larger than the network; the noise itself has no state."""
         super().build(task, run)
         if self.sketch is not None:
             self.sketch.require_at_most(task.parameter_count)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Estimate, clip, add noise; see `GradientEstimator.estimate` for shapes. Loss and outputs stay untouched."""
+        """Estimate, clip, add noise; see `GradientEstimator.estimate` for shapes. Loss and outputs are unchanged."""
         estimate = self.inner.estimate(x, y, seed)
         gradients = estimate.gradients
         if self.clip_norm is not None:
@@ -188,17 +188,17 @@ class NoisyGradient(GradientEstimator):
         return add_noise(signal, self.level.standard_deviation(step, signal), seed)
 
     def _depth(self) -> int:
-        """How many of its kind are anywhere within it, each with a lesser depth and so with noise of its own."""
+        """Return the number of nested estimators of this class; each depth has its own noise."""
         return sum(isinstance(part, NoisyGradient) for part in self.submodules)
 
     def cost(self, batch_size: int) -> float:
-        """That of the wrapped estimator: noise needs no gradient."""
+        """Return the cost of the wrapped estimator: noise needs no gradient."""
         return self.inner.cost(batch_size)
 
     def bytes_sent(self, batch_size: int) -> float:
-        """In a sketch, 4 bytes for each of its dimensions; else what the wrapped estimator sends."""
+        """Return 4 bytes per dimension of the sketch; without a sketch, the bytes of the wrapped estimator."""
         return super().bytes_sent(batch_size) if self.sketch is None else 4.0 * self.sketch.dimensions
 
     def epsilon(self, batch_size: int, steps: int) -> float:
-        """That of the wrapped estimator: its own noise is counted as no privacy, whose sensitivity nothing bounds."""
+        """Return ε of the wrapped estimator: this noise does not count, since nothing bounds the sensitivity."""
         return self.inner.epsilon(batch_size, steps)

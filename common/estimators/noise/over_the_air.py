@@ -1,17 +1,18 @@
 """Over-the-air aggregation: devices transmit their gradients at once, and the channel adds them up (arXiv 1901.00844).
 
 Each of K devices has its own share of the batch and the gradient g_k of its mean loss. All transmit √α g_k at the same
-time over a Gaussian multiple-access channel, whose physics makes the sum; the server divides:
+time over a Gaussian multiple-access channel, which adds the signals. The server divides:
 
     received = Σ_k √α g_k + z,    z ~ N(0, σ_z² I)        ĝ = received / (K √α)
 
-The common factor √α = √(P · power) / max_k ‖g_k‖ lets the device with the largest gradient transmit at exactly the
-allowed mean power per coordinate, so that nobody exceeds it and ĝ is the unweighted mean plus noise of standard
-deviation σ_z max_k ‖g_k‖ / (K √(P · power)): less with every device more, and more where one share pulls much harder
-than the others.
+The common factor √α = √(P · power) / max_k ‖g_k‖ limits the transmit power. The device with the largest gradient
+transmits at exactly the allowed mean power per coordinate, and no device exceeds it. Then ĝ is the unweighted mean plus
+noise of standard deviation σ_z max_k ‖g_k‖ / (K √(P · power)). The noise falls with the number of devices. It rises if
+one share has a much larger gradient than the others.
 
-Deviations from the paper's analog scheme: no sparsification and no projection to a narrower channel (P channel uses a
-step), and one common factor, where the paper lets each device use its full power, which weights small gradients up.
+Deviations from the paper's analog scheme: there is no sparsification and no projection to a narrower channel, so each
+step uses the channel P times. All devices have one common factor. The paper lets each device use its full power, which
+gives small gradients more weight.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ from common.tasks.task import Task
 
 
 class OverTheAir(GradientEstimator):
-    """The mean of K devices' gradients, received through one noisy channel.
+    """The mean gradient of K devices, received through one noisy channel.
 
     All devices' gradients come from one batched pass (see `data_partition`). Neither devices nor channel have state.
 
     Args:
-        inner: what each device computes on its share; without state, and of operations that `tf.vectorized_map` knows.
-            What it draws at random is the same for all devices: dropout masks, and noise of its own.
-        devices: K ≥ 1; it must divide the batch.
-        channel_noise: σ_z ≥ 0, standard deviation in each coordinate, in units of the transmitted amplitude.
+        inner: the estimator of each device on its share. It has no state, and `tf.vectorized_map` supports its
+            operations. Its random numbers, such as dropout masks and noise of its own, are the same for all devices.
+        devices: K ≥ 1, a divisor of the batch size.
+        channel_noise: σ_z ≥ 0, the standard deviation in each coordinate, in units of the transmitted amplitude.
         power: allowed mean power of a device's transmitted coordinates, > 0. The channel's signal-to-noise ratio is
             power / channel_noise².
-        label_skewed: hand the batch out in the order of its labels, so that each device sees few of them; else as it
-            comes, so that all shares are alike.
+        label_skewed: whether to sort the batch by label before it is divided, so that each device sees few labels.
+            Otherwise the shares are alike.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `build`, a network with batch norm; by `estimate`, a
-            batch that K does not divide.
+        ValueError: an argument has the wrong type or is out of range. `build` raises it for a network with batch norm,
+            `estimate` for a batch size that K does not divide.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class OverTheAir(GradientEstimator):
         self.channel_noise, self.power, self.label_skewed = channel_noise, power, label_skewed
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Attach to the task; see the class for what is refused."""
+        """Attach to the task; see the class for the errors raised."""
         super().build(task, run)
         if task.batch_norms:
             raise ValueError(
@@ -80,7 +81,7 @@ class OverTheAir(GradientEstimator):
             )
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Share out, transmit, receive; see `GradientEstimator.estimate` for shapes. Outputs keep the batch's order."""
+        """Divide the batch, transmit, receive; see `GradientEstimator.estimate`. Outputs keep the batch's order."""
         require_divisor(x.shape[0], self.devices, "devices")
         if self.label_skewed:
             order = tf.argsort(tf.reshape(y, [-1]), stable=True)
@@ -92,7 +93,7 @@ class OverTheAir(GradientEstimator):
         return GradientEstimate(tf.reduce_mean(sent.loss), outputs, self._received(sent.gradients, seed))
 
     def _received(self, gradients: list[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
-        """From the devices' gradients, (K, *shape) each, to what the server makes of the channel's sum."""
+        """Return the server's estimate, given the devices' gradients, (K, *shape) each."""
         squares = [tf.reduce_sum(tf.square(tf.reshape(part, [self.devices, -1])), 1) for part in gradients]
         largest = tf.sqrt(tf.reduce_max(tf.add_n(squares)))
         coordinates = sum(part.shape[1:].num_elements() for part in gradients)
@@ -105,5 +106,5 @@ class OverTheAir(GradientEstimator):
         return [part / (self.devices * amplitude) for part in sums]
 
     def cost(self, batch_size: int) -> float:
-        """That of the wrapped estimator: all devices together see the batch once."""
+        """Return the cost of the wrapped estimator: all devices together see the batch once."""
         return self.inner.cost(batch_size)

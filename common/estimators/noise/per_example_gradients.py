@@ -1,19 +1,19 @@
-"""Lengths of every example's own gradient, and weighted sums of them, from one forward and one backward pass.
+"""Norms and weighted sums of per-example gradients, from one forward and one backward pass.
 
-A layer is linear up to its activation, z_i = A_i W + b for example i, with A_i of L rows (one for a dense layer, the
-patches of an image for a convolution). With G_i = ∂loss_i/∂z_i from one backward pass for all examples, the gradient
-of one example is
+Up to its activation, a layer is linear: z_i = A_i W + b for example i. A_i has L rows: one for a dense layer, the
+patches of an image for a convolution. With G_i = ∂loss_i/∂z_i from one backward pass for all examples, the gradient of
+one example is
 
     ∂loss_i/∂W = A_iᵀ G_i        ∂loss_i/∂b = 1ᵀ G_i
 
-so that nothing of the network is run twice. The squared length of A_iᵀ G_i, d × o numbers, comes the cheapest way:
+so that no part of the network runs twice. The squared norm of A_iᵀ G_i, d × o numbers, is computed in the cheapest way:
 
     dense            ‖a_i‖² ‖g_i‖²                              arXiv 1510.01799
     2 L² < d o       Σ (A_i A_iᵀ) ∘ (G_i G_iᵀ), ghost norms     arXiv 2009.03106, 2205.10683 (the rule)
     else             from A_iᵀ G_i itself, which is kept for the sum
 
-and Σ_i c_i A_iᵀ G_i is one product of c_i-weighted rows: a second backward pass of a weighted loss, as in the sources,
-would find the same (arXiv 2210.00038).
+The sum Σ_i c_i A_iᵀ G_i is one product of c_i-weighted rows. A second backward pass of a weighted loss, as in the
+sources, gives the same (arXiv 2210.00038).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from common.tasks.task import Task
 
 
 class PerExampleGradients:
-    """The gradients of one batch's losses, an example at a time, without ever forming all of them.
+    """Per-example gradients of one batch, without storing all of them.
 
     Args:
-        task: one that `require_known_layers` takes.
+        task: a task that `require_known_layers` accepts.
         x: (batch, *input_shape) float32.
         y: labels or targets.
-        seed: (2,) int64, (run seed, global step), of dropout.
+        seed: (2,) int64, (run seed, global step), for dropout.
 
     Attributes:
         losses: (batch,) float32.
@@ -60,20 +60,20 @@ class PerExampleGradients:
         self._gradients = [layer_pass.gradients(g) for layer_pass, g in zip(passes, signals, strict=True)]
 
     def squared_norms(self) -> tf.Tensor:
-        """Return the squared length of each example's gradient, over all weights together: (batch,)."""
+        """Return the squared norm of each example's gradient, over all weights together: (batch,)."""
         return tf.add_n([part.squared_norms() for part in self._gradients])
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
-        """Return Σ_i c_i ∂loss_i: one tensor for each of `task.weights`; c is (batch,)."""
+        """Return Σ_i c_i ∂loss_i, one tensor for each of `task.weights`; c has shape (batch,)."""
         return [tensor for part in self._gradients for tensor in part.weighted_sum(weights)]
 
 
 def require_known_layers(task: Task, owner: str) -> None:
-    """Refuse, with a ValueError, a network whose examples' gradients are not known here.
+    """Raise a ValueError for a network whose per-example gradients are not implemented.
 
     Args:
-        task: its network must be sequential, in float32, and have weights in dense and convolutional layers alone.
-        owner: who needs them, for the sentence.
+        task: its network must be sequential and in float32, with weights only in dense and convolutional layers.
+        owner: the name of the caller, for the message.
     """
     network = task.network
     if task.batch_norms:
@@ -96,7 +96,7 @@ def require_known_layers(task: Task, owner: str) -> None:
 
 
 def extra_products(layer: keras.Layer) -> int:
-    """Return the multiply-accumulates for one example beyond backpropagation's: of its length, or of the sum."""
+    """Return the multiply-accumulates per example beyond backpropagation's, for the norm or for the sum."""
     if not hasattr(layer, "kernel"):
         return 0
     *inputs, outputs = layer.kernel.shape
@@ -144,30 +144,30 @@ class _ConvolutionPass(_DensePass):
 
 
 class _PooledConvolutionPass(_ConvolutionPass):
-    """A convolution that is pooled before its activation: what no window sees is left out."""
+    """A convolution that is pooled before its activation; positions outside of all windows are left out."""
 
     def __init__(self, layer: PooledConv2D, entering: tf.Tensor):
         (rows, columns), (height, width) = layer.positions, layer.kernel_size
         super().__init__(layer, entering[:, : rows // 2 * 2 + height - 1, : columns // 2 * 2 + width - 1])
 
     def finished(self) -> tf.Tensor:
-        """Pool, then, on a quarter of the numbers, add the bias and apply the activation: they commute."""
+        """Pool, then add the bias and apply the activation to the fewer numbers; the operations commute."""
         return self._activated(max_pool(self.products))
 
 
 class _RowsGradients:
-    """A_iᵀ G_i by its factors: A (batch, L, d), G (batch, L, o)."""
+    """Gradients A_iᵀ G_i, stored as factors: A (batch, L, d), G (batch, L, o)."""
 
     def __init__(self, layer: keras.Layer, rows: tf.Tensor, signal: tf.Tensor):
         self._layer, self._rows, self._signal = layer, rows, signal
 
     def squared_norms(self) -> tf.Tensor:
-        """Return the squared length of each example's gradient in this layer: (batch,)."""
+        """Return the squared norm of each example's gradient in this layer: (batch,)."""
         norms = self._kernel_norms()
         return norms + tf.reduce_sum(tf.square(self._biases()), 1) if self._layer.use_bias else norms
 
     def weighted_sum(self, weights: tf.Tensor) -> list[tf.Tensor]:
-        """Return the kernel's and, if there is one, the bias's sum of c_i-weighted gradients."""
+        """Return the c_i-weighted sums of the gradients of the kernel and, if there is one, the bias."""
         kernel = tf.reshape(self._kernel_sum(weights), self._layer.kernel.shape)
         return (
             [kernel, tf.linalg.matvec(self._biases(), weights, transpose_a=True)] if self._layer.use_bias else [kernel]
@@ -187,7 +187,7 @@ class _RowsGradients:
 
 
 class _DenseGradients(_RowsGradients):
-    """a_i g_iᵀ by its factors: a (batch, d), g (batch, o)."""
+    """Gradients a_i g_iᵀ, stored as factors: a (batch, d), g (batch, o)."""
 
     def _biases(self) -> tf.Tensor:
         return self._signal
@@ -200,7 +200,7 @@ class _DenseGradients(_RowsGradients):
 
 
 class _KeptGradients(_RowsGradients):
-    """A_iᵀ G_i itself, (batch, d, o)."""
+    """Gradients A_iᵀ G_i, stored as products, (batch, d, o)."""
 
     def __init__(self, layer: keras.Layer, rows: tf.Tensor, signal: tf.Tensor):
         super().__init__(layer, rows, signal)
@@ -219,7 +219,7 @@ def _ghost_is_cheaper(rows: int, columns: int, outputs: int) -> bool:
 
 
 def _pass_of(layer: keras.Layer) -> type[_DensePass] | None:
-    """Return how a layer with weights is run here; None: it is not known."""
+    """Return the class that runs a layer with weights; None: the layer is not supported."""
     plain = getattr(layer, "data_format", "channels_last") == "channels_last" and getattr(layer, "groups", 1) == 1
     plain &= set(getattr(layer, "dilation_rate", [1])) == {1}
     known = {
@@ -232,9 +232,9 @@ def _pass_of(layer: keras.Layer) -> type[_DensePass] | None:
 
 
 def _patches(images: tf.Tensor, layer: keras.layers.Conv2D) -> tf.Tensor:
-    """Cut images, (batch, h, w, c), into what each position of a convolution sees: (batch, positions, kernel's h w c).
+    """Cut images, (batch, h, w, c), into the patches of a convolution: (batch, positions, kernel's h w c).
 
-    By one gather, which takes a fifth of the time of `tf.image.extract_patches`.
+    This is one gather, which takes a fifth of the time of `tf.image.extract_patches`.
     """
     paddings, offsets, outputs = [], [], []
     for size, kernel, stride in zip(images.shape[1:3], layer.kernel_size, layer.strides, strict=True):

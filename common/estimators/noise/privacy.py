@@ -1,19 +1,20 @@
-"""How much privacy noise on clipped sums buys: the Rényi accountant of the sampled Gaussian mechanism.
+"""The Rényi accountant of the sampled Gaussian mechanism: the privacy of noise on clipped sums.
 
-A step adds N(0, σ² C²) to the sum of vectors of length ≤ C, of examples that are each drawn with probability q,
-independently (Poisson sampling). Two data sets that differ in one example, added or removed, then have a Rényi
-divergence of order α > 1 of at most
+Each step adds N(0, σ² C²) to a sum of vectors of norm ≤ C. Each example is drawn independently with probability q
+(Poisson sampling). Let two data sets differ in one example, added or removed. Their Rényi divergence of order α > 1 is
+at most
 
     ρ(α) = log A_α / (α - 1)        A_α = E_{z ~ N(0, σ²)} [(1 - q + q exp((2z - 1) / (2σ²)))^α]
 
-which for whole α is the binomial sum Σ_k C(α, k) (1 - q)^{α-k} q^k exp((k² - k) / (2σ²)) (arXiv 1908.10530, section
-3.3). Divergences of T steps add up, and for every δ and every order (arXiv 1702.07476, proposition 3)
+For integer α, A_α is the binomial sum Σ_k C(α, k) (1 - q)^{α-k} q^k exp((k² - k) / (2σ²)) (arXiv 1908.10530, section
+3.3). Divergences of T steps add up. For every δ and every order, the following ε suffices (arXiv 1702.07476,
+proposition 3):
 
     ε = T ρ(α) - log(δ) / (α - 1)
 
-is enough, of which the least over the orders is taken. Published values of ε for DP-SGD are in this conversion; that of
-arXiv 2004.00010, proposition 12, shows that the same noise gives less. For α between whole numbers A_α is integrated
-numerically; the source sums two series. In float64; nothing here knows TensorFlow.
+The least ε over the orders is returned. Published values of ε for DP-SGD use this conversion. That of arXiv 2004.00010,
+proposition 12, gives a smaller ε for the same noise. For non-integer α, A_α is integrated numerically; the source sums
+two series. The computation is in float64 and does not use TensorFlow.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ ORDERS = (*(1 + tenth / 10 for tenth in range(1, 100)), *range(11, 65), 128, 256
 
 
 def epsilon(sampling_rate: float, noise_multiplier: float, steps: int, delta: float) -> float:
-    """Return the least ε that the orders give for (ε, δ)-differential privacy; 0 where nothing is drawn.
+    """Return the least ε over the orders for (ε, δ)-differential privacy; 0 if no example is drawn.
 
     Args:
-        sampling_rate: q in [0, 1], the probability with which a step sees an example.
-        noise_multiplier: σ ≥ 0, the noise's standard deviation in units of the clipping norm C; without noise, ε is
+        sampling_rate: q in [0, 1], the probability that a step sees an example.
+        noise_multiplier: σ ≥ 0, the standard deviation of the noise in units of the clipping norm C; for σ = 0, ε is
             infinite.
         steps: T ≥ 0.
         delta: δ in (0, 1), usually less than one over the number of examples.
@@ -57,16 +58,16 @@ def epsilon(sampling_rate: float, noise_multiplier: float, steps: int, delta: fl
 
 
 def noise_multiplier(target_epsilon: float, sampling_rate: float, steps: int, delta: float) -> float:
-    """Return the least σ, to 0.1 %, with which `epsilon` is at most a target.
+    """Return the least σ, to 0.1 %, for which `epsilon` is at most a target.
 
     Args:
         target_epsilon: ε > 0.
-        sampling_rate: see `epsilon`, as the others.
+        sampling_rate: q; see `epsilon`.
         steps: T ≥ 1.
         delta: δ in (0, 1).
 
     Raises:
-        ValueError: a value out of range, or a target that no σ from 0.2 to 1,000 reaches.
+        ValueError: a value is out of range, or no σ from 0.2 to 1,000 reaches the target.
     """
     require(0 < target_epsilon < math.inf, "target_epsilon", "> 0 and finite", target_epsilon)
     require(steps >= 1, "steps", "≥ 1", steps)
@@ -82,7 +83,7 @@ def noise_multiplier(target_epsilon: float, sampling_rate: float, steps: int, de
 
 @functools.lru_cache(maxsize=64)
 def renyi_divergences(sampling_rate: float, noise_multiplier: float) -> tuple[float, ...]:
-    """Return one step's ρ(α) for each of `ORDERS`; q in (0, 1], σ > 0."""
+    """Return ρ(α) of one step for each of `ORDERS`; q in (0, 1], σ > 0."""
     return tuple(_log_moment(sampling_rate, noise_multiplier, order) / (order - 1) for order in ORDERS)
 
 
@@ -103,7 +104,7 @@ def _log_moment_whole(q: float, sigma: float, order: int) -> float:
 
 
 def _log_moment_between(q: float, sigma: float, order: float) -> float:
-    """Integrate over z, scaled by the integrand's largest value: its peaks, of width σ, lie from z = 0 to z = α."""
+    """Integrate over z, scaled by the integrand's maximum; its peaks, of width σ, lie between z = 0 and z = α."""
 
     def log_integrand(z: np.ndarray) -> np.ndarray:
         ratio = np.logaddexp(math.log1p(-q), math.log(q) + (2 * z - 1) / (2 * sigma**2))

@@ -1,18 +1,17 @@
-"""Longer steps along the few directions in which some public examples say that the loss falls.
+"""Longer steps in the span of the gradients of a few public examples.
 
-Noise disturbs all P coordinates alike, but the gradient stays close to few directions. Whoever owns some public
-examples can point at these (arXiv 2007.03813): the gradients of d groups of them span a subspace, in which a step of
-the same length gains more for the same noise. With V an orthonormal basis of that span and ĝ the estimate of any other
-estimator,
+Noise affects all P coordinates equally, but the gradient stays close to a few directions. Public examples reveal these
+directions (arXiv 2007.03813): the gradients of d groups of them span a subspace. A step of the same length within it
+gains more for the same noise. With V an orthonormal basis of that span and ĝ the estimate of another estimator,
 
     V = orthonormal basis of [∇L(group 1), ..., ∇L(group d)]  (P, d)        p = ĝ + (κ - 1) V Vᵀ ĝ
 
-so that the learning rate is η κ within the subspace and η outside. Only V comes from the public examples; how far to go
-along it comes from ĝ, hence from all data. It follows the weights by being computed anew, from another grouping, every
-few steps.
+so that the learning rate is η κ within the subspace and η outside. Only V comes from the public examples. The length of
+the step along V comes from ĝ, and hence from all data. V is recomputed every few steps, from another grouping, and so
+follows the weights.
 
-Deviations from the paper: it projects (κ → ∞ at constant ηκ) and so never leaves what the public examples see; its
-basis is the top eigenvectors of their gradients' second moment.
+Deviations from the paper: it projects (κ → ∞ at constant ηκ) and so never leaves the span of public gradients. Its
+basis consists of the top eigenvectors of the second moment of these gradients.
 """
 
 from __future__ import annotations
@@ -43,14 +42,14 @@ class PublicSubspace(GradientEstimator):
 
     Args:
         inner: any estimator, such as a NoisyGradient.
-        examples: m ≥ 1, the first ones of the run's training examples are public.
-        dimensions: d, the groups into which the examples are dealt; a divisor of m.
-        amplification: κ ≥ 1; 1 leaves the direction as it is.
-        refresh_every: steps, ≥ 1, after which the basis is computed anew.
+        examples: m ≥ 1; the first m training examples of the run are public.
+        dimensions: d, the number of groups of public examples; a divisor of m.
+        amplification: κ ≥ 1; 1 leaves the direction unchanged.
+        refresh_every: number of steps, ≥ 1, after which the basis is recomputed.
 
     Raises:
-        ValueError: an argument of another kind or out of range; by `build`, more dimensions than the network has
-            parameters, or fewer training examples than are to be public.
+        ValueError: an argument has the wrong type or is out of range. `build` raises it for more dimensions than the
+            network has parameters, and for fewer training examples than public ones.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class PublicSubspace(GradientEstimator):
         self.amplification, self.refresh_every = amplification, refresh_every
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
-        """Take the public examples, and make the basis, which is zero until the first step computes it."""
+        """Store the public examples and create the basis, which is zero until the first step computes it."""
         super().build(task, run)
         owned = 0 if run.split is None else len(run.split)
         require(self.examples <= owned, "examples", f"at most the run's {owned:,} training examples", self.examples)
@@ -88,7 +87,7 @@ class PublicSubspace(GradientEstimator):
         self.basis = tf.Variable(tf.zeros([task.parameter_count, self.dimensions]), trainable=False)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
-        """Estimate, then amplify; see `GradientEstimator.estimate` for shapes. Loss and outputs stay untouched."""
+        """Estimate, then amplify; see `GradientEstimator.estimate` for shapes. Loss and outputs are unchanged."""
         estimate = self.inner.estimate(x, y, seed)
         due = seed[1] % self.refresh_every == 0
         tf.cond(due, lambda: self._refresh(seed), lambda: tf.constant(False))
@@ -111,5 +110,5 @@ class PublicSubspace(GradientEstimator):
         return tf.constant(True)
 
     def cost(self, batch_size: int) -> float:
-        """That of the wrapped estimator, and the public examples' gradients at each refresh."""
+        """Return the cost of the wrapped estimator, plus that of the public gradients at each refresh."""
         return self.inner.cost(batch_size) + self.examples / self.refresh_every

@@ -1,15 +1,15 @@
-"""A random subspace in which a gradient is transmitted: d numbers in place of P, found again from a seed alone.
+"""A random subspace in which a gradient is transmitted: d numbers replace P, and a seed determines the subspace.
 
-Each of the P coordinates is given a random sign and is added into one of d buckets: the count sketch (Charikar, Chen
-and Farach-Colton 2002; as a sparse subspace embedding, arXiv 1207.6365). Deviation: the buckets are balanced, of ⌊P/d⌋
-or ⌈P/d⌉ coordinates each, so that none is empty and d = P is a signed permutation, which loses nothing. With S the
-(d, P) matrix of these signs, one in each column:
+Each of the P coordinates gets a random sign and is added to one of d buckets. This is the count sketch (Charikar, Chen
+and Farach-Colton 2002; as a sparse subspace embedding, arXiv 1207.6365). Deviation: the buckets are balanced, with
+⌊P/d⌋ or ⌈P/d⌉ coordinates each. So no bucket is empty, and d = P is a signed permutation, which loses nothing. Let S be
+the (d, P) matrix of these signs, one per column:
 
-    E[Sᵀ S] = I                  what the transpose maps back is unbiased over the seeds
-    E‖S g‖² = ‖g‖²               the sketch takes the same transmit power, carried by d numbers instead of P
+    E[Sᵀ S] = I                  the result mapped back by the transpose is unbiased over the seeds
+    E‖S g‖² = ‖g‖²               the sketch has the same transmit power, carried by d numbers instead of P
     S Sᵀ = diag(bucket sizes)    the d directions are orthogonal, each of squared length ≈ P/d
 
-The matrix is never made: sketching is one sum over P numbers, mapping back is one gather.
+The matrix is never stored: sketching is one sum over P numbers, and mapping back is one gather.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from common.settings import Configured
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SignSketch(Configured):
-    """Which subspace: its dimension, and for how long it is kept.
+    """The random subspace: its dimension, and the number of steps for which it is kept.
 
-    A kept subspace confines the run to d directions, in which each step builds on the last (one kept from the start is
-    that of the intrinsic dimension, arXiv 1804.08838). Where the noise pushes the weights out, the gradient pulls them
-    back, the sooner the fewer dimensions share the loss's curvature. Redrawn at every step it reaches all directions,
-    but then its noise spreads over all of them too, and to first order nothing is gained.
+    A kept subspace confines the run to d directions, in which each step builds on the last. Kept from the start, it is
+    the subspace of the intrinsic dimension (arXiv 1804.08838). Where the noise moves the weights away, the gradient
+    moves them back. It does so sooner if fewer dimensions share the loss's curvature. A subspace redrawn at every step
+    reaches all directions. Its noise then also spreads over all directions, and to first order nothing is gained.
 
     Attributes:
         dimensions: d, from 1 to the network's P parameters.
-        redraw_every: steps, ≥ 1, after which another subspace is drawn; None: never.
+        redraw_every: number of steps, ≥ 1, after which another subspace is drawn; None: never.
 
     Raises:
-        ValueError: a value below 1.
+        ValueError: a value is below 1.
     """
 
     dimensions: int
@@ -48,7 +48,7 @@ class SignSketch(Configured):
         require(self.redraw_every is None or self.redraw_every >= 1, "redraw_every", "≥ 1, or None", self.redraw_every)
 
     def require_at_most(self, parameters: int) -> None:
-        """Refuse, with a ValueError, more dimensions than the network has parameters."""
+        """Raise a ValueError for more dimensions than the network has parameters."""
         allowed = f"at most the network's {parameters:,} parameters"
         require(self.dimensions <= parameters, "dimensions", allowed, self.dimensions)
 
@@ -68,7 +68,7 @@ class SignSketch(Configured):
 
 @dataclass(frozen=True)
 class DrawnSketch:
-    """One matrix S, as the bucket and the sign of each coordinate.
+    """One matrix S, stored as the bucket and the sign of each coordinate.
 
     Attributes:
         dimensions: d.
@@ -81,9 +81,9 @@ class DrawnSketch:
     signs: tf.Tensor
 
     def apply(self, vector: tf.Tensor) -> tf.Tensor:
-        """S g: (P,) to (d,)."""
+        """Return S g: (P,) to (d,)."""
         return tf.math.unsorted_segment_sum(self.signs * vector, self.buckets, self.dimensions)
 
     def apply_transpose(self, sketched: tf.Tensor) -> tf.Tensor:
-        """Sᵀ u: (d,) to (P,)."""
+        """Return Sᵀ u: (d,) to (P,)."""
         return self.signs * tf.gather(sketched, self.buckets)
