@@ -5,8 +5,9 @@ A column is of float64 or, such as the names that belong to another column's num
 The file's schema metadata hold the shapes (key ``shapes``), which nested lists alone do not tell of an empty array.
 """
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,28 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     for name in (name for name in table.column_names if name in shapes):
         frame.insert(table.column_names.index(name), name, _arrays(table[name].to_pylist(), shapes[name]))
     return frame
+
+
+def to_frames(tables: Sequence[pa.Table]) -> list[pd.DataFrame]:
+    """Turn many tables into frames; neighbours that are alike, of which a sweep has thousands, in one step."""
+    frames: list[pd.DataFrame] = []
+    for _, group in itertools.groupby(tables, key=_kind):
+        alike = list(group)
+        if len(alike) == 1 or json.loads((alike[0].schema.metadata or {}).get(_SHAPES, b"{}")):
+            frames += [to_frame(table) for table in alike]
+            continue
+        whole = to_frame(pa.concat_tables(table.replace_schema_metadata(alike[0].schema.metadata) for table in alike))
+        ends = list(itertools.accumulate(len(table) for table in alike))
+        pieces = [whole.iloc[end - len(table) : end] for end, table in zip(ends, alike, strict=True)]
+        frames += [piece.set_axis(pd.RangeIndex(len(piece))) for piece in pieces]
+    return frames
+
+
+def _kind(table: pa.Table) -> tuple:
+    """Return what the kinds of a frame's columns depend on: a column of integers with gaps becomes one of floats."""
+    notes = table.schema.metadata or {}
+    gaps = tuple(column.null_count > 0 for column in table.columns)
+    return table.schema.remove_metadata(), notes.get(b"pandas"), notes.get(_SHAPES), gaps
 
 
 def _nested(arrays: list[np.ndarray | None]) -> pa.Array:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common.results.result_file import UNREADABLE, ResultFile, load, reasons
+from common.results.arrays import to_frames
+from common.results.result_file import UNREADABLE, ResultFile, read_table, reasons, result_file
 
 
 def listed(paths: Any) -> list[Any]:
@@ -28,10 +29,15 @@ def result_files(roots: Iterable[str | os.PathLike]) -> list[Path]:
 
 def load_all(paths: Iterable[Path]) -> tuple[dict[str, ResultFile], dict[str, str]]:
     """Read result files; returns them by path, and by path why others cannot be read."""
-    loaded, unreadable = {}, {}
+    tables, loaded, unreadable = {}, {}, {}
     for path in paths:
         try:
-            loaded[str(path)] = load(path)
+            tables[str(path)] = read_table(path)
         except UNREADABLE as error:
             unreadable[str(path)] = reasons(error)
+    for (path, table), frame in zip(tables.items(), to_frames(list(tables.values())), strict=True):
+        try:
+            loaded[path] = result_file(frame, table.schema.metadata)
+        except UNREADABLE as error:
+            unreadable[path] = reasons(error)
     return loaded, unreadable

@@ -76,14 +76,24 @@ def load(path: Path) -> ResultFile:
     Raises:
         OSError, ValueError, pyarrow.ArrowException: it cannot be read, or is no result file.
     """
+    table = read_table(path)
+    return result_file(to_frame(table), table.schema.metadata)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a result file's columns and notes, which `result_file` makes out; raises as `load`."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read()
-    notes = table.schema.metadata or {}
-    if b"provenance" not in notes:
+    if b"provenance" not in (table.schema.metadata or {}):
         raise ValueError("it holds no provenance, so it is no result file")
     if lacking := [name for name in FIXED if name not in table.column_names]:
         raise ValueError(f"it lacks the column {lacking[0]!r}")
-    frame, origin = to_frame(table), json.loads(notes[b"provenance"])
+    return table
+
+
+def result_file(frame: pd.DataFrame, notes: dict[bytes, bytes]) -> ResultFile:
+    """Make out where the rows come from, which the notes and the frame's own columns say."""
+    origin = json.loads(notes[b"provenance"])
     if b"sweep" in notes:
         origin["sweep"] = json.loads(notes[b"sweep"])
     measurements = json.loads(notes.get(b"measurements", b"{}"))

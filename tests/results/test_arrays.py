@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from result_runs import diverged, records, run
 
 from common import results
+from common.results import arrays
 
 PICTURE = np.arange(6, dtype=np.float32).reshape(2, 3) / 7
 SHAPES = {
@@ -81,3 +83,24 @@ def test_mean_of_arrays_is_refused():
 
 def test_array_parameter_is_text():
     assert run(sigmas=np.array([0.1, 1]))["sigmas"].unique().tolist() == ["[0.1, 1.0]"]
+
+
+def test_tables_turned_into_frames_together_are_what_each_gives():
+    plain = pd.DataFrame({"a": [1, 2], "b": [True, False], "c": ["x", None], "d": [0.5, np.nan]})
+    with_gaps = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": [True, None], "c": [None, None], "d": [1.0, 2.0]})
+    with_arrays = pd.DataFrame({"a": [3, 4], "e": arrays.cells([np.eye(2), np.zeros((0, 3))])})
+    frames = [
+        plain,
+        plain.assign(a=[3, 4], c=["y", "z"]),
+        plain.assign(c=None),
+        with_gaps,
+        with_gaps,
+        with_arrays,
+        plain,
+    ]
+    tables = [arrays.to_table(frame) for frame in frames]
+    # A column of integers or of truth values with gaps, written by other programs, has no kind of its own in pandas.
+    tables.append(tables[0].set_column(0, "a", pa.array([None, 7])).set_column(1, "b", pa.array([None, True])))
+    together = arrays.to_frames(tables)
+    for table, frame in zip(tables, together, strict=True):
+        pd.testing.assert_frame_equal(frame, arrays.to_frame(table))
