@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
@@ -93,7 +95,7 @@ def _has_direction(name: str) -> bool:
 def _scatter(axes: Axes, points: pd.DataFrame) -> None:
     for name, row in points.iterrows():
         axes.plot(row["x"], row["y"], "o", color=color_of(name), markersize=3.5)
-        look = {"fontsize": 5, "color": color_of(name), "textcoords": "offset points"}
+        look: dict[str, Any] = {"fontsize": 5, "color": color_of(name), "textcoords": "offset points"}
         axes.annotate(name, (row["x"], row["y"]), xytext=(3, 2), **look)
     axes.set_xscale("log")
     axes.set_yscale("log")
