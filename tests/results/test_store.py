@@ -153,7 +153,7 @@ def test_local_disk_that_a_machine_does_not_name_is_said(store, monkeypatch):
 
 def test_unknown_provenance_is_refused_before_training(store):
     with pytest.raises(ValueError, match=r"provenance 'comit' is unknown.*did you mean 'commit'"):
-        store.begin(DIGEST, {"comit": "a"})
+        store.begin(DIGEST, {"comit": "a"})  # codespell:ignore
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".npz"])
