@@ -40,6 +40,7 @@ define LINT
 $(VENV_PYTHON) -m ruff check .
 $(VENV_PYTHON) -m ruff format --check .
 .venv/bin/lint-imports
+$(VENV_PYTHON) -m mypy
 endef
 
 help:  ## list these commands
@@ -54,7 +55,7 @@ help:  ## list these commands
 figures: $(INSTALLED)  ## run all notebooks on small data, draw their figures (minutes)
 	@exec $(RUN) --preset quick
 
-check: $(INSTALLED)  ## lint, layering contract, examples in docstrings, the quick tests
+check: $(INSTALLED)  ## lint, layering contract, types, examples in docstrings, the quick tests
 	$(LINT)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
 

@@ -38,7 +38,7 @@ from workflow.progress import ProgressLines, clock, plain
 from workflow.stored import failure_of, is_stored, was_cut_off
 
 # jsonschema imports this to check web addresses, which no notebook's schema asks for; it takes three seconds to load.
-sys.modules.setdefault("rfc3987_syntax", None)
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: an import of it fails, says Python
 
 import papermill  # noqa: E402
 from nbclient.exceptions import DeadKernelError  # noqa: E402

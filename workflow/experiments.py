@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -172,16 +172,17 @@ class Variant(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     # The notebook's own parameter, not a job per seed: what all seeds share, such as trials, is then made once.
-    seeds: Seeds = Field(default=None)
+    # Not None in the file, as the variants below: it is what stands for none given.
+    seeds: Seeds = Field(default=None)  # type: ignore[arg-type]  # pydantic does not check defaults
 
     @model_validator(mode="after")
     def _parameters_may_be_given(self) -> Self:
-        _set_by_reader(self.model_extra)
+        _set_by_reader(self.model_extra or {})
         return self
 
     def over(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return these parameters with the variant's laid over them."""
-        return {**parameters, **self.model_extra, **({} if self.seeds is None else {"seeds": self.seeds})}
+        return {**parameters, **(self.model_extra or {}), **({} if self.seeds is None else {"seeds": self.seeds})}
 
 
 class Experiment(BaseModel):
@@ -193,7 +194,7 @@ class Experiment(BaseModel):
     seeds: Seeds | None = None
     # Not None in the file: a mapping that somebody forgot to fill would silently be no variants.
     variants: Annotated[dict[Annotated[str, AfterValidator(_names_a_job)], Variant], Field(min_length=1)] = Field(
-        default=None
+        default=None  # type: ignore[arg-type]  # pydantic does not check defaults
     )
 
     @model_validator(mode="after")
@@ -213,7 +214,7 @@ class Experiment(BaseModel):
         return [Job(preset, experiment, name, values) for name, values in parameters.items()]
 
 
-Experiments = dict[Literal["quick", "paper"], dict[str, Experiment]]
+Experiments = dict[str, dict[str, Experiment]]  # by preset: quick, paper
 
 
 def load(path: Path = EXPERIMENTS_FILE) -> Experiments:

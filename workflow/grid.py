@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from workflow.experiments import NUMBER, unknown, written_out
 
@@ -149,7 +149,7 @@ def _within(range_: Mapping[str, Any], share: float) -> int | float:
     return min(max(float(f"{value:.{_DIGITS}g}"), low), high)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

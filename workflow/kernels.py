@@ -52,7 +52,8 @@ class KeptKernel:
     def __init__(self, most: int = 50, seconds: float = 1800.0, code: str = "common"):
         self._most, self._seconds, self._code = most, seconds, Path(code)
         self._manager: AsyncKernelManager | None = None
-        self._started, self._runs, self._files = 0.0, 0, frozenset()
+        self._started, self._runs = 0.0, 0
+        self._files: frozenset[tuple[str, int, int]] = frozenset()
 
     def __enter__(self) -> Self:
         return self

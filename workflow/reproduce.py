@@ -137,13 +137,15 @@ def retrained(run: StoredRun, threads: int) -> StoredRun:
         to = Path(folder, "again.parquet")
         call = [sys.executable, "-m", "workflow.retrain", str(run.path.resolve()), str(run.number), str(to)]
         variables = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONIOENCODING": "utf-8"}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
-        child = subprocess.Popen(call, cwd=ROOT, env=variables, **pipes)
+        child = subprocess.Popen(
+            call, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+            errors="replace",
+        )  # fmt: skip
         try:
             errors: list[str] = []
             reader = threading.Thread(target=_show_progress, args=(child.stderr, errors))
             reader.start()
-            output = child.stdout.read()
+            output = child.stdout.read() if child.stdout else ""
             child.wait()
             reader.join()
         finally:

@@ -377,7 +377,7 @@ class _Watch:
         self._line.end()
 
     def _listen(self, process: subprocess.Popen, lines: list[str]) -> None:
-        for line in process.stdout:
+        for line in process.stdout or ():
             lines.append(line.rstrip())
             with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
                 log.write(line)

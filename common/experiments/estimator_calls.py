@@ -17,8 +17,11 @@ def arguments(call: str, required: Sequence[str], defaults: Mapping[str, Any]) -
         defaults: of arguments that the call may leave out: a `repr` does not say what is the default.
     """
     parsed = ast.parse(call, mode="eval").body
-    given = [*zip(required, parsed.args, strict=False), *((part.arg, part.value) for part in parsed.keywords)]
-    return {**defaults, **{name: _value(node) for name, node in given}}
+    if not isinstance(parsed, ast.Call):
+        raise ValueError(f"a constructor call is wanted, such as SPSA(0.1), not {call!r}")
+    given = dict(zip(required, parsed.args, strict=False))
+    given |= {part.arg: part.value for part in parsed.keywords if part.arg is not None}
+    return {**defaults, **{name: _value(node) for name, node in given.items()}}
 
 
 def with_settings(frame: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

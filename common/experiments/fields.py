@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -139,8 +139,8 @@ class Parameters(BaseModel):
         prepare_file("result_file", self.result_path)
         if self.weights_path:
             prepare_file("weights_file", self.weights_path)
-        if self.tensorboard_path:
-            prepare_folder("tensorboard_dir", self.tensorboard_path)
+        if self.tensorboard_dir:
+            prepare_folder("tensorboard_dir", resolved(self.tensorboard_dir))
         if self.store:
             prepare_folder("store", self.store_path)
 
@@ -166,7 +166,17 @@ def require_at_most(parameters: Parameters, names: Sequence[str], limit: int, fi
         require_parameter(getattr(parameters, name) <= limit, name, getattr(parameters, name), fits)
 
 
-def require_hidden_for_mlp(parameters: Parameters) -> None:
+class _OfNetwork(Protocol):
+    """Parameters of a notebook that trains one network by name."""
+
+    @property
+    def hidden(self) -> list[int]: ...
+
+    @property
+    def network(self) -> str: ...
+
+
+def require_hidden_for_mlp(parameters: _OfNetwork) -> None:
     """Refuse `hidden` without mlp as the `network`, and mlp without it."""
     wanted = "the hidden layers' units for mlp, and empty for every other network"
     require_parameter(bool(parameters.hidden) == (parameters.network == "mlp"), "hidden", parameters.hidden, wanted)

@@ -113,7 +113,7 @@ def _drop(namespace: MutableMapping[str, Any]) -> list[str]:
 
 def _refuse(namespace: MutableMapping[str, Any], former: Sequence[str], reason: str) -> None:
     """Say why under the names of the former parameters; in a notebook, let the front end send all cells first."""
-    namespace |= dict.fromkeys(former or [RESULT], Refused(reason))
+    namespace.update(dict.fromkeys(former or [RESULT], Refused(reason)))
     if "get_ipython" in namespace:
         # Jupyter aborts the cells that are queued when an error comes. Run All sends one cell after the other, and the
         # error would come before the last of them: they would run.

@@ -41,8 +41,8 @@ def train_again(stored: StoredRun) -> pd.DataFrame:
         CannotRebuildError: see `run_of`.
     """
     run, seed = run_of(stored)
-    shared = {"network": run.network, "seeds": [seed], "experiment": str(stored.value("experiment"))}
-    frame, _ = train_all([run], run.data, **shared)
+    experiment = str(stored.value("experiment"))
+    frame, _ = train_all([run], run.data, network=run.network, seeds=[seed], experiment=experiment)
     return frame
 
 

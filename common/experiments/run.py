@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -35,11 +35,22 @@ from common.results.consumption import Consumption
 from common.results.frame import combine, plain, run_frame
 from common.results.provenance import run_provenance
 from common.results.store import Store, identity_digest
-from common.settings import Configured, text
+from common.settings import text
 from common.tasks.task import Task
-from common.training.history import History
+from common.training.history import Diagnostic, History
 from common.training.loop import Trainer, device, train
 from common.training.tensorboard import TensorBoard
+
+
+class TaskSettings(Protocol):
+    """What a run trains, as settings: a `Network`, or another object of settings that makes a task of data."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Each argument of the constructor by its name."""
+
+    def task(self, dataset: Dataset, seed: int) -> Task:
+        """Return the network with its loss on a data set, with the initial weights of a seed."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +78,10 @@ class Run:
     epochs: int
     batch_size: int | None
     group: str = ""
-    network: Configured | None = None
-    data: Dataset | None = None
-    diagnostics: Sequence[Configured] = ()
+    # None until `completed` gives it the plan's; whatever trains a run has called that.
+    network: TaskSettings = None  # type: ignore[assignment]
+    data: Dataset = None  # type: ignore[assignment]
+    diagnostics: Sequence[Diagnostic] = ()
     callbacks: Sequence[type[keras.callbacks.Callback]] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     loop: Callable[..., History] = train
@@ -116,7 +128,7 @@ def train_all(
     plan: Sequence[Run],
     data: Dataset,
     *,
-    network: Configured,
+    network: TaskSettings,
     seeds: Sequence[int],
     experiment: str,
     store: str | Path | None = None,
@@ -160,15 +172,18 @@ def train_all(
     return without_constant_settings(combine(frames)), trained
 
 
-def completed(plan: Sequence[Run], data: Dataset, network: Configured | None) -> list[Run]:
+def completed(plan: Sequence[Run], data: Dataset, network: TaskSettings | None) -> list[Run]:
     """Give the plan's data set and network to runs that have none of their own; refuse a name that is there twice."""
     names = [run.name for run in plan]
     for name in names:
         require(names.count(name) == 1, "the names of a plan", "different from each other", name)
-    plan = [dataclasses.replace(run, data=run.data or data, network=run.network or network) for run in plan]
+    complete = []
     for run in plan:
-        require(run.network is not None, f"network of the run {run.name!r}", "given, or the plan's", None)
-    return plan
+        own = run.network or network
+        if own is None:
+            raise ValueError(f"network of the run {run.name!r} must be given, or the plan's, got None")
+        complete.append(dataclasses.replace(run, data=run.data or data, network=own))
+    return complete
 
 
 def without_constant_settings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -234,10 +249,11 @@ class _Runner:
         return {"digest": ""}
 
     def _wants_logs(self, seed: int) -> bool:
-        return self._logs is not None and not self._log_dir(seed).exists()
+        return self._logs is not None and not self._log_dir(self._logs, seed).exists()
 
-    def _log_dir(self, seed: int) -> Path:
-        return self._logs.with_name(f"{self._logs.name}-seed{seed}")
+    @staticmethod
+    def _log_dir(logs: Path, seed: int) -> Path:
+        return logs.with_name(f"{logs.name}-seed{seed}")
 
     def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run
@@ -293,12 +309,12 @@ class _Runner:
             self._trainer.restart(*run.built_for(seed))
         trainer = self._trainer
         callbacks = self._callbacks(seed, shown, trainer.task, trainer.estimator)
-        what = {"callbacks": callbacks, "diagnostics": run.diagnostics, "checkpoint_dir": checkpoint_dir}
-        return trainer.task, trainer.run(seed, **what)
+        history = trainer.run(seed, callbacks=callbacks, diagnostics=run.diagnostics, checkpoint_dir=checkpoint_dir)
+        return trainer.task, history
 
     def _callbacks(self, seed: int, shown, task: Task, estimator: GradientEstimator) -> list[keras.callbacks.Callback]:
         callbacks = [shown, *(make() for make in self._run.callbacks)]
         if self._logs is not None:
-            examples = self._run.examples_per_step
-            callbacks.append(TensorBoard(self._log_dir(seed), task, estimator, self._run.data.train, examples))
+            folder, examples = self._log_dir(self._logs, seed), self._run.examples_per_step
+            callbacks.append(TensorBoard(folder, task, estimator, self._run.data.train, examples))
         return callbacks

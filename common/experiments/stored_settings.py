@@ -132,8 +132,8 @@ def _check_data(run: StoredRun, size: int) -> None:
             raise CannotRebuildError(f"its record does not say what {change!r} did to its data set {name!r}")
     if ONE_FEATURE in changes:
         raise CannotRebuildError("its record does not say which feature of its data set it was trained on")
-    known = SPECIFICATIONS[name]
-    whole = known.examples - (0 if NOTHING_HELD_OUT in changes else known.default_validation)
+    usual = SPECIFICATIONS[name]
+    whole = usual.examples - (0 if NOTHING_HELD_OUT in changes else usual.default_validation)
     if size != whole:
         raise CannotRebuildError(f"its record does not say which {size:,} of {whole:,} training examples it had")
 

@@ -13,12 +13,12 @@ import pandas as pd
 
 from common.checks import require
 from common.data.load import Dataset
-from common.experiments.run import Run, completed, train_all
+from common.experiments.run import Run, TaskSettings, completed, train_all
 from common.optimizers import Lazy
 from common.optimizers.notation import arguments_of
 from common.optimizers.schedules import RelativeSchedule
 from common.results.summary import last_rows
-from common.settings import Configured, text
+from common.settings import text
 from common.training.timing import one_epoch, timed_in_turn
 
 
@@ -26,7 +26,7 @@ def choose(
     plan: Sequence[Run],
     data: Dataset,
     *,
-    network: Configured,
+    network: TaskSettings,
     factors: Sequence[float],
     seeds: Sequence[int],
     experiment: str,
@@ -71,7 +71,7 @@ def best_of(
     trials: Mapping[str, Sequence[Run]],
     data: Dataset,
     *,
-    network: Configured,
+    network: TaskSettings,
     seeds: Sequence[int],
     experiment: str,
     store: str | Path | None = None,
@@ -98,8 +98,8 @@ def best_of(
     numbers = sorted({len(tried) for tried in trials.values()})
     require(len(numbers) == 1, "the numbers of trials", "the same for every method", numbers)
     method_of = {trial.name: name for name, tried in trials.items() for trial in tried}
-    shared = {"network": network, "seeds": seeds, "experiment": experiment, "store": store}
-    frame, _ = train_all([trial for tried in trials.values() for trial in tried], data, **shared)
+    plan = [trial for tried in trials.values() for trial in tried]
+    frame, _ = train_all(plan, data, network=network, seeds=seeds, experiment=experiment, store=store)
     reached = _validation_scores(frame)
     best = {
         name: max(range(len(tried)), key=lambda number: reached[tried[number].name]) for name, tried in trials.items()
@@ -108,7 +108,7 @@ def best_of(
 
 
 def time_in_turn(
-    plan: Sequence[Run], data: Dataset, *, network: Configured, seed: int, epochs: int
+    plan: Sequence[Run], data: Dataset, *, network: TaskSettings, seed: int, epochs: int
 ) -> dict[str, list[float]]:
     """Time epochs of all runs in turn, so that what slows the machine down slows every run alike.
 

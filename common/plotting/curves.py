@@ -27,7 +27,8 @@ X_LABELS = {
     "bytes_sent": "Sent (bytes)",
 }
 MOST_CURVES = 5  # seeds drawn one by one
-_PALE = {"alpha": 0.4, "zorder": 1.5}
+_PALE: dict[str, Any] = {"alpha": 0.4, "zorder": 1.5}
+_DOTS: dict[str, Any] = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
@@ -187,9 +188,8 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str,
             else:
                 axes.plot(summary[parameter].astype(float), summary["mean"], label=curve.label, **curve.style)
                 if rows.groupby(parameter).size().max() > 1:
-                    dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
                     places, values = rows[parameter].astype(float), rows[value].astype(float)
-                    axes.plot(places, values, color=curve.style.get("color"), **dots)
+                    axes.plot(places, values, color=curve.style.get("color"), **_DOTS)
         for _, row in summary[summary["diverged"] > 0].iterrows():
             failed, runs = int(row["diverged"]), int(row["diverged"] + row["n"])
             first = row[parameter] == summary[parameter].min()
@@ -208,8 +208,7 @@ def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value
     """
     rows = rows[(rows["status"] != "diverged") & rows[value].notna() & rows["run"].isin(list(places))]
     with matplotlib.rc_context(style.RC):
-        dots = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
-        axes.plot(rows[value].astype(float), rows["run"].map(places).astype(float), color=look.get("color"), **dots)
+        axes.plot(rows[value].astype(float), rows["run"].map(places).astype(float), color=look.get("color"), **_DOTS)
         means = rows.groupby("run")[value].mean().reindex(list(places))
         axes.plot(means, list(places.values()), **look | {"linestyle": "none"})
 
@@ -321,8 +320,8 @@ def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame, *, band: bool)
     with matplotlib.rc_context(style.RC):
         axes.plot(curve["x"], curve["middle"], label=series.label, markevery=every, **series.style)
     if band and curve["n"].max() > MOST_CURVES:
-        look = {"color": series.style.get("color"), "alpha": 0.18, "linewidth": 0}
-        axes.fill_between(curve["x"], curve["low"], curve["high"], **look)
+        color = series.style.get("color")
+        axes.fill_between(curve["x"], curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
 
 
 def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str) -> None:
@@ -341,7 +340,7 @@ def _mark_diverged(axes: Axes, series: Series, x: float, text: str, *, to_the_le
     # Above the panel, where nothing that was measured stands; each mark on a line of its own, a cross and its text.
     height = 7 * (len(axes.texts) // 2)
     side, align = (-5, "right") if to_the_left else (5, "left")
-    place = {"xycoords": axes.get_xaxis_transform(), "va": "center", "color": series.style.get("color")}
+    place: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "va": "center", "color": series.style.get("color")}
     place |= {"textcoords": "offset points"}
     axes.annotate(r"$\times$", (x, 1.03), xytext=(0, height), ha="center", fontsize=9, fontweight="bold", **place)
     axes.annotate(text, (x, 1.03), xytext=(side, height), ha=align, fontsize=6, **place)

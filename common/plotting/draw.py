@@ -1,5 +1,6 @@
 """Redraw one experiment's figures, tables and pages from its stored results."""
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from common import results
-from common.plotting import latex_tables, style, tables
+from common.plotting import latex_tables, style
 from common.plotting.curves import NothingToDraw
+from common.plotting.tables import Page
 
 Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
 
@@ -27,7 +29,7 @@ class Drawings:
 
     figures: Figures
     tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]]
-    pages: Mapping[str, Callable[[pd.DataFrame], tables.Page]] = field(default_factory=dict)
+    pages: Mapping[str, Callable[[pd.DataFrame], Page]] = field(default_factory=dict)
     together: Figures = field(default_factory=dict)
 
 
@@ -138,7 +140,7 @@ def write_drawings(
     for kind, functions in ((figure, drawings.figures), (table, drawings.tables), (page, drawings.pages)):
         for name, make in functions.items():
             named = name + suffix
-            written += _attempt(named, folder, say, lambda k=kind, m=make, n=named: k(m, n))
+            written += _attempt(named, folder, say, functools.partial(kind, make, named))
     return written
 
 

@@ -141,9 +141,9 @@ def _datatable(page: Page, name: str) -> str:
         table = pd.concat([pd.Series("", table.index, name=_UNFOLD), table], axis=1)
         place = json.dumps(_details_id(name))
         options |= {"drawCallback": JavascriptFunction(_UNFOLDING.replace("DETAILS", place))}
-    limits = {"maxBytes": 0, "maxRows": 0, "maxColumns": 0}  # none
+    options |= {"maxBytes": 0, "maxRows": 0, "maxColumns": 0}  # no limit
     return to_html_datatable(
-        table, **limits, showIndex=False, allow_html=False, layout=layout, display_logo_when_loading=False, **options
+        table, showIndex=False, allow_html=False, layout=layout, display_logo_when_loading=False, **options
     )
 
 

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import pandas as pd
@@ -43,10 +43,22 @@ LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)), 
 DASHED = LINE_STYLES[1]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 # A single value of the material that this project reproduces.
-SOURCE_LOOK = {"marker": "D", "markersize": 6, "markerfacecolor": "none", "color": GRAY, "linestyle": "none"}
+SOURCE_LOOK: dict[str, Any] = {
+    "marker": "D",
+    "markersize": 6,
+    "markerfacecolor": "none",
+    "color": GRAY,
+    "linestyle": "none",
+}
 # Multiples of powers of ten for the ticks of logarithmic axes, ever more of them.
-_ROUND = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9))
-_ROUND += ((*(1 + step / 10 for step in range(10)), *range(2, 10)),)
+_ROUND: tuple[tuple[float, ...], ...] = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 5, 7),
+    (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
+    (*(1 + step / 10 for step in range(10)), *range(2, 10)),
+)
 # The order in which groups get their colors: well apart for the first few.
 _COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, BROWN)
 
@@ -284,10 +296,10 @@ def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -
         if warning:
             text = textwrap.fill(warning, int(width * 0.7))
             # A single panel may begin far to the right, behind long labels, but it ends where the page does.
-            side = "left" if len(drawn.axes) > 1 else "right"
+            side: Literal["left", "right"] = "left" if len(drawn.axes) > 1 else "right"
             titled = drawn.axes[0].get_title() != ""  # the warning stands above it, and leaves it in line with others
-            look = {"loc": side, "pad": None if titled else 10, "color": VERMILION, "fontweight": "bold"}
-            drawn.axes[0].set_title(text + "\n" * titled, **look)
+            pad = None if titled else 10
+            drawn.axes[0].set_title(text + "\n" * titled, loc=side, pad=pad, color=VERMILION, fontweight="bold")
         _say_logarithmic(drawn)
         drawn.show_caption(textwrap.fill(" ".join(part for part in (caption, note) if part), width))
         _settle_ticks(drawn)
@@ -309,7 +321,7 @@ def _settle_ticks(drawn: PaperFigure) -> None:
     for axes in drawn.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if isinstance(axis.get_major_locator(), AutoLocator):
-                axis.set_major_locator(FixedLocator(axis.get_majorticklocs()))
+                axis.set_major_locator(FixedLocator(list(axis.get_majorticklocs())))
 
 
 def incomplete(frame: pd.DataFrame) -> str:
@@ -323,7 +335,7 @@ def incomplete(frame: pd.DataFrame) -> str:
     """
     missing, unreadable = (len(frame.attrs.get(name, ())) for name in ("missing", "unreadable"))
     files = f" of {missing + unreadable + len(frame.attrs.get('files', ()))} result files"
-    kinds = []
+    kinds: list[str] = []
     for number, kind in ((missing, "missing"), (unreadable, "unreadable")):
         if number:
             kinds.append(f"{number}{'' if kinds else files} {kind}")

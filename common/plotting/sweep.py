@@ -78,7 +78,9 @@ def printed_table(frame: pd.DataFrame) -> pd.DataFrame:
     text = pd.DataFrame(swept | own)
     if len(kinds) > 1:
         return tables.printed(text, caption)
-    return tables.printed(text, caption, **{"highest" if kinds == {"accuracy"} else "lowest": [chosen]})
+    if kinds == {"accuracy"}:
+        return tables.printed(text, caption, highest=[chosen])
+    return tables.printed(text, caption, lowest=[chosen])
 
 
 def write_summary(results_folder: str | os.PathLike, out_folder: str | os.PathLike) -> list[Path]:

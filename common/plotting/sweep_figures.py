@@ -205,7 +205,8 @@ def _draw_layout(frame: pd.DataFrame, rows: pd.DataFrame, layout: _Layout) -> st
         entries += [_across_line(run, dash) for run, dash in dashes.items()]
         for axes, point in zip(panels, points, strict=False):
             panel = Panel(axes, upright, scale, values)
-            _fill(panel, *(_matching(data, point, layout.axis) for data in (means, rows)), layout, looks, dashes)
+            shown, kept = (_matching(data, point, layout.axis) for data in (means, rows))
+            _fill(panel, shown, kept, layout, looks, dashes)
             panel.set_values()
             axes.set_title("\n".join(_labelled(name, value, 40) for name, value in point.items()), pad=9)
         _name_axes(panels[: len(points)], columns, upright, scale, layout.axis.removeprefix(PREFIX), rows)
@@ -306,7 +307,7 @@ def _name_axes(
 
 def _put_legend(drawn: style.PaperFigure, entries: Sequence[Line2D]) -> None:
     if entries:
-        longest = max(len(entry.get_label()) for entry in entries)
+        longest = max(len(str(entry.get_label())) for entry in entries)
         beside = int(drawn.get_figwidth() * 20 / (longest + 9))
         drawn.legend(handles=list(entries), loc="outside upper center", ncols=min(max(beside, 1), len(entries)))
 

@@ -23,7 +23,13 @@ from common.plotting import style
 from common.plotting.sweep_points import written
 
 ERROR = "test_error"
-_SEED = {"marker": "o", "markersize": 2, "markerfacecolor": "none", "markeredgewidth": 0.4, "linestyle": "none"}
+_SEED: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 2,
+    "markerfacecolor": "none",
+    "markeredgewidth": 0.4,
+    "linestyle": "none",
+}
 WIDTH = 48  # characters of a name beside a panel
 _BESIDE = 2.5  # points between the marks of two series at one place
 
@@ -61,12 +67,12 @@ class ErrorScale:
             low, high = low if log else max(low, 0.0), min(high, _scaled(100.0, log))
         cut = any(value < low for value in below) or any(value > high for value in above)
         margin = 0.06 * (high - low) or reach
-        ends = (low - margin, high + margin)
-        return cls(log, *((10**end for end in ends) if log else ends), cut)
+        low, high = low - margin, high + margin
+        return cls(log, 10**low, 10**high, cut) if log else cls(log, low, high, cut)
 
     def set_on(self, axis: Axis) -> None:
         """Give an axis of a panel this scale and its ticks."""
-        along = axis.axis_name
+        along = "x" if axis is axis.axes.xaxis else "y"
         if self.log:
             axis.axes.set(**{f"{along}scale": "log"})
         axis.axes.set(**{f"{along}lim": (self.low, self.high)})
@@ -115,9 +121,9 @@ class Panel:
         if failed.empty:  # the layout would make room for a mark without a place
             return
         outside = self.axes.get_xaxis_transform() if self.upright else self.axes.get_yaxis_transform()
-        cross = {"marker": "x", "markersize": 4, "markeredgewidth": 1, "linestyle": "none", "clip_on": False}
-        pairs = self._pairs(failed, [1.04 if self.upright else 1.02] * len(failed))
-        self.axes.plot(*pairs, **cross, color=look["color"], transform=self._moved(outside, beside))
+        cross: dict[str, Any] = {"marker": "x", "markersize": 4, "markeredgewidth": 1, "linestyle": "none"}
+        cross |= {"color": look["color"], "transform": self._moved(outside, beside), "clip_on": False}
+        self.axes.plot(*self._pairs(failed, [1.04 if self.upright else 1.02] * len(failed)), **cross)
 
     def level(self, row: Any, color: str, linestyle: Any) -> None:
         """Draw the mean of a run that is the same at all values, and its interval, across the panel."""
@@ -146,12 +152,13 @@ class Panel:
 
     def _moved(self, transform: Transform, beside: float) -> Transform:
         points = {"x": beside * _BESIDE} if self.upright else {"y": -1.5 * beside * _BESIDE}  # the first above
-        return offset_copy(transform, self.axes.figure, **points, units="points")
+        return offset_copy(transform, self.axes.get_figure(root=True), **points, units="points")
 
     def _errorbar(self, shown: pd.DataFrame, along: str, look: Mapping[str, Any], transform: Transform) -> None:
         look = dict(look) if self.upright else {**look, "linestyle": "none"}
-        bars = {"yerr" if self.upright else "xerr": self.scale.errors_of(shown), "elinewidth": 0.8}
-        self.axes.errorbar(*self._pairs(self._places(shown[along]), shown["mean"]), **bars, **look, transform=transform)
+        bars: dict[str, Any] = {"yerr" if self.upright else "xerr": self.scale.errors_of(shown), "elinewidth": 0.8}
+        x, y = self._pairs(self._places(shown[along]), shown["mean"])
+        self.axes.errorbar(x, y, **bars, **look, transform=transform)
 
 
 def legend_line(label: str, look: Mapping[str, Any]) -> Line2D:

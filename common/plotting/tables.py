@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -153,7 +154,7 @@ def mean_and_spread(mean: float, std: float, digits: int) -> str:
     return shown if math.isnan(std) else f"{shown} ± {std:.{digits}f}"
 
 
-def _cell(row: object, value: Value) -> str:
+def _cell(row: Any, value: Value) -> str:
     if not row.n and row.diverged:
         return "diverged" if value.outcome else "-"
     return mean_and_spread(value.scale * row.mean, value.scale * row.std, value.digits)

@@ -77,9 +77,9 @@ class Sources:
     def _text(self, name: str) -> bytes:
         if name in self._texts:
             return self._texts[name]
-        ours = name.split(".")[0] == _PACKAGE
+        ours = name.split(".", maxsplit=1)[0] == _PACKAGE
         path = self._later(name) if ours else _file_of(name)
-        if ours and not path.is_file():
+        if ours and path is not None and not path.is_file():
             raise ValueError(f"module {name!r} does not exist{nearest(name, self._texts)}")
         if path is None:
             raise ValueError(f"module {name!r} has no source file, so its code has no digest; move it to a file")
@@ -93,10 +93,10 @@ class Sources:
         return self._root.joinpath(*name.split(".")).with_suffix(".py")
 
     def _counts(self, name: str) -> bool:
-        if name.split(".")[0] != _PACKAGE:
+        if name.split(".", maxsplit=1)[0] != _PACKAGE:
             return not _is_installed(name)
         never = any(name == package or name.startswith(f"{package}.") for package in _NEVER)
-        last = name.split(".")[-1]
+        last = name.rsplit(".", maxsplit=1)[-1]
         drawn = name.startswith("common.experiments.") and (last in _FIGURES or last.endswith("_figures"))
         return not never and not drawn
 
@@ -106,7 +106,7 @@ class Sources:
 
     def _defining(self, module: str, imported: str | None) -> Iterator[str]:
         """Yield the module that is meant by "from module import imported", or by "import module"."""
-        if module.split(".")[0] != _PACKAGE:
+        if module.split(".", maxsplit=1)[0] != _PACKAGE:
             return
         if imported is not None and self._exists(f"{module}.{imported}"):
             module, imported = f"{module}.{imported}", None
@@ -210,7 +210,7 @@ def _file_of(name: str) -> Path | None:
 
 
 def _is_installed(name: str) -> bool:
-    top = name.split(".")[0]
+    top = name.split(".", maxsplit=1)[0]
     if top in sys.stdlib_module_names:
         return True
     path = _file_of(top)

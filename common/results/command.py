@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 import shlex
@@ -27,8 +26,8 @@ def papermill_command(notebook: str, parameters: Mapping[str, Any]) -> str:
             the notebook sets itself; of a notebook that cannot be read, nothing but files and folders is left out.
 
     Returns:
-        One line for a POSIX shell. Numbers and texts are given by -p; what -p cannot say, such as a list, or a text that
-        papermill would take for a number, is given by -y.
+        One line for a POSIX shell. Numbers and texts are given by -p; what -p cannot say, such as a list, or a text
+        that papermill would take for a number, is given by -y.
 
     Example:
         >>> papermill_command("none", {"epochs": 3, "estimator": "SPSA(0.1)", "hidden": [64], "store": "results"})
@@ -52,12 +51,12 @@ def papermill_command(notebook: str, parameters: Mapping[str, Any]) -> str:
 
 @functools.cache  # a sweep asks for the same thousands of times
 def _as_yaml(text: str) -> str:
-    options = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 10**9}
-    return yaml.safe_dump(json.loads(text), **options).strip()
+    content = json.loads(text)
+    return yaml.safe_dump(content, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9).strip()
 
 
 def _same(value: Any, default: Any) -> bool:
-    """Whether a checked parameter is what the notebook sets: the check makes a list of one value where a list is meant."""
+    """Whether a checked parameter is what the notebook sets: the check makes a list of a single value."""
     if isinstance(value, bool) or isinstance(default, bool):
         return value is default
     return value in (default, [default])

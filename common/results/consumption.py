@@ -6,6 +6,7 @@ machine: what other processes did meanwhile is in it, so it is a run's own energ
 """
 
 import contextlib
+import functools
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +47,8 @@ class Consumption:
         self._process = process
 
     def __enter__(self) -> "Consumption":
-        self._joules, self._last = 0.0, None
+        self._joules = 0.0
+        self._last: list[float] | None = None
         self._sample()
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample_until_the_end, daemon=True)
@@ -91,7 +93,7 @@ def _rapl(powercap: Path) -> Iterator[Counter]:
             name = (zone / "name").read_text().strip()
             if name.startswith("package") or name == "dram":
                 _joules(zone / "energy_uj")  # may not be ours to read
-                yield (lambda path=zone / "energy_uj": _joules(path)), _joules(zone / "max_energy_range_uj")
+                yield functools.partial(_joules, zone / "energy_uj"), _joules(zone / "max_energy_range_uj")
 
 
 def _joules(path: Path) -> float:
@@ -109,7 +111,11 @@ def _nvml() -> Iterator[Counter]:
         with contextlib.suppress(nvml.NVMLError):
             gpu = nvml.nvmlDeviceGetHandleByIndex(index)
             nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)  # GPUs before Volta have none
-            yield (lambda gpu=gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3), None
+            yield functools.partial(_nvml_joules, nvml, gpu), None
+
+
+def _nvml_joules(nvml: Any, gpu: Any) -> float:
+    return nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3
 
 
 def _forget_peak(process: Path) -> bool:

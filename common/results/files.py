@@ -35,9 +35,9 @@ def load_all(paths: Iterable[Path]) -> tuple[dict[str, ResultFile], dict[str, st
             tables[str(path)] = read_table(path)
         except UNREADABLE as error:
             unreadable[str(path)] = reasons(error)
-    for (path, table), frame in zip(tables.items(), to_frames(list(tables.values())), strict=True):
+    for (name, table), frame in zip(tables.items(), to_frames(list(tables.values())), strict=True):
         try:
-            loaded[path] = result_file(frame, table.schema.metadata)
+            loaded[name] = result_file(frame, table.schema.metadata)
         except UNREADABLE as error:
-            unreadable[path] = reasons(error)
+            unreadable[name] = reasons(error)
     return loaded, unreadable

@@ -24,6 +24,7 @@ from common.results.files import load_all
 from common.results.frame import PROVENANCE, run_columns
 from common.results.result_file import UNREADABLE, ResultFile, load, reasons, write_table
 
+_UNREADABLE_WEIGHTS: tuple[type[Exception], ...] = (*UNREADABLE, zipfile.BadZipFile, EOFError)
 STORE = ".store"  # hidden folders hold no results, but for this one
 
 
@@ -107,8 +108,8 @@ class _Plan:
         self.merged = Merged()
         self._into = into
         self._taken: set[Path] = set()
-        self._records: dict[str, _Run] = {}  # of stores, by digest
-        self._labels: dict[frozenset, _Run] = {}  # of result files, by name, parameters and seed
+        # Of result files by name, parameters and seed, of stores by digest.
+        self._seen: dict[frozenset | str, _Run] = {}
         self._digests: dict[str, _Run] = {}
 
     def add(self, folder: Path) -> None:
@@ -137,12 +138,12 @@ class _Plan:
         new = []
         for labels, rows in _runs(file.frame):
             run = _Run(path, rows.index, *_hashes(rows))
-            key, seen = (labels, self._labels) if digest is None else (digest, self._records)
-            if key in seen:
-                self._compare(seen[key], run, rows)
+            key: frozenset | str = labels if digest is None else digest
+            if key in self._seen:
+                self._compare(self._seen[key], run, rows)
                 self.merged.present += 1
                 continue
-            seen[key] = run
+            self._seen[key] = run
             new.append(rows.index)
             own = _digest_of(rows)
             if own and self._digests.setdefault(own, run).numbers != run.numbers:
@@ -199,7 +200,7 @@ def _unusable(path: Path, file: ResultFile) -> str:
     try:
         with np.load(weights, allow_pickle=False) as arrays:
             return "" if len(arrays.files) == note["weights"] else f"its weights {weights.name} are not all there"
-    except (*UNREADABLE, zipfile.BadZipFile, EOFError) as error:
+    except _UNREADABLE_WEIGHTS as error:
         missing = not weights.exists()
         return f"its weights {weights.name} {'are missing' if missing else f'cannot be read: {reasons(error)}'}"
 
@@ -224,7 +225,11 @@ def _hashes(rows: pd.DataFrame) -> tuple[str, str, str]:
     columns = {name: _hash(rows[name]) for name in sorted(rows) if rows[name].notna().any()}
     kept = {name: hashed for name, hashed in columns.items() if not _is_origin(name)}
     numbers = {name: columns.get(name) for name in ("epoch", "step", *MEASURED)}
-    return tuple(hashlib.sha256(repr(part).encode()).hexdigest() for part in (numbers, kept, columns))
+    return _sha256(numbers), _sha256(kept), _sha256(columns)
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
 def _is_origin(name: str) -> bool:

@@ -201,7 +201,8 @@ def refuse_two_meanings(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
 
 def bare(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame without its attributes: they tell which files it was read from, and belong to no other frame."""
-    return pd.DataFrame(frame)  # a copy would first copy them, which takes a second where they tell of thousands of files
+    # A copy would first copy them, which takes a second where they tell of thousands of files.
+    return pd.DataFrame(frame)
 
 
 def plain(value: Any) -> Any:
@@ -247,7 +248,7 @@ def _floats(records: list[dict[str, Any]], name: str) -> list[float]:
 
 def _values(records: list[dict[str, Any]], name: str) -> list[float] | pd.Series:
     values = [record.get(name) for record in records]
-    return cells(values) if any(np.ndim(value) for value in values) else _floats(records, name)
+    return cells(values) if any(np.ndim(value) for value in values if value is not None) else _floats(records, name)
 
 
 def _experiments(frame: pd.DataFrame) -> str:

@@ -41,7 +41,8 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
     Returns:
         A JSON-able dict: parameters, commit (None outside a git checkout), dirty (whether tracked files differ, those
         of results, figures and logs aside, or common/, notebooks/ or workflow/ has files that are not tracked; None
-        where git does not say), versions, data_checksum, device and started (ISO 8601, UTC); `results.write` adds when it ended.
+        where git does not say), versions, data_checksum, device and started (ISO 8601, UTC); `results.write` adds when
+        it ended.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
@@ -137,17 +138,19 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
     if tracked == 1:  # a copy installed below some other repository (in its .venv, say) is not that repository's code
         return None, None
     if tracked != 0:
-        commit = next((commit_of(package.parent) for package in (folder, *folder.parents) if package.name == "common"), None)
+        packages = (package for package in (folder, *folder.parents) if package.name == "common")
+        commit = next((commit_of(package.parent) for package in packages), None)
         if commit:
             print(
-                "Whether files differ from the commit is not known: git is missing or refuses this folder, as the older "
-                "ones do if it belongs to another user (git config --global --add safe.directory allows it).",
+                "Whether files differ from the commit is not known: git is missing or refuses this folder, as the "
+                "older ones do if it belongs to another user (git config --global --add safe.directory allows it).",
                 file=sys.stderr,
             )
         return commit, None
     _, commit = _git(folder, "rev-parse", "HEAD")
+    products = (f":(top,exclude){name}" for name in _PRODUCTS)
     changes = [
-        _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *(f":(top,exclude){name}" for name in _PRODUCTS)),
+        _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *products),
         _git(folder, "ls-files", "--others", "--exclude-standard", "--", *(f":/{name}" for name in _CODE)),
         # Python imports what git is told to ignore, too.
         _git(folder, "ls-files", "--others", "--", ":(top,glob)common/**/*.py"),

@@ -7,7 +7,7 @@ of the provenance. The file appears whole or not at all, and its pages carry che
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from common.atomic import replacing
 from common.results.arrays import to_frame, to_table
-from common.results.frame import FIXED, PROVENANCE, bare, now, plain, with_provenance
+from common.results.frame import FIXED, bare, now, plain, with_provenance
 from common.results.provenance import device_and_threads
 
 
@@ -119,9 +119,9 @@ def _provenance_of_runs(frame: pd.DataFrame, origin: Mapping[str, Any]) -> list[
     for *values, begun, ended in zip(*columns, strict=True):
         times.setdefault(tuple(values), []).append((begun, ended))
     rows = []
-    for values, pairs in times.items():
+    for known, pairs in times.items():
         begun, ended = (list(filter(None, moments)) for moments in zip(*pairs, strict=True))
-        row = dict(zip(shared, values, strict=True))
+        row = dict(zip(shared, known, strict=True))
         rows.append(row | {"started": min(begun, default=None), "ended": max(ended, default=None)})
     return [{**origin, **_as_json(row)} for row in rows]
 
@@ -129,7 +129,7 @@ def _provenance_of_runs(frame: pd.DataFrame, origin: Mapping[str, Any]) -> list[
 def _values(frame: pd.DataFrame, name: str) -> list[Any]:
     """Return a column's values, None for what is missing; all are None where there is no such column."""
     values = frame[name].tolist() if name in frame else [None] * len(frame)
-    return [None if value is pd.NA or value != value else value for value in values]
+    return [None if value is pd.NA or value != value else value for value in values]  # noqa: PLR0124 - NaN
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,4 +145,4 @@ def reasons(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-UNREADABLE: Sequence[type[Exception]] = (OSError, ValueError, pa.ArrowException)
+UNREADABLE: tuple[type[Exception], ...] = (OSError, ValueError, pa.ArrowException)

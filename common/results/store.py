@@ -5,8 +5,8 @@
     folder/.locks/abcd….lock       who trains the run; the kernel frees it when a process ends in whatever way
     folder/.checkpoints/abcd…/     of a run that has not ended, with sessions.json: each start of its training
 
-The environment's RUN_CHECKPOINTS names another folder for checkpoints, such as one on a local disk; `$NAMES` of variables
-in it are those of the machine that trains. A run that is taken up on another machine then begins anew.
+The environment's RUN_CHECKPOINTS names another folder for checkpoints, such as one on a local disk; `$NAMES` of
+variables in it are those of the machine that trains. A run that is taken up on another machine then begins anew.
 
 A record is trained once:
 
@@ -43,6 +43,7 @@ from common.results.result_file import UNREADABLE, load, reasons, write_table
 from common.settings import Configured, text
 
 _SESSIONS = "sessions.json"
+_UNREADABLE_RECORD: tuple[type[Exception], ...] = (*UNREADABLE, zipfile.BadZipFile, EOFError, KeyError)
 _UNKNOWN_SESSIONS = "resumed from checkpoints of which no session is noted"
 
 
@@ -98,7 +99,7 @@ class Store:
         path = self.path(digest)
         try:
             return self._load(digest, path) if path.is_file() else None
-        except (*UNREADABLE, zipfile.BadZipFile, EOFError, KeyError) as error:
+        except _UNREADABLE_RECORD as error:
             _warn(f"the record {path} cannot be read ({reasons(error)}); its run is trained again")
             return None
 
@@ -218,7 +219,8 @@ class Store:
         path = self.path(record.digest)
         if record.weights:
             with replacing(path.with_suffix(".npz")) as temporary:
-                np.savez(temporary, **{str(i): array for i, array in enumerate(record.weights)})
+                arrays: dict[str, Any] = {str(i): array for i, array in enumerate(record.weights)}
+                np.savez(temporary, **arrays)
         note = {"digest": record.digest, "weights": len(record.weights)}
         write_table(record.frame, path, {"provenance": {}, "measurements": record.measurements, "record": note})
 

@@ -82,8 +82,9 @@ def _require_one_metric(rows: pd.DataFrame, by: Sequence[str], value: str) -> No
     kinds = rows.groupby(list(by), dropna=False)["metric"].agg(lambda values: sorted(values.dropna().unique()))
     mixed = kinds[kinds.map(len) > 1]
     if len(mixed):
+        group = dict(zip(by, _as_tuple(mixed.index[0]), strict=True))
         raise ValueError(
-            f"{value!r} of the group {dict(zip(by, _as_tuple(mixed.index[0]), strict=True))} holds {' and '.join(mixed.iloc[0])}: "
+            f"{value!r} of the group {group} holds {' and '.join(mixed.iloc[0])}: "
             "add 'metric' to the columns that make a group"
         )
 
@@ -141,8 +142,8 @@ def paired_comparisons(
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        A frame with a row for each pair, in their order: run, baseline, difference (mean), low, high, n (seeds that both
-        have and that did not diverge), p (corrected), verdict.
+        A frame with a row for each pair, in their order: run, baseline, difference (mean), low, high, n (seeds that
+        both have and that did not diverge), p (corrected), verdict.
 
     Raises:
         ValueError: a name that the frame does not have, with the nearest one.

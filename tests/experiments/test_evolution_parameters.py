@@ -43,7 +43,7 @@ EVOLUTION = {
         ({"alignment_examples": 60_000}, ["'alignment_examples' must be at most the 55,000 training examples"]),
         ({"alignment_repeats": 1}, ["'alignment_repeats' must be greater than or equal to 2, got 1"]),
         ({"validation": 0}, ["'validation' must be greater than or equal to 1, got 0"]),
-        ({"sampels": 1}, ["unknown parameter 'sampels'", "did you mean 'samples'?"]),
+        ({"sampels": 1}, ["unknown parameter 'sampels'", "did you mean 'samples'?"]),  # codespell:ignore
     ],
 )
 def test_parameters_of_evolution_are_refused_in_one_sentence(changes, words):

@@ -24,7 +24,7 @@ def test_an_unknown_setting_is_refused_by_name():
     with pytest.raises(
         ValueError, match=r"a setting of NoisyGradient must be one of inner, level.*did you mean 'level'"
     ):
-        NOISY.with_settings("more noise", levl=ConstantNoise(1.0))
+        NOISY.with_settings("more noise", levl=ConstantNoise(1.0))  # codespell:ignore
 
 
 def test_a_value_is_checked_by_the_estimator():

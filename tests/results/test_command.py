@@ -12,7 +12,7 @@ VALUES = {
     "whole": -3,
     "small": 1e-05,
     "large": 1e22,
-    "text": "SGD(0.1, name=\"it's $HOME `x`\\n\")",
+    "text": 'SGD(0.1, name="it\'s $HOME `x`\\n")',
     "lines": "a\nb: [c]",
     "like a number": "1e3",
     "like a truth": "True",

@@ -28,7 +28,9 @@ def test_an_interval_is_that_of_the_paired_t_test():
     row = _compared(exact=exact, other=other).loc["other"]
     test = stats.ttest_rel(other, exact)
     low, high = test.confidence_interval(0.95)
-    np.testing.assert_allclose([row["difference"], row["low"], row["high"], row["p"]], [-0.0125, low, high, test.pvalue])
+    np.testing.assert_allclose(
+        [row["difference"], row["low"], row["high"], row["p"]], [-0.0125, low, high, test.pvalue]
+    )
     assert (row["n"], row["verdict"]) == (4, "behind")
 
 

@@ -200,7 +200,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     results.write(run(), path, {})
     before = path.read_bytes()
 
-    def half(table, where, **options):
+    def half(_table, where, **_options):
         Path(where).write_bytes(b"PAR1 half")
         raise OSError("disk full")
 

@@ -153,7 +153,7 @@ def test_local_disk_that_a_machine_does_not_name_is_said(store, monkeypatch):
 
 def test_unknown_provenance_is_refused_before_training(store):
     with pytest.raises(ValueError, match=r"provenance 'comit' is unknown.*did you mean 'commit'"):
-        store.begin(DIGEST, {"comit": "a"})
+        store.begin(DIGEST, {"comit": "a"})  # codespell:ignore
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".npz"])
@@ -199,9 +199,9 @@ with store.lock(digest, on_wait=lambda: reach("waited")):
 
 def test_second_process_waits_and_finds_the_record(process, tmp_path):
     first = process(RACE)
-    wait_for(lambda: (tmp_path / "training").exists())
+    wait_for((tmp_path / "training").exists)
     second = process(RACE)
-    wait_for(lambda: (tmp_path / "waited").exists())
+    wait_for((tmp_path / "waited").exists)
     (tmp_path / "go").touch()
     finish(first)
     finish(second)
@@ -210,7 +210,7 @@ def test_second_process_waits_and_finds_the_record(process, tmp_path):
 
 def test_killed_process_leaves_no_lock(process, store, tmp_path):
     first = process("with store.lock(digest):\n    reach('locked')\n    time.sleep(600)\n")
-    wait_for(lambda: (tmp_path / "locked").exists())
+    wait_for((tmp_path / "locked").exists)
     first.send_signal(signal.SIGKILL)
     first.wait()
     waited = []
@@ -292,7 +292,7 @@ def test_full_disk_is_said_once_and_loses_no_result(process, store):
 
 
 def test_full_disk_while_the_frame_is_written(store, monkeypatch):
-    def full(*arguments, **options):
+    def full(*_arguments, **_options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pq, "write_table", full)

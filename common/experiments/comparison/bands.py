@@ -14,7 +14,7 @@ from common.plotting.curves import select
 if TYPE_CHECKING:
     from common.experiments.comparison.parameters import Comparison
 
-BANDS = {("digits", None, "mlp", (32, 32), 32, 8, 2, "float32"): (0.88, 0.98)}
+BANDS: dict[tuple, tuple[float, float]] = {("digits", None, "mlp", (32, 32), 32, 8, 2, "float32"): (0.88, 0.98)}
 
 
 def check(p: Comparison, frame: pd.DataFrame) -> str:

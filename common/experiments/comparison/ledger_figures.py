@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -84,7 +85,7 @@ def _name_families(axes: Axes, rows: dict[str, float]) -> None:
     for family in FAMILIES:
         own = [place for name, place in rows.items() if source(name).family == family]
         if own:
-            look = {"va": "center", "fontsize": 6.5, "fontweight": "bold"}
+            look: dict[str, Any] = {"va": "center", "fontsize": 6.5, "fontweight": "bold"}
             listed = next(name for name, place in rows.items() if place == min(own))
             place = (0.01, min(own) - 1)
             axes.annotate(family, place, xycoords=axes.get_yaxis_transform(), color=color_of(listed), **look)

@@ -77,7 +77,8 @@ class Conditions:
         if source.epsilon is not None:
             # The noise that the privacy takes depends on the number of steps, and that not on the noise.
             steps = self._within(source, {"noise_multiplier": 1.0} | dict(values), name, group, passes)
-            count, rate = steps.epochs * steps.options["steps_per_epoch"], steps.batch_size / len(self.data.train)
+            count = steps.epochs * steps.options["steps_per_epoch"]
+            rate = steps.examples_per_step / len(self.data.train)
             sigma = math.ceil(1_000 * noise_multiplier(source.epsilon, rate, count, DELTA)) / 1_000
             values = {"noise_multiplier": sigma} | dict(values)
         run = self._within(source, values, name, group, passes)
@@ -139,7 +140,7 @@ def tuned(
 
 def estimators_of(plan: Sequence[Run]) -> list[GradientEstimator]:
     """Return the estimators of runs on networks without batch norm, each once: rows about optimizers share one."""
-    kept = [run for run in plan if not run.network.name.startswith("normalised")]
+    kept = [run for run in plan if not str(run.network.settings.get("name")).startswith("normalised")]
     return list({repr(run.estimator): run.estimator for run in kept}.values())
 
 
@@ -175,8 +176,7 @@ def zeroth_order(
         network = Network("mlp", units, precision=conditions.network.precision, dropout=False)
         own, label = replace(conditions, network=network), f" on {'-'.join(map(str, units))}"
         named = [replace(row, name=row.name + label) for row in rows]
-        tuning = {"trials": trials, "passes": passes, "seeds": seeds, "experiment": experiment, "store": store}
-        chosen, tried = tuned(named, own, **tuning)
+        chosen, tried = tuned(named, own, trials=trials, passes=passes, seeds=seeds, experiment=experiment, store=store)
         plan += [own.run(row, chosen[row.name], row.name, group=ZEROTH, passes=passes) for row in named]
         frames.append(tried)
     return plan, frames

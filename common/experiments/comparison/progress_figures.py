@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -131,7 +132,7 @@ def _name_lines(axes: Axes, ratios: pd.DataFrame) -> None:
         place = min(share, place - 0.04)
         first, *others = together.index
         words = first if not others else f"{first}, {others[0]}" + f" and {len(others) - 1} more" * (len(others) > 1)
-        look = {"fontsize": 5.5, "va": "center", "color": color_of(first), "annotation_clip": False}
+        look: dict[str, Any] = {"fontsize": 5.5, "va": "center", "color": color_of(first), "annotation_clip": False}
         axes.annotate(words, (1.01, place / 1.02), xycoords="axes fraction", **look)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def places(frame: pd.DataFrame) -> list[str]:
     runs = select(frame, group=EQUAL)[["place", "dataset", "network"]].drop_duplicates("place")
     listed = list(captions.DATASETS)
 
-    def order(row: object) -> tuple[bool, int]:
+    def order(row: Any) -> tuple[bool, int]:
         return "mlp" not in row.network, listed.index(row.dataset) if row.dataset in listed else len(listed)
 
     return [row.place for row in sorted(runs.itertuples(), key=order)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LONGER, AT_ONCE = "a layer at a time, longer", "at once, rank one"
 # Test accuracy of the longer run, by the data, what is perturbed, and the epochs of all runs.
-BANDS = {
+BANDS: dict[tuple, tuple[float, float]] = {
     ("digits", 157, "tiny_convnet", 256, 0.25, (1, 4, 16), 0.02, 0.02, 0.0003, 24, 3, 8): (0.8, 1.0),
     ("mnist", None, "tiny_convnet", 8192, 0.25, (1, 4, 16), 0.02, 0.02, 0.0003, 100, 6, 24): (0.98, 1.0),
 }

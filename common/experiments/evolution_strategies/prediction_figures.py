@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from common import results
 from common.experiments.evolution_strategies.run_selection import (
@@ -63,7 +64,7 @@ def never_predicted(frame: pd.DataFrame) -> style.PaperFigure:
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.5)
     draw_curves(axes, series, "epoch", "never")
     axes.set_ylim(bottom=-0.1)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.set_ylabel("Classes never predicted")
     style.legend(axes, above=3)
     caption = f"How many classes no validation image of {captions.name(rows)} is predicted to be, after each epoch."

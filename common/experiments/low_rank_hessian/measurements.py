@@ -11,14 +11,13 @@ import pandas as pd
 from common import results
 from common.data.load import Dataset
 from common.diagnostics.eigenvector_overlaps import eigenvector_overlaps
-from common.experiments.run import Run, completed
+from common.experiments.run import Run, TaskSettings, completed
 from common.plotting.curves import select
-from common.settings import Configured
 from common.training.timing import seconds_at
 
 
 def overlaps(
-    run: Run, data: Dataset, *, network: Configured, seed: int, at_steps: Sequence[int], examples: int
+    run: Run, data: Dataset, *, network: TaskSettings, seed: int, at_steps: Sequence[int], examples: int
 ) -> dict[str, dict[int, float]]:
     """Follow the Hessian's eigenvectors along a run of saddle-free Newton: from the start on, and after an epoch.
 

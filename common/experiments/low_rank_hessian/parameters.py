@@ -93,7 +93,7 @@ class LowRankHessian(Parameters):
         fits = f"at least batch_size, {self.batch_size}"
         require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
         require_hidden_for_mlp(self)
-        most = self.gauss_newton_batch * SPECIFICATIONS[self.dataset].classes
+        most = self.gauss_newton_batch * (SPECIFICATIONS[self.dataset].classes or 1)
         wanted = f"at most {most}: the Gauss-Newton matrix of gauss_newton_batch examples has no higher rank"
         require_parameter(self.rank <= most, "rank", self.rank, wanted)
         wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
@@ -118,4 +118,4 @@ def _hessian_batch(parameter: str, call: str, known: tuple[str, tuple[str, ...],
         batch = None
     wanted = f"a call such as {owner}(Backpropagation(), hessian_batch={default}), hessian_batch a whole number"
     require_parameter(type(batch) is int, parameter, call, wanted)
-    return batch
+    return int(batch or 0)

@@ -4,6 +4,7 @@ The contract of every figure is said in `common.plotting`.
 """
 
 import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -192,8 +193,8 @@ def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     sigma = float(((2 / (rows["learning_rate"] * rows["noise_scale"])) ** 0.5).mean())
-    look = {"color": style.GRAY, "linewidth": 0.9, "linestyle": style.LINE_STYLES[2]}
-    axes.axvline(sigma, label="predicted: noise wins", **look)
+    dotted: Any = style.LINE_STYLES[2]
+    axes.axvline(sigma, label="predicted: noise wins", color=style.GRAY, linewidth=0.9, linestyle=dotted)
     return (
         "Dotted: the noise that undoes a step's progress, σ² = 2/(ηB), with the gradient noise scale B at the end of "
         "the run without noise."

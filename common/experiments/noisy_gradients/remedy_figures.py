@@ -142,7 +142,7 @@ def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
         shifted = curve.frame.assign(
             place=curve.frame["decibels"].map(levels.index) + 0.16 * (number - (len(series) - 1) / 2)
         )
-        draw_final(axes, [Series(curve.label, shifted, curve.style | {"linestyle": "none"})], "place", "lower")
+        draw_final(axes, [Series(curve.label, shifted, {**curve.style, "linestyle": "none"})], "place", "lower")
     axes.axhline(0, color=style.BLACK, linewidth=0.8)
     axes.set_xlim(-0.6, len(levels) - 0.4)
     axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
@@ -180,8 +180,8 @@ def _draw_ranks(axes: Axes, ranked: pd.DataFrame, rows: pd.DataFrame, value: str
         axes.set_ylim(-0.6, len(ranked) - 0.4)
     for place, row in ranked[ranked["diverged"] > 0].iterrows():
         label = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"
-        look = {"va": "center", "fontsize": 6, "color": style.VERMILION}
-        axes.annotate(label, (0.02, place), xycoords=axes.get_yaxis_transform(), **look)
+        left = axes.get_yaxis_transform()
+        axes.annotate(label, (0.02, place), xycoords=left, va="center", fontsize=6, color=style.VERMILION)
 
 
 def _by_sketch(inside: pd.DataFrame) -> list[Series]:

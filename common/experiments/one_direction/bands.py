@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from common.experiments.one_direction.parameters import OneDirection
 
 NOISY = "NoisyGradient(Backpropagation(), ConstantNoise(0.1))"
-BANDS = {("digits", None, "mlp", (32,), NOISY, "SGD(0.05)", 32, 8, "float32"): (0.85, 0.97)}
+BANDS: dict[tuple, tuple[float, float]] = {
+    ("digits", None, "mlp", (32,), NOISY, "SGD(0.05)", 32, 8, "float32"): (0.85, 0.97)
+}
 
 
 def check(p: OneDirection, frame: pd.DataFrame) -> str:

@@ -29,7 +29,7 @@ from common.plotting.curves import NothingToDraw, Series, draw_curves, select, s
 __all__ = ["FIGURES", "TABLES", "chosen_network", "curves", "learning_rates", "run_values", "scaling", "step_sizes"]
 __all__ += ["table", "trails"]
 
-_SOURCE_LOOK = style.SOURCE_LOOK | {"markersize": 5}
+_SOURCE_LOOK: dict[str, Any] = style.SOURCE_LOOK | {"markersize": 5}
 _TICKS = [times * 10.0**power for power in range(6) for times in (1, 1.5, 2, 3, 4, 6, 8)]
 
 

@@ -12,7 +12,7 @@ from common.results.summary import summarize
 if TYPE_CHECKING:
     from common.experiments.synthetic_gradients.parameters import SyntheticGradients
 
-BANDS = {("digits", 157, 3, 128, 32, 10, 0.002, 0.003, "float32"): (0.85, 1.0)}
+BANDS: dict[tuple, tuple[float, float]] = {("digits", 157, 3, 128, 32, 10, 0.002, 0.003, "float32"): (0.85, 1.0)}
 
 
 def check(p: SyntheticGradients, frame: pd.DataFrame) -> str:
