@@ -228,24 +228,26 @@ def method_style(name: str) -> dict[str, Any]:
     return dict(zip(_LOOK, METHODS[name], strict=True))
 
 
-def log_ticks(axis: Any, at: Sequence[float] | None = None) -> None:
+def log_ticks(axis: Any, at: Sequence[float] | None = None, at_least: int = 4) -> None:
     """Put plain numbers on a logarithmic axis.
 
     Args:
         axis: `axes.xaxis` or `axes.yaxis`, already logarithmic and with its data drawn.
         at: where ticks go; None: at round numbers, the more of them the fewer decades are shown.
+        at_least: so many of them, where there are: fewer in a narrow panel.
     """
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(LogLocator(subs=_times(low, high), numticks=20) if at is None else FixedLocator(list(at)))
+    times = _times(low, high, at_least)
+    axis.set_major_locator(LogLocator(subs=times, numticks=20) if at is None else FixedLocator(list(at)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
 
 
-def _times(low: float, high: float) -> Sequence[float]:
-    """Return the multiples of powers of ten of which at least four are between the limits, the roundest there are."""
+def _times(low: float, high: float, count: int) -> Sequence[float]:
+    """Return the multiples of powers of ten of which at least `count` are within the limits, the roundest."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for times in _ROUND:
-        if sum(low <= time * 10.0**power <= high for power in range(first, last + 1) for time in times) >= 4:
+        if sum(low <= time * 10.0**power <= high for power in range(first, last + 1) for time in times) >= count:
             return times
     return _ROUND[-1]
 

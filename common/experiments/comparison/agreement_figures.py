@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy import optimize, stats
+from scipy import stats
 
 from common.experiments.comparison.run_selection import (
     aligned,
@@ -21,6 +20,7 @@ from common.experiments.comparison.run_selection import (
 from common.experiments.comparison.sources import BASELINE, source
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
+from common.plotting.edge_labels import name_at_edge
 
 
 def agreement(frame: pd.DataFrame) -> style.PaperFigure:
@@ -98,23 +98,4 @@ def _scatter(axes: Axes, points: pd.DataFrame) -> None:
     for name, row in points.iterrows():
         axes.plot(row["x"], row["y"], "o", color=color_of(name), markersize=3.5)
     style.log_ticks(axes.xaxis)
-    low, high = np.log(axes.get_ylim())
-    heights = pd.Series((np.log(points["y"]) - low) / (high - low), points.index).sort_values()
-    line = {"arrowstyle": "-", "linewidth": 0.4, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
-    for name, height in zip(heights.index, _apart(heights.to_numpy(), 1 / len(heights)), strict=True):
-        axes.annotate(
-            name,
-            points.loc[name, ["x", "y"]],
-            xytext=(1.06, height),
-            textcoords="axes fraction",
-            fontsize=5,
-            va="center",
-            color=color_of(name),
-            arrowprops=line | {"color": color_of(name)},
-        )
-
-
-def _apart(heights: np.ndarray, gap: float) -> np.ndarray:
-    """Return ascending heights moved as little as possible, in squares, so that neighbours are a gap apart in 0..1."""
-    steps = gap * np.arange(len(heights))
-    return np.clip(optimize.isotonic_regression(heights - steps).x, gap / 2, 1 - steps[-1] - gap / 2) + steps
+    name_at_edge(axes, points, {name: color_of(name) for name in points.index})

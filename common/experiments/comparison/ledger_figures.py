@@ -35,7 +35,7 @@ def ledger(frame: pd.DataFrame) -> style.PaperFigure:
     runs, rows = final(frame), _rows(names(frame))
     height = 0.135 * (max(rows.values()) + 3) + 0.85
     drawn, panels = style.figure(
-        style.DOUBLE_COLUMN, height, 4, sharey=True, gridspec_kw={"width_ratios": [2.3, 1.5, 1.4, 1.15]}
+        style.DOUBLE_COLUMN, height, 4, sharey=True, gridspec_kw={"width_ratios": [2.1, 1.55, 1.55, 1.35]}
     )
     with matplotlib.rc_context(style.RC):
         _draw_errors(panels[0], runs, rows)
@@ -122,7 +122,7 @@ def _draw_costs(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
         axes.plot(ratios.loc[name, "clock"], place, "x", color=color_of(name), markersize=3.5, markeredgewidth=0.9)
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
-    axes.set_xlabel("Arithmetic ■, seconds ×\n÷ backprop.'s")
+    axes.set_xlabel("Arithmetic ■, seconds ×\n÷ backprop.")
 
 
 def _draw_cosines(axes: Axes, rows: pd.DataFrame, places: dict[str, float]) -> None:
@@ -145,7 +145,7 @@ def _draw_cosines(axes: Axes, rows: pd.DataFrame, places: dict[str, float]) -> N
     axes.set_xlim(_SMALLEST_COSINE * 0.7, 1.6)
     axes.set_xticks([0.001, 0.01, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
     axes.minorticks_off()
-    axes.set_xlabel("Cosine with the\nexact gradient")
+    axes.set_xlabel("Cosine with\nexact gradient")
 
 
 def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
@@ -156,9 +156,9 @@ def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
                 axes.text(number, place, INITIALS[need], ha="center", va="center", fontsize=6)
         errors = errors_of(runs, name)
         text = tables.mean_and_spread(errors.mean(), errors.std(ddof=1), 2) if len(errors) else "diverged"
-        axes.text(len(NEEDS) + 5.2, place, text, ha="right", va="center", fontsize=6)
-    axes.set_xlim(-0.7, len(NEEDS) + 5.4)
-    axes.set_xticks([(len(NEEDS) - 1) / 2, len(NEEDS) + 3.6], ["Needs", "Error (%)"])
+        axes.text(len(NEEDS) + 6.4, place, text, ha="right", va="center", fontsize=6)
+    axes.set_xlim(-0.7, len(NEEDS) + 6.6)
+    axes.set_xticks([(len(NEEDS) - 1) / 2, len(NEEDS) + 4.4], ["Needs", "Error (%)"])
     axes.grid(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

@@ -23,6 +23,7 @@ from common.experiments.comparison.run_selection import (
 from common.experiments.comparison.sources import BASELINE, EQUAL, FAMILIES, source
 from common.plotting import style
 from common.plotting.curves import Series, draw_curves, select, set_error_axis, spread_note
+from common.plotting.edge_labels import name_at_edge
 
 TARGETS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # × backpropagation's final validation error, fixed beforehand
 _LARGEST_RATIO = 30.0  # that is shown
@@ -51,22 +52,31 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         axes.set_title(family, fontweight="bold", fontsize=7)
         axes.set_xlabel("")
         axes.set_ylabel("")
-        style.legend(axes)
         shown += series[1:]
     for axes in panels[len(families) :]:
         axes.set_visible(False)
     for number, axes in enumerate(panels[: len(families)]):
         if number + columns >= len(families):
-            axes.set_xlabel("Arithmetic (passes of backpropagation)")
+            axes.set_xlabel("Arithmetic\n(passes of backprop.)")
             axes.tick_params(labelbottom=True)
         if number % columns == 0:
             set_error_axis(axes, runs, "validation")
+    for axes in panels[: len(families)]:
+        _name_ends(axes)
     caption = (
         f"Validation error on {frame['place'].iloc[0]} against arithmetic, by the family of the source; the same "
         "arithmetic for all. Rates fall to zero by a cosine, so that only the ends compare."
     )
     style.annotate(drawn, spread_note(shown), caption, frame)
     return drawn
+
+
+def _name_ends(axes: Axes) -> None:
+    """Write the name of each line beside its end."""
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    ends = {str(line.get_label()): np.asarray(line.get_xydata())[-1] for line in lines}
+    points = pd.DataFrame.from_dict(ends, orient="index", columns=["x", "y"])
+    name_at_edge(axes, points, {str(line.get_label()): str(line.get_color()) for line in lines})
 
 
 def targets(frame: pd.DataFrame) -> style.PaperFigure:
@@ -77,7 +87,7 @@ def targets(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, clock, label in zip(panels, ("cost", "clock"), ("arithmetic", "seconds"), strict=True):
         ratios = ratios_to_best(runs, clock)
         _draw_profile(axes, ratios)
-        axes.set_xlabel(f"τ: {label} ÷ those of the best source")
+        axes.set_xlabel(f"τ: {label}\n÷ those of the best source")
     panels[0].set_ylabel("Share of targets reached within τ")
     _name_lines(panels[1], ratios)
     listed = ", ".join(f"{factor:g}" for factor in TARGETS)
@@ -144,17 +154,21 @@ def payments(frame: pd.DataFrame) -> style.PaperFigure:
     kinds = {"clock": "Seconds", "step_memory": "Memory of a step (MB)", "bytes_sent": "Sent (MB)"}
     kinds = {name: label for name, label in kinds.items() if name in runs and runs[name].notna().any()}
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.2, len(kinds), sharey=True)
+    fronts = []
     for axes, (name, label) in zip(panels, kinds.items(), strict=True):
         scale = 1.0 if name == "clock" else 1e-6
         points = pd.DataFrame(
             {"x": runs.groupby("run")[name].mean() * scale, "y": runs.groupby("run")["test_error"].mean()}
         ).dropna()
-        _draw_front(axes, points)
-        axes.set_xlabel(label)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        style.log_ticks(axes.xaxis)
+        corners = _draw_front(axes, points)
+        axes.set_xlabel(label)
+        style.log_ticks(axes.xaxis, at_least=2)
+        fronts.append(corners)
     style.log_ticks(panels[0].yaxis)
+    for axes, corners in zip(panels, fronts, strict=True):
+        name_at_edge(axes, corners, {name: color_of(name) for name in corners.index}, size=5.5)
     panels[0].set_ylabel("Test error (%)")
     passes = passes_of(runs[runs["run"] == BASELINE])
     caption = (
@@ -176,15 +190,10 @@ def front(points: pd.DataFrame) -> Sequence[str]:
     return kept
 
 
-def _draw_front(axes: Axes, points: pd.DataFrame) -> None:
+def _draw_front(axes: Axes, points: pd.DataFrame) -> pd.DataFrame:
+    """Draw points and the line that joins those on the front, which are returned."""
     for name, row in points.iterrows():
         axes.plot(row["x"], row["y"], "o", color=color_of(name), markersize=3.5)
-    kept = front(points)
-    corners = points.loc[kept]
+    corners = points.loc[front(points)]
     axes.step(corners["x"], corners["y"], where="post", color=style.GRAY, linewidth=0.7, zorder=0)
-    for number, name in enumerate(kept):
-        row = points.loc[name]
-        offset = (4, 5) if number % 2 else (4, -6)
-        axes.annotate(
-            name, (row["x"], row["y"]), xytext=offset, textcoords="offset points", fontsize=5.5, color=color_of(name)
-        )
+    return corners
