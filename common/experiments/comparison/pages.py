@@ -1,4 +1,4 @@
-"""What pages show of the ledger's stored results, as Markdown: see `common.plotting.markdown`."""
+"""Tables of the ledger's stored results for pages, as Markdown; see `common.plotting.markdown`."""
 
 from collections.abc import Sequence
 
@@ -19,11 +19,11 @@ def show_ledger(variant: str) -> None:
 
 
 def show_rows(variant: str, sources: Sequence[str] = _ROWS) -> None:
-    """Print some rows of it, and the columns that most readers ask for."""
+    """Print some rows of that table, with its main columns."""
     ledger = figures.table(stored("08_comparison", variant)).set_index("Source")
     print(as_markdown(ledger.loc[list(sources), list(_COLUMNS)].reset_index()))
 
 
 def show_directions(variant: str) -> None:
-    """Print what each direction is worth at the weights of backpropagation's run."""
+    """Print the quality of each direction at the weights of backpropagation's run."""
     print(as_markdown(figures.directions_table(stored("08_comparison", variant))))

@@ -1,4 +1,4 @@
-"""What the default parameters of notebook 00_one_direction are known to give."""
+"""Checks of the known results of notebook 00_one_direction with its default parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BANDS = {("digits", None, "mlp", (32,), NOISY, "SGD(0.05)", 32, 8, "float32"): (
 
 
 def check(p: OneDirection, frame: pd.DataFrame) -> str:
-    """Assert that the direction's test accuracy is in the band that is known for these parameters, and say so."""
+    """Assert that the direction's test accuracy is in the band known for these parameters, and print it."""
     settings = (p.dataset, p.validation, p.network, tuple(p.hidden), p.estimator, p.optimizer, p.batch_size, p.epochs)
     band = BANDS.get((*settings, p.precision))
     if band is None:
