@@ -1,1 +1,1 @@
-"""Runs the notebooks of a preset and draws their figures: `python -m workflow.run --help`."""
+"""The workflow that runs the notebooks of a preset and draws their figures: `python -m workflow.run --help`."""

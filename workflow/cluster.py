@@ -1,11 +1,11 @@
-"""Runs on a Slurm cluster: what its profile needs, what a job that was ended there lacked, how the others are ended.
+"""Runs on a Slurm cluster: requirements of its profile, reasons why jobs ended, and cancellation of jobs.
 
-The variables of the environment that the profile workflow/profiles/slurm takes:
+The environment variables of the profile workflow/profiles/slurm:
 
-    CLUSTER_MEMORY     megabytes of a job; 2500
-    CLUSTER_RUNTIME    minutes of a job; 120
-    CLUSTER_PARTITION  the cluster's default
-    CLUSTER_GRES       generic resources of a job, such as gpu:1; none
+    CLUSTER_MEMORY     megabytes per job; default 2500
+    CLUSTER_RUNTIME    minutes per job; default 120
+    CLUSTER_PARTITION  partition; default the cluster's
+    CLUSTER_GRES       generic resources per job, such as gpu:1; default none
 """
 
 import difflib
@@ -66,7 +66,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def read_profile(name: str) -> dict[str, Any]:
-    """Return the settings of a folder of workflow/profiles; none of one that cannot be read."""
+    """Return the settings of a folder of workflow/profiles; empty if it cannot be read."""
     with suppress(OSError, ValueError, yaml.YAMLError):
         content = yaml.safe_load(Path(PROFILE.format(name=name)).read_text(encoding="utf-8"))
         if isinstance(content, dict):
@@ -75,12 +75,12 @@ def read_profile(name: str) -> dict[str, Any]:
 
 
 def is_cluster(profile: str) -> bool:
-    """Whether a profile's jobs run on other machines."""
+    """Return whether a profile's jobs run on other machines."""
     return read_profile(profile).get("executor", "local") != "local"
 
 
 def prepare(profile: str) -> None:
-    """Check what a profile for Slurm needs, and set the variables that it takes and the user left out.
+    """Check the requirements of a profile for Slurm, and set its variables that the user left out.
 
     Raises:
         WorkflowError: a variable's value is wrong, the plugin is not installed, or this machine has no sbatch.
@@ -109,13 +109,13 @@ def prepare(profile: str) -> None:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How Slurm ended a job that did not succeed.
+    """The end of a job that did not succeed, as Slurm reports it.
 
     Attributes:
         id: Slurm's number of the job.
-        status: as Slurm names it, such as TIMEOUT.
+        status: Slurm's name for it, such as TIMEOUT.
         files: Snakemake's inputs and outputs of the job.
-        log: what the job wrote.
+        log: the output of the job.
     """
 
     id: str
@@ -124,7 +124,7 @@ class JobEnd:
     log: Path
 
     def sentence(self) -> str:
-        """Say what the job lacked and what to ask for."""
+        """Return what the job lacked and what to ask for."""
         goes_on = "the same command goes on from what is kept"
         match self._cause():
             case "TIMEOUT":
@@ -144,7 +144,7 @@ class JobEnd:
         return f"its Slurm job {self.id} {what}; {goes_on}"
 
     def complaint(self) -> str:
-        """Return what the job itself said of why it could run nothing; empty if it said nothing."""
+        """Return the job's own reason why it could run nothing; empty if it gave none."""
         said = [line[7:].rstrip(".") for line in self._lines() if line.startswith("Error: ")]
         return said[-1] if said else ""
 
@@ -162,7 +162,7 @@ class JobEnd:
 
 
 def asking_for_memory() -> str:
-    """Say how much memory a Slurm job has and how to ask for more; nothing in other processes."""
+    """Return how much memory a Slurm job has and how to ask for more; empty in other processes."""
     megabytes = os.environ.get(_MEMORY, "")
     if not megabytes.isdigit():
         return ""
@@ -170,7 +170,7 @@ def asking_for_memory() -> str:
 
 
 def ends_of(lines: Iterable[str]) -> Iterator[JobEnd]:
-    """Read from what Snakemake wrote how Slurm jobs ended that did not succeed, in the order of their ends."""
+    """Read the ends of unsuccessful Slurm jobs from Snakemake's output, in the order of their ends."""
     about: re.Match | None = None
     files: list[str] = []
     for line in lines:
@@ -186,13 +186,13 @@ def ends_of(lines: Iterable[str]) -> Iterator[JobEnd]:
 
 
 def refusals_of(lines: Iterable[str]) -> list[str]:
-    """Read from what Snakemake wrote why Slurm did not take jobs, each reason once."""
+    """Read the reasons why Slurm did not take jobs from Snakemake's output, each reason once."""
     reasons = (" ".join(reason.split()) for reason in _REFUSED.findall("\n".join(lines) + "\n"))
     return list(dict.fromkeys(f"Slurm did not take a job: {reason}" for reason in reasons))
 
 
 def cancel(lines: Sequence[str]) -> None:
-    """End what a Snakemake that wrote these lines has submitted and not ended itself, such as when it was killed."""
+    """Cancel the jobs that a Snakemake with this output submitted and did not end, such as after a kill."""
     for name in dict.fromkeys(match[1] for line in lines if (match := _RUN.search(line))):
         with suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(["scancel", f"--name={name}"], check=False, capture_output=True, timeout=60)

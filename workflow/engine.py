@@ -1,4 +1,4 @@
-"""Calls Snakemake: in this process, or as `python -m workflow.engine` in one of its own that ends with its parent."""
+"""Calls of Snakemake: in this process, or as `python -m workflow.engine` in a process that ends with its parent."""
 
 import subprocess
 import sys
@@ -17,7 +17,8 @@ def call(targets: Sequence[str], cores: int | None, profile: str, extra: Sequenc
 
     Args:
         targets: the files to make.
-        cores: how many to use; None: all. On a cluster how many jobs of a core each; None: as its profile says.
+        cores: number of cores to use; None: all. On a cluster, the number of jobs with one core each; None: as in its
+            profile.
         profile: a folder of workflow/profiles.
         extra: further options.
     """
@@ -35,19 +36,19 @@ def call(targets: Sequence[str], cores: int | None, profile: str, extra: Sequenc
 
 
 def has_gpu() -> bool:
-    """Whether this machine has a GPU, at which jobs take turns."""
+    """Return whether this machine has a GPU, on which jobs take turns."""
     return Path("/dev/nvidia0").exists()
 
 
 def start(arguments: Sequence[str], stdout: IO | int | None, stderr: IO | int) -> subprocess.Popen:
-    """Start Snakemake in a process of its own, which leads a group and ends with this process.
+    """Start Snakemake in a separate process, which leads a group and ends with this process.
 
-    Ctrl-C comes to this process alone, which ends the group in order: see `processes.end_group`.
+    Only this process receives Ctrl-C, and it ends the group in order; see `processes.end_group`.
 
     Args:
-        arguments: of `call`.
-        stdout: where the jobs write; as for subprocess.
-        stderr: where Snakemake writes.
+        arguments: the result of `call`.
+        stdout: the output of the jobs; as for subprocess.
+        stderr: the output of Snakemake.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "workflow.engine", *arguments],
@@ -61,7 +62,7 @@ def start(arguments: Sequence[str], stdout: IO | int | None, stderr: IO | int) -
 
 
 def snakemake(arguments: Sequence[str]) -> bool:
-    """Run Snakemake in this process; returns whether all targets were made."""
+    """Run Snakemake in this process; return whether all targets were made."""
     from snakemake.cli import main as snakemake_main  # takes a second; wrong names are told before
 
     try:

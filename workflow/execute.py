@@ -1,7 +1,7 @@
-"""Executes one job with papermill: `python -m workflow.execute paper 01_baseline_sgd seed0`, or a batch of a sweep.
+"""Execute one job with papermill: `python -m workflow.execute paper 01_baseline_sgd seed0`, or a batch of a sweep.
 
-The notebook's last cell writes the result file, and that file alone says that the job succeeded. The executed notebook
-is kept in logs/, after a failure too, and a sentence about the failure beside it.
+The notebook's last cell writes the result file, and only that file shows that the job succeeded. The executed notebook
+is kept in logs/, even after a failure, with a sentence about the failure.
 """
 
 import argparse
@@ -54,13 +54,13 @@ _BAR = "{n_fmt} of {total_fmt} cells done, {elapsed} gone, {remaining} left if a
 
 
 def execute(job: Job) -> None:
-    """Execute a job's notebook; its progress goes to the standard output.
+    """Execute a job's notebook, with its progress on the standard output.
 
     Args:
-        job: what to run.
+        job: the job to run.
 
     Raises:
-        WorkflowError: the notebook failed; the sentence says how.
+        WorkflowError: the notebook failed; the message says how.
     """
     _make_folders(job)
     # An earlier run of this job may still be dying (see stop_with_parent): never write beside it.
@@ -85,10 +85,10 @@ def execute(job: Job) -> None:
 
 
 def execute_batch(path: Path) -> None:
-    """Execute the jobs of a sweep that a file lists, one after the other in one kernel; what they print is in logs/.
+    """Execute the jobs of a sweep that a file lists, one after another in one kernel; logs/ has their output.
 
-    A job that fails stops none of the others, and neither does a kernel that dies. After a kill the same call goes on:
-    what has ended is not run again, and what was cut off comes last, for it may have been the cause.
+    A failed job stops no other job, and neither does a kernel that dies. After a kill, the same call continues.
+    Finished jobs do not run again. Interrupted jobs come last, since they may have been the cause.
 
     Args:
         path: a JSON file with the name of the `sweep` and its `jobs`.
@@ -105,7 +105,7 @@ def execute_batch(path: Path) -> None:
 
 
 def _jobs_of(path: Path) -> list[Job]:
-    """Read the jobs of a batch; on another machine than the driver's their sweep.json may be seen late."""
+    """Read the jobs of a batch; on another machine than the driver's, sweep.json may become visible late."""
     batch = json.loads(path.read_text(encoding="utf-8"))
     end = time.monotonic() + LATENCY
     while True:
@@ -119,7 +119,7 @@ def _jobs_of(path: Path) -> list[Job]:
 
 
 def _executed(job: Job, kernel: KeptKernel, wait: bool) -> bool:
-    """Execute a job of a batch unless it has ended; returns whether that was possible without waiting for another."""
+    """Execute a job of a batch unless it has ended; return whether this was possible without waiting for another."""
     # Whatever has failed since the run began has its sentence already.
     if is_stored(job) or failure_of(job):
         return True
@@ -141,7 +141,7 @@ def _make_folders(job: Job) -> None:
 
 @contextmanager
 def _failure_noted(job: Job) -> Iterator[None]:
-    """Keep a sentence about an error, and meanwhile what is true if this process is killed."""
+    """Store a sentence about an error; until then, store the one that holds if this process is killed."""
     error_file = Path(job.path(ERROR))
     error_file.write_text(STOPPED + "\n", encoding="utf-8")
     try:
@@ -153,7 +153,7 @@ def _failure_noted(job: Job) -> Iterator[None]:
 
 
 def _make_result(job: Job, **options: Any) -> float:
-    """Run the notebook with papermill's options; returns how many seconds it took."""
+    """Run the notebook with papermill's options; return the seconds that it took."""
     started = time.monotonic()
     result = Path(job.path(UNLABELLED if job.columns else RESULT))
     if job.columns:
@@ -179,9 +179,9 @@ def _make_result(job: Job, **options: Any) -> float:
 
 @contextmanager
 def standard_error_to(path: Path) -> Iterator[None]:
-    """Send what processes started meanwhile write to their standard error to a file.
+    """Redirect the standard error of processes started in this block to a file.
 
-    The notebook's process writes there what it also stores in the notebook, and its last words before a crash.
+    The notebook's process writes there what it also stores in the notebook, and its last messages before a crash.
     """
     terminal = os.dup(2)
     try:
@@ -194,7 +194,7 @@ def standard_error_to(path: Path) -> Iterator[None]:
 
 
 def sentence(error: Exception) -> str:
-    """Say in one line what ended a notebook."""
+    """Return in one line what ended a notebook."""
     if isinstance(error, PapermillExecutionError):
         text = f"{error.ename}: {error.evalue}"
     elif isinstance(error, DeadKernelError):
@@ -213,7 +213,7 @@ def use_threads(count: int) -> None:
 
 
 def prefer_own_kernel() -> None:
-    """Take the kernel of this environment, though the user may have one of the same name elsewhere."""
+    """Select the kernel of this environment, even if the user has another one of the same name."""
     os.environ.pop("JUPYTER_PATH", None)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 
@@ -227,7 +227,7 @@ def _last_duration(job: Job) -> str:
 
 
 def main() -> int:
-    """Execute what the command line names; returns the exit code."""
+    """Execute the jobs that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m workflow.execute", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("job", nargs="*", help="preset, experiment and name of a job")
     parser.add_argument("--batch", type=Path, help="a file that lists jobs of a sweep")

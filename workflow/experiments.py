@@ -1,4 +1,4 @@
-"""Reads experiments.yml and says which jobs it asks for: one job is one notebook with one set of parameters."""
+"""Read experiments.yml and list its jobs: one job is one notebook with one set of parameters."""
 
 import difflib
 import re
@@ -52,18 +52,18 @@ _VARIANT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 class WorkflowError(Exception):
-    """A mistake in the call or in experiments.yml, told in one sentence."""
+    """Error for a mistake in the call or in experiments.yml, with a message of one sentence."""
 
 
 def option(parse: Callable[[str, str], Any], name: str) -> Callable[[str], Any]:
-    """Return what reads an option of a command line, for argparse.
+    """Return a function that reads an option of a command line, for argparse.
 
     Args:
-        parse: from the text and the option's name to the value; raises ValueError with one sentence.
-        name: such as "--seeds".
+        parse: a function from the string and the option's name to the value; it raises ValueError with one sentence.
+        name: the option, such as "--seeds".
 
     Returns:
-        A function that raises WorkflowError, of which argparse makes no usage of many lines.
+        A function that raises WorkflowError, for which argparse prints no usage of many lines.
     """
 
     def read(text: str) -> Any:
@@ -76,14 +76,14 @@ def option(parse: Callable[[str, str], Any], name: str) -> Callable[[str], Any]:
 
 
 class NotMeantError(Exception):
-    """YAML that says something else than its writer meant, told in one sentence."""
+    """Error for YAML that says something else than its writer meant, with a message of one sentence."""
 
 
 class EachKeyOnce(yaml.SafeLoader):
-    """YAML as it is meant: PyYAML silently takes the last of several values of a key."""
+    """YAML loader that raises for a repeated key: PyYAML silently takes the last of several values."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Make a mapping, unless a key of it is there twice or is no name."""
+        """Make a mapping; raise if a key occurs twice or is not a name."""
         first: dict[str, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
@@ -102,12 +102,12 @@ class Job:
     """One notebook with one set of parameters; it makes one result file.
 
     Attributes:
-        preset: "quick" or "paper"; "sweeps" where a user's own file asks for the job.
+        preset: "quick" or "paper"; "sweeps" for a job of a user's own file.
         experiment: the notebook, or the name of the sweep.
-        name: which job of them it is.
-        parameters: what replaces the defaults of the notebook.
-        notebook: the file notebooks/{notebook}.ipynb; by default called as the experiment.
-        columns: what was swept; each gets a column `sweep.{name}` in the result file.
+        name: the name of the job within them.
+        parameters: the values that replace the notebook's defaults.
+        notebook: the file notebooks/{notebook}.ipynb; by default the experiment's name.
+        columns: the swept values; each gets a column `sweep.{name}` in the result file.
     """
 
     preset: str
@@ -140,7 +140,7 @@ def _set_by_reader(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spelled_out(seeds: Any) -> Any:
-    """Take the text "0-4" for the seeds that it names; YAML makes a text of an unquoted 0-4 too."""
+    """Convert the string "0-4" to the seeds that it names; YAML also reads an unquoted 0-4 as a string."""
     return parse_numbers(seeds, "they") if isinstance(seeds, str) else seeds
 
 
@@ -167,7 +167,7 @@ Seeds = Annotated[
 
 
 class Variant(BaseModel):
-    """What one job of a notebook lays over the parameters that its variants share: any parameters, and `seeds`."""
+    """One job's changes to the parameters that a notebook's variants share: any parameters, and `seeds`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -181,12 +181,12 @@ class Variant(BaseModel):
         return self
 
     def over(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return these parameters with the variant's laid over them."""
+        """Return these parameters, updated by the variant's."""
         return {**parameters, **(self.model_extra or {}), **({} if self.seeds is None else {"seeds": self.seeds})}
 
 
 class Experiment(BaseModel):
-    """What a preset says about one notebook."""
+    """The entry of a preset for one notebook."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -227,7 +227,8 @@ def load(path: Path = EXPERIMENTS_FILE) -> Experiments:
         Preset -> notebook -> `Experiment`.
 
     Raises:
-        WorkflowError: one sentence that names the entry, what is wrong with it and the nearest valid name.
+        WorkflowError: an entry is wrong. The message is one sentence with the entry, the mistake and the nearest valid
+            name.
     """
     if not path.exists():
         raise WorkflowError(f"{path} does not exist; it says which notebooks a preset runs")
@@ -246,7 +247,7 @@ def read_yaml(path: Path, loader: type[yaml.SafeLoader] = EachKeyOnce) -> Any:
     """Read a YAML file.
 
     Raises:
-        WorkflowError: the file cannot be read, is no YAML, or says something else than it seems to.
+        WorkflowError: the file cannot be read, is not YAML, or says something else than it seems to.
     """
     try:
         return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=loader)
@@ -273,17 +274,17 @@ def select(
 
     Args:
         preset: "quick" or "paper".
-        only: names of notebooks, without ending; empty: all of the preset.
-        seeds: run the jobs of these seeds, of notebooks that have one job per seed.
-        variants: run the jobs of these variants, of notebooks that have variants. Without seeds and variants all jobs
-            are listed, with either just those that they name.
-        experiments: what `load` returns; None: load it.
+        only: names of notebooks, without extension; empty: all of the preset.
+        seeds: selects the jobs of these seeds, for notebooks that have one job per seed.
+        variants: selects the jobs of these variants, for notebooks that have variants. Without seeds and variants, all
+            jobs are listed; with either, only those that they name.
+        experiments: the result of `load`; None: it is loaded.
 
     Returns:
         At least one job, in the order of the file.
 
     Raises:
-        WorkflowError: for a name, a seed or a variant that the preset does not have.
+        WorkflowError: the preset does not have a name, a seed or a variant.
     """
     entries = (load() if experiments is None else experiments).get(preset, {})
     if not entries:
@@ -302,7 +303,7 @@ def select(
 
 
 def find(preset: str, experiment: str, name: str) -> Job:
-    """Return the one job of these names; raises WorkflowError when there is none."""
+    """Return the one job of these names; raise WorkflowError if there is none."""
     jobs = {job.name: job for job in select(preset, [experiment])}
     if name not in jobs:
         raise WorkflowError(unknown(f"{name!r} is no job of {experiment} in the preset {preset!r}", name, jobs))
@@ -310,12 +311,12 @@ def find(preset: str, experiment: str, name: str) -> Job:
 
 
 def drawn_apart(preset: str, experiment: str) -> bool:
-    """Whether each result has figures of its own: variants are of other data or networks, seeds of the same."""
+    """Return whether each result has its own figures: variants differ in data or network, seeds do not."""
     return load()[preset][experiment].variants is not None
 
 
 def code_files() -> list[Path]:
-    """List the code that decides a result: common/ without what draws results that are there."""
+    """List the code that determines a result: common/ without the code that draws existing results."""
     drawing = set(drawing_files())
     return sorted(path for path in Path("common").rglob("*.py") if path not in drawing)
 
@@ -363,19 +364,19 @@ def _require_notebook(path: Path, preset: str, experiment: str) -> None:
 
 
 def written_out(number: str) -> str:
-    """Write a number without an exponent, as YAML takes it for one."""
+    """Write a number without an exponent, so that YAML reads it as a number."""
     return f"{Decimal(number):f}"
 
 
 def unknown(problem: str, name: str, known: Collection[str]) -> str:
-    """Say what is wrong with a name, which there are, and the nearest of them."""
+    """Return a sentence on an unknown name, with the valid names and the nearest of them."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     listed = f"; there is {', '.join(sorted(known))}" if known else ""
     return problem + listed + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _sentence(error: ValidationError) -> str:
-    """Say the first mistake of experiments.yml in one sentence."""
+    """Return the first mistake of experiments.yml in one sentence."""
     first = error.errors()[0]
     place = ": ".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":

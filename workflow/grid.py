@@ -1,4 +1,4 @@
-"""The grid of a sweep: axes of values, alone, in step or drawn at random, and the fields that other names fill."""
+"""The grid of a sweep: axes of values (single, joint or random), and fields filled from other names."""
 
 import math
 import re
@@ -20,11 +20,11 @@ Axis = list[Assignment]
 
 
 class MistakeError(Exception):
-    """What is wrong in the file, without its name."""
+    """Error for a mistake in the file; the message does not contain the file's name."""
 
 
 def axes_of(grid: Mapping[str, Any]) -> list[Axis]:
-    """Return what the grid is the product of: lists of values for one name, or for several that vary together."""
+    """Return the factors of the grid: lists of values for one name, or for several that vary together."""
     axes: list[Axis] = []
     for name, content in grid.items():
         if name == "zip":
@@ -52,7 +52,7 @@ def _listed(name: str, content: Any) -> list[Any]:
 
 
 def require_plain(place: str, value: Any) -> None:
-    """Refuse a value that no parameter can have; the sentence begins with the place."""
+    """Raise for a value that no parameter can have; the message begins with the place."""
     if isinstance(value, list):
         for part in value:
             require_plain(place, part)
@@ -88,9 +88,9 @@ def _zipped(content: Any) -> list[Axis]:
 
 
 def _random(content: Any) -> Axis:
-    """Draw points within ranges that fill the space evenly; more of them continue the sequence of fewer.
+    """Draw points that fill the ranges evenly; a larger number of points continues the same sequence.
 
-    The sequence is that of Halton, scrambled: J. H. Halton, Numerische Mathematik 2, 84 (1960).
+    The sequence is a scrambled Halton sequence: J. H. Halton, Numerische Mathematik 2, 84 (1960).
     """
     if not isinstance(content, dict):
         raise MistakeError("grid: random must be a mapping such as {count: 20, seed: 0, sigma: {low: 0.01, high: 1}}")
@@ -139,7 +139,7 @@ def _check_range(name: Any, range_: Any) -> None:
 
 
 def _within(range_: Mapping[str, Any], share: float) -> int | float:
-    """Return the number at a share in [0, 1) of a range, whole where both of its ends are."""
+    """Return the number at a fraction in [0, 1) of a range; it is whole if both ends are."""
     low, high = range_["low"], range_["high"]
     whole = _is_whole(low) and _is_whole(high)
     end = high + 1 if whole else high  # each whole number gets an interval of its own
@@ -158,7 +158,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _fields(value: Any) -> Iterator[str]:
-    """Yield what stands in braces in the texts of a value."""
+    """Yield the names in braces in the strings of a value."""
     if isinstance(value, str):
         yield from _FIELD.findall(value)
     elif isinstance(value, list):
@@ -167,9 +167,9 @@ def _fields(value: Any) -> Iterator[str]:
 
 
 def fields_in(values: Mapping[str, Sequence[Any]], swept: Sequence[str]) -> dict[str, set[str]]:
-    """Return which fields the values of each name have; refuse those that nothing fills.
+    """Return the fields in the values of each name; raise for those that nothing fills.
 
-    Braces around anything but a name, such as those of a dictionary, are no field.
+    Braces around anything but a name, such as those of a dictionary, are not a field.
     """
     used: dict[str, set[str]] = {}
     for name, listed in values.items():
@@ -187,7 +187,7 @@ def fields_in(values: Mapping[str, Sequence[Any]], swept: Sequence[str]) -> dict
 
 
 def refuse_circles(used: Mapping[str, set[str]]) -> None:
-    """Refuse names whose values hold fields that come back to them."""
+    """Raise for names whose values contain fields that refer back to them."""
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
@@ -200,7 +200,7 @@ def refuse_circles(used: Mapping[str, set[str]]) -> None:
 
 
 def filled(value: Any, assignment: Mapping[str, Any]) -> Any:
-    """Fill the fields of a value; a text that is one field and nothing else becomes the value itself."""
+    """Fill the fields of a value; a string that consists of a single field becomes the value itself."""
     if isinstance(value, list):
         return [filled(part, assignment) for part in value]
     if not isinstance(value, str) or "{" not in value:

@@ -1,7 +1,7 @@
-"""Makes .venv with exactly the packages of requirements.txt, and this project itself: `python workflow/install.py`.
+"""Create .venv with exactly the packages of requirements.txt, and this project: `python workflow/install.py`.
 
-Needs nothing but Python's standard library. The Makefile calls it when requirements.txt or pyproject.toml is newer than
-the mark that its last line leaves, so an interrupted installation is taken up again.
+The script needs only Python's standard library. Its last step writes a mark. The Makefile calls it if requirements.txt
+or pyproject.toml is newer than the mark, so an interrupted installation is resumed.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ LOCK = ROOT / "requirements.txt"
 
 
 def main() -> int:
-    """Install; returns the exit code."""
+    """Install, and return the exit code."""
     with open(ROOT / ".venv.lock", "w") as lock:
         # Held by the process, so it ends with it. The kernel's, for `filelock` is not installed yet.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -38,13 +38,13 @@ def main() -> int:
 
 
 def is_current() -> bool:
-    """Whether the mark is newer than what was installed from."""
+    """Return whether the mark is newer than the files that determine the installation."""
     sources = (LOCK, ROOT / "pyproject.toml")
     return MARK.exists() and all(MARK.stat().st_mtime >= source.stat().st_mtime for source in sources)
 
 
 def install() -> None:
-    """Make the environment if there is none that runs, install the lock and the project, leave the mark."""
+    """Create the environment unless a working one exists, install the lock and the project, and write the mark."""
     packages = sum("==" in line for line in LOCK.read_text(encoding="utf-8").splitlines())
     version = ".".join(map(str, sys.version_info[:3]))
     print(f"Installing up to {packages} packages for Python {version} into .venv: 3 GB, a few minutes.", flush=True)
@@ -57,7 +57,7 @@ def install() -> None:
 
 
 def runs() -> bool:
-    """Whether .venv holds a Python that runs, with pip; an interrupted creation or a removed Python leaves less."""
+    """Return whether .venv has a working Python with pip; an interrupted creation or a removed Python does not."""
     try:
         return subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False).returncode == 0
     except OSError:
@@ -65,7 +65,7 @@ def runs() -> bool:
 
 
 def pip(*arguments: str) -> None:
-    """Call the environment's pip with the user's own settings, such as an index; its output is the progress."""
+    """Call the environment's pip with the user's own settings, such as an index; its output shows the progress."""
     # Inside another environment, PYTHONHOME and its kin would point pip there; the others, away from .venv.
     elsewhere = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON")
     clean = {name: value for name, value in os.environ.items() if name not in elsewhere}

@@ -1,7 +1,7 @@
-"""One kernel that runs several notebooks one after the other, each as if it were the first.
+"""A kernel that runs several notebooks one after another, each as if it were the first.
 
-A kernel's start and its imports take longer than a small training. So the jobs of a sweep take turns in one: between
-two of them everything that a notebook defined is deleted, and Keras' own state with it; what stays are the modules.
+A kernel's start and its imports take longer than a small training. So the jobs of a sweep share one kernel. Between two
+jobs, everything that a notebook defined is deleted, and so is Keras' own state. Only the modules stay.
 """
 
 import time
@@ -38,14 +38,16 @@ _forget()
 
 
 class KeptKernel:
-    """A kernel that stays for the next notebook; as a context manager it ends with the block.
+    """A kernel that stays for the next notebook; as a context manager, it ends with the block.
 
-    A new one takes its place after so many notebooks or seconds, after a notebook that failed, when it has died, and
-    when code has changed that it may have imported: a job always runs the code as it is when the job starts.
+    A new kernel replaces it after `most` notebooks or `seconds` seconds, after a failed notebook, and when it has died.
+    It is also replaced when code has changed that it may have imported. A job thus always runs the code as it is when
+    the job starts.
 
     Args:
-        most: how many notebooks one kernel runs, at least 1. Each leaves some megabytes that TensorFlow does not free.
-        seconds: how old it may be when the next notebook starts.
+        most: the largest number of notebooks per kernel, at least 1. Each leaves some megabytes that TensorFlow does
+            not free.
+        seconds: its largest age when the next notebook starts.
         code: the folder of the modules that notebooks import.
     """
 
@@ -71,7 +73,7 @@ class KeptKernel:
 
     @contextmanager
     def manager(self) -> Iterator[AsyncKernelManager]:
-        """Give the kernel for one notebook: the kept one, or one that is to be started."""
+        """Yield the kernel manager for one notebook: the kept one, or one to be started."""
         files = self._source_files()
         too_old = time.monotonic() - self._started > self._seconds
         if too_old or self._runs >= self._most or files != self._files or not self._is_alive():
@@ -95,7 +97,7 @@ class KeptKernel:
 
 
 class _KeptKernelEngine(Engine):
-    """Papermill's way to run a notebook, in a kernel that was there before and stays."""
+    """Papermill engine that runs a notebook in an existing kernel, which stays."""
 
     @classmethod
     def execute_managed_notebook(
@@ -118,7 +120,7 @@ class _KeptKernelEngine(Engine):
 
 
 def _forget(client: PapermillNotebookClient) -> bool:
-    """Delete what the notebook left; returns whether that was possible."""
+    """Delete everything that the notebook left; return whether this was possible."""
     try:
         reply = client.wait_for_reply(client.kc.execute(_FORGET, silent=True, store_history=False))
     except (DeadKernelError, RuntimeError):

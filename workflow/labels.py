@@ -1,4 +1,4 @@
-"""The columns of a result file that say what a sweep varied: `sweep.sigma`, one for each swept name."""
+"""The columns of a result file with the values of a sweep: one per swept name, such as `sweep.sigma`."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ _NOTE = b"sweep"
 
 
 def write_labelled(source: Path, job: Job) -> None:
-    """Write a job's result file, whole or not at all: the rows of another file with a column for each swept name.
+    """Write a job's result file, completely or not at all: another file's rows, with a column per swept name.
 
-    Numbers stay numbers, true and false such, texts texts; a list becomes its JSON. All else is as in the source,
-    but the parameter `result_file`, which now names the file that is written.
+    Numbers, booleans and strings keep their types; a list becomes its JSON. Everything else is as in the source, except
+    the parameter `result_file`, which now names the written file.
 
     Args:
-        source: a result file, maybe the job's own with columns of former names; they are dropped.
-        job: whose `columns` are written.
+        source: a result file. It may be the job's own with columns of earlier names, which are dropped.
+        job: the job whose `columns` are written.
     """
     result = Path(job.path(RESULT))
     with pq.ParquetFile(source, page_checksum_verification=True) as file:
@@ -43,7 +43,7 @@ def write_labelled(source: Path, job: Job) -> None:
 
 
 def has_labels(job: Job) -> bool:
-    """Whether the job's result file has just the columns that the job asks for."""
+    """Return whether the job's result file has exactly the columns that the job asks for."""
     try:
         stored = json.loads(notes_of(Path(job.path(RESULT)))[_NOTE])
     except (KeyError, ValueError):

@@ -1,6 +1,6 @@
-"""Makes one folder of results of several, such as those of several machines: `python -m workflow.merge A B --into C`.
+"""Merge folders of results, such as those of several machines: `python -m workflow.merge A B --into C`.
 
-Result files and stores keep their names below it; what several have is there once, and nothing is overwritten.
+Result files and stores keep their names below the target. Common runs appear once, and nothing is overwritten.
 """
 
 import argparse
@@ -17,13 +17,14 @@ LOCK = ".merge.lock"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for and say what was done.
+    """Run the command line and print what was done.
 
     Args:
         arguments: the command line without the program's name; None: that of this process.
 
     Returns:
-        The exit code: 0 all is merged, 1 something could not be read and the rest is merged, 2 nothing is written.
+        The exit code: 0 everything is merged, 1 something could not be read and the rest is merged, 2 nothing is
+            written.
     """
     parser = argparse.ArgumentParser(prog="python -m workflow.merge", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folders", nargs="+", metavar="FOLDER", type=Path, help="a folder of results, or a store")
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report(merged: Merged, into: Path) -> None:
-    """Say what was written, what was there, and what could not be read."""
+    """Print what was written, what was already there, and what could not be read."""
     for sentence in merged.other_times:
         print(sentence)
     for path, reason in merged.unreadable.items():

@@ -1,4 +1,4 @@
-"""YAML in which every value is what it looks like: a number, a text, true, false, null, a list or a mapping of them."""
+"""YAML whose values are what they look like: numbers, strings, true, false, null, and lists and mappings of them."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ _MOST_VALUES = 1_000_000
 
 
 class PlainValues(EachKeyOnce):
-    """Refuses what YAML 1.1 takes for something else than it looks like, and what no parameter can be."""
+    """YAML loader that raises for values that YAML 1.1 reads as something else, and for impossible parameters."""
 
     def get_single_node(self) -> yaml.Node | None:
         """Check the whole document before any value is made."""

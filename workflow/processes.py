@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, and processes that wait for each other."""
+"""Processes that end with their parent, and processes that wait for each other."""
 
 import errno
 import os
@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 
 
 def stop_with_parent() -> None:
-    """End this process soon after its parent: a killed run must not go on in the background.
+    """End this process soon after its parent, since a killed run must not continue in the background.
 
-    A notebook's own process watches the one that executes it in the same way (ipykernel does that).
+    A notebook's own process watches the executing process in the same way, through ipykernel.
     """
     parent = os.getppid()
 
@@ -30,11 +30,11 @@ def stop_with_parent() -> None:
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The process was asked to end, as if by Ctrl-C."""
+    """Exception for a request to end the process, handled like Ctrl-C."""
 
 
 def end_on_terminate() -> None:
-    """Take a request to end (SIGTERM, a closed terminal) for Ctrl-C."""
+    """Treat a request to end (SIGTERM, a closed terminal) like Ctrl-C."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise TerminatedError(signal.Signals(number).name)
@@ -45,16 +45,16 @@ def end_on_terminate() -> None:
 
 
 def heed_interrupts() -> None:
-    """Take Ctrl-C for what it is: a shell that starts a command in the background has it and its children ignore it."""
+    """Restore the handling of Ctrl-C: a shell lets background commands and their children ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_group(process: subprocess.Popen, seconds: float = 10.0) -> None:
-    """End a process that leads a group, and all that are in the group: first by Ctrl-C, then by force.
+    """End a process that leads a group, and the whole group: first by Ctrl-C, then by force.
 
     Args:
-        process: the leader.
-        seconds: what it gets to end in order; another Ctrl-C meanwhile ends it at once.
+        process: the leader of the group.
+        seconds: the time that it gets to end in order; another Ctrl-C meanwhile ends it at once.
     """
     try:
         for number, patience in ((signal.SIGINT, seconds), (signal.SIGKILL, None)):
@@ -70,11 +70,11 @@ def end_group(process: subprocess.Popen, seconds: float = 10.0) -> None:
 
 @contextmanager
 def one_at_a_time(path: Path, waits: str) -> Iterator[None]:
-    """Wait for another process that is in here with the same file; the lock is held by the process and dies with it.
+    """Allow one process at a time for each file; the process holds the lock, which ends with it.
 
     Args:
-        path: the file; its folder is made if needed.
-        waits: what is printed if this process has to wait.
+        path: the file; its folder is created if needed.
+        waits: the message printed if this process has to wait.
 
     Raises:
         OSError: the file cannot be written.
@@ -91,17 +91,17 @@ def one_at_a_time(path: Path, waits: str) -> Iterator[None]:
 
 @contextmanager
 def lock_of(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the kernel's lock of a file, which ends with the process or, on a shared file system, with its machine.
+    """Hold the kernel's lock of a file; it ends with the process or, on a shared file system, with its machine.
 
-    A file system without such locks is said to be one, and the block runs without: a lock that is a file would outlive
-    a machine that dies, and its jobs would wait for it forever.
+    On a file system without such locks, a message says so, and the block runs without a lock. A lock in the form of a
+    file would outlive a dead machine, and other jobs would wait forever.
 
     Args:
-        path: the file; its folder is there.
-        wait: for another process that holds it, as long as it takes.
+        path: the file; its folder must exist.
+        wait: whether to wait, without limit, for another process that holds it.
 
     Raises:
-        Timeout: another process holds it, and none was to be waited for.
+        Timeout: another process holds it, and `wait` is false.
         OSError: the file cannot be written.
     """
     lock = FileLock(path, fallback_to_soft=False)

@@ -1,4 +1,4 @@
-"""Progress as lines: readable in a terminal, in a stored log, and when two notebooks run side by side."""
+"""Progress as lines, readable in a terminal, in a stored log, and when two notebooks run side by side."""
 
 import io
 import re
@@ -11,7 +11,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x08")
 
 
 def plain(text: str) -> str:
-    """Remove colours and cursor movements from text that was meant for a terminal."""
+    """Remove colours and cursor movements from text for a terminal."""
     return _CONTROL.sub("", text)
 
 
@@ -30,9 +30,9 @@ class ProgressLines(io.TextIOBase):
     """A stream that prints a bar's successive states as lines that begin with a label.
 
     Args:
-        label: what each line begins with.
-        interval: seconds, at least 0; what comes sooner after a printed line is left out.
-        stream: where the lines go.
+        label: the beginning of each line.
+        interval: seconds, at least 0; states that come sooner after a printed line are left out.
+        stream: the output of the lines.
     """
 
     def __init__(self, label: str, interval: float = 0.0, stream: TextIO | None = None) -> None:
@@ -40,14 +40,14 @@ class ProgressLines(io.TextIOBase):
         self._rest, self._printed, self._last = "", -float("inf"), ""
 
     def write(self, text: str) -> int:
-        """Take any piece of text; print the newest line that it completes."""
+        """Accept any piece of text; print the newest line that it completes."""
         *complete, self._rest = re.split(r"[\r\n]", self._rest + text)
         for line in complete:
             self._print(plain(line).strip())
         return len(text)
 
     def close(self) -> None:
-        """Print what no line end followed."""
+        """Print the last line, even if it is incomplete."""
         self.write("\n")
         super().close()
 
@@ -62,11 +62,11 @@ class ProgressLines(io.TextIOBase):
 
 
 class StatusLine:
-    """One line that is rewritten on a terminal; elsewhere a line now and then.
+    """One line that is rewritten on a terminal; elsewhere, occasional lines.
 
     Args:
-        interval: seconds between the lines where there is no terminal; one that says nothing new is left out.
-        stream: where it is shown; None: the standard output.
+        interval: seconds between the lines without a terminal; a line without news is left out.
+        stream: the output; None: the standard output.
     """
 
     def __init__(self, interval: float = 30.0, stream: TextIO | None = None) -> None:
@@ -86,7 +86,7 @@ class StatusLine:
         self._last = text
 
     def end(self) -> None:
-        """Leave the line; what is printed next begins a new one."""
+        """Leave the line; the next output begins a new one."""
         if self._terminal and self._last:
             self._write("\n")
         self._last = ""

@@ -1,8 +1,9 @@
-"""Trains stored runs again, at this commit and on this machine: `python -m workflow.reproduce --count 3`.
+"""Train stored runs again, at this commit and on this machine: `python -m workflow.reproduce --count 3`.
 
-It says of each whether it is identical to the bit, equal as printed, or different, with the commit, versions, device
-and threads of both trainings. Runs are drawn at random unless they are named; what a record does not say, so that its
-run cannot be made again, is named, and another run is drawn in its place. Nothing that is stored is changed.
+For each run it prints whether it is identical to the bit, equal as printed, or different. It also prints the commit,
+versions, device and threads of both trainings. Runs are drawn at random unless they are named. If a record lacks a
+setting, so that its run cannot be made again, the setting is named, and another run is drawn. Stored files are not
+changed.
 """
 
 import argparse
@@ -34,18 +35,18 @@ _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS
 
 
 class NotRebuiltError(Exception):
-    """A stored run that cannot be trained again; the sentence says why."""
+    """Error for a stored run that cannot be trained again; the message says why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for.
+    """Run the command line.
 
     Args:
         arguments: the command line without the program's name; None: that of this process.
 
     Returns:
-        The exit code: 0 if some were trained again and none is different, 1 if one is, 2 if none was trained or the
-        call is wrong.
+        The exit code: 0 if runs were trained and none differs, 1 if one differs, 2 if none was trained or the call is
+        wrong.
     """
     try:
         options = _parser().parse_args(arguments)
@@ -63,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chosen(options: argparse.Namespace) -> list[StoredRun]:
-    """List the stored runs that the options allow, in the order in which they are to be tried.
+    """List the stored runs that the options allow, in the order of the attempts.
 
     Raises:
-        WorkflowError: there is none, or the results are not there.
+        WorkflowError: there is no such run, or the results do not exist.
     """
     try:
         runs, unreadable = stored_runs(options.results)
@@ -87,10 +88,10 @@ def chosen(options: argparse.Namespace) -> list[StoredRun]:
 
 
 def reproduce(runs: Sequence[StoredRun], count: int) -> Counter[str]:
-    """Train runs again, one after another, until so many were trained, and say how each came out.
+    """Train runs again, one after another, until enough were trained, and print how each agrees.
 
     Returns:
-        How many had each verdict.
+        The number of runs with each verdict.
     """
     verdicts: Counter[str] = Counter()
     refused: list[str] = []
@@ -108,7 +109,7 @@ def reproduce(runs: Sequence[StoredRun], count: int) -> Counter[str]:
 
 
 def _reproduce(run: StoredRun) -> str:
-    """Train one run again and say how it came out; returns the verdict."""
+    """Train one run again, print how it agrees, and return the verdict."""
     from common.experiments.stored_settings import CannotRebuildError, settings_of
 
     try:
@@ -125,10 +126,10 @@ def _reproduce(run: StoredRun) -> str:
 
 
 def retrained(run: StoredRun, threads: int) -> StoredRun:
-    """Train a stored run in a process of its own with so many threads; returns it as it came out.
+    """Train a stored run in a separate process with this number of threads; return the result.
 
     Raises:
-        NotRebuiltError: it cannot be rebuilt, or the process failed.
+        NotRebuiltError: the run cannot be rebuilt, or the process failed.
     """
     seconds = run.value("seconds")
     then = "" if seconds is None else f"; {seconds:.3g} s then"
@@ -159,7 +160,7 @@ def retrained(run: StoredRun, threads: int) -> StoredRun:
 
 
 def report(run: StoredRun, again: StoredRun, compared: Agreement) -> Iterator[str]:
-    """Say in lines how a run came out, and where both trainings come from."""
+    """Yield lines on how a run agrees, and on the origin of both trainings."""
     reason = f" ({compared.reason})" if compared.reason else ""
     yield f"{compared.verdict}{reason}: {compared.numbers:,} numbers compared"
     if compared.verdict != IDENTICAL:
@@ -194,7 +195,7 @@ def _changed_code(run: StoredRun, again: StoredRun) -> str:
 
 
 def _cautions(run: StoredRun, again: StoredRun) -> Iterator[str]:
-    """Say what differs between the machines on which the last bits depend."""
+    """Yield the differences between the machines on which the last bits depend."""
     if run.value("note"):
         yield f"of the stored run: {run.value('note')}"
     threads, cores = run.value("threads"), os.cpu_count() or 1
@@ -226,7 +227,7 @@ def _nothing_allowed(runs: Sequence[StoredRun], options: argparse.Namespace) -> 
 
 
 def _show_progress(stream, errors: list[str]) -> None:
-    """Print a line of the progress bar now and then; keep the rest, which tells why a process failed."""
+    """Print a line of the progress bar now and then; keep the rest, which explains why a process failed."""
     with ProgressLines("  training", interval=60) as shown:
         for line in stream:
             for part in plain(line).replace("\r", "\n").splitlines():

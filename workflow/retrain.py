@@ -1,7 +1,7 @@
-"""Trains one stored run again: `python -m workflow.retrain FILE NUMBER TO`, which `workflow.reproduce` starts.
+"""Train one stored run again: `python -m workflow.retrain FILE NUMBER TO`, which `workflow.reproduce` starts.
 
-A process of its own, because TensorFlow takes the number of its threads from the environment when it starts. The rows
-go to the file TO; if the run cannot be rebuilt, TO is not written, and the last line of the output says why.
+The run has a separate process, because TensorFlow reads the number of threads from the environment at its start. The
+rows go to the file TO. If the run cannot be rebuilt, TO is not written, and the last line of the output says why.
 """
 
 import argparse
@@ -14,7 +14,7 @@ REFUSED = 3
 
 
 def main() -> int:
-    """Train the run that the command line names; returns the exit code."""
+    """Train the run that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m workflow.retrain", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path, help="a result file")
     parser.add_argument("number", type=int, help="which of its runs, from 0")

@@ -1,7 +1,7 @@
-"""Runs a preset's notebooks and draws their figures, or a sweep: `python -m workflow.run --preset quick`.
+"""Run a preset's notebooks and draw their figures, or run a sweep: `python -m workflow.run --preset quick`.
 
-What is up to date is not run again. A failed notebook does not stop the others; it is listed at the end with its error
-and its log. A run that was killed goes on where it stopped when it is started again.
+Results that are up to date are not made again. A failed notebook does not stop the others; it is listed at the end with
+its error and its log. A killed run continues where it stopped when it is started again.
 """
 
 import argparse
@@ -37,13 +37,14 @@ _PRINTED_ROWS = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the command line asks for.
+    """Run the command line.
 
     Args:
         arguments: the command line without the program's name; None: that of this process.
 
     Returns:
-        The exit code: 0 all is there, 1 something failed, 2 the call, experiments.yml or a sweep's file is wrong.
+        The exit code: 0 everything is there, 1 something failed, 2 the call, experiments.yml or a sweep's file is
+            wrong.
     """
     options = None
     try:
@@ -95,7 +96,7 @@ def summarize_sweep(name: str) -> int:
     """Write a sweep's table, figure and page of results beside its results, and print the table.
 
     Returns:
-        The exit code: 1 where results are there and cannot be summed up, else 0.
+        The exit code: 1 if there are results that cannot be summarised, else 0.
     """
     from common.plotting.sweep import printed_table, write_summary  # matplotlib, which other calls never need
     from common.results import read
@@ -121,7 +122,7 @@ def _command(options: argparse.Namespace | None) -> str:
 
 
 def run(jobs: list[Job], options: argparse.Namespace) -> int:
-    """Run the jobs, draw the figures of what is there, and sum up; returns the exit code."""
+    """Run the jobs, draw the figures of existing results, print a summary, and return the exit code."""
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
     if differing := uncommitted.sentence(job.notebook for job in jobs):
         print(differing, flush=True)
@@ -146,7 +147,7 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
 
 
 def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
-    """Have the jobs that Slurm ended say why; returns why it did not take jobs."""
+    """Store the reasons of jobs that Slurm ended; return the reasons why it did not take jobs."""
     for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
         for job in failed:
             if job.path(RESULT) in end.files and (was_cut_off(job) or not did_not_end(job)):
@@ -156,7 +157,7 @@ def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
 
 
 def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
-    """Draw the figures of every experiment with a result; returns a job of each that could not be drawn."""
+    """Draw the figures of every experiment with a result; return one job of each that could not be drawn."""
     first = {job.experiment: job for job in jobs if Path(job.path(RESULT)).exists()}
     targets = [job.path(FIGURES_DRAWN) for job in first.values()]
     # The other rule is not allowed, so that results are taken as they are.
@@ -169,7 +170,7 @@ def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
 
 
 def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str]) -> bool:
-    """Let Snakemake make the targets; whatever ends this process ends it and its jobs.
+    """Let Snakemake make the targets; it and its jobs end with this process.
 
     Returns:
         Whether all targets were made.
@@ -193,7 +194,7 @@ def snakemake(targets: list[str], options: argparse.Namespace, extra: list[str])
 
 
 def summary(jobs: list[Job], failed: list[Job], undrawn: list[Job]) -> Iterator[str]:
-    """Say what is there and, for each failure, its error and where its log is."""
+    """Yield lines on the existing results and, for each failure, its error and the path of its log."""
     preset = jobs[0].preset
     yield f"{len(jobs) - len(failed)} of {len(jobs)} results are in results/{preset}/, figures in figures/{preset}/."
     for job in failed:

@@ -1,8 +1,8 @@
-"""Runs a sweep: finds out which of its jobs are missing, puts them into batches, has Snakemake run these, and watches.
+"""Run a sweep: find the missing jobs, divide them into batches, let Snakemake run these, and watch them.
 
-Only files tell how far a job is, so that it does not matter on which machine of a shared file system it runs: its
-result, its error file, and how long it took. Snakemake sees batches, which are made anew at every call of the missing
-jobs; so what it remembers of earlier calls decides nothing.
+Only files show the state of a job: its result, its error file and its seconds. It may therefore run on any machine of a
+shared file system. Snakemake sees batches, which are made from the missing jobs at every call. Its memory of earlier
+calls therefore has no effect.
 """
 
 import json
@@ -47,13 +47,13 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What one call is to do with a sweep.
+    """The settings of one call for a sweep.
 
     Attributes:
-        sweep: the points and seeds.
-        cores: how many to use; None: all. On a cluster how many jobs at once; None: as its profile says.
+        sweep: its points and seeds.
+        cores: number of cores to use; None: all. On a cluster, the number of jobs at once; None: as in its profile.
         profile: a folder of workflow/profiles.
-        force: run again what is stored.
+        force: whether stored jobs run again.
     """
 
     sweep: Sweep
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def lanes(self) -> int:
-        """How many batches run side by side, as far as is known beforehand."""
+        """Number of batches that run side by side, as far as it is known beforehand."""
         if cluster.is_cluster(self.profile):
             with suppress(ValueError, TypeError, KeyError):
                 return self.cores or max(1, int(cluster.read_profile(self.profile)["jobs"]))
@@ -71,7 +71,7 @@ class Plan:
         return 1 if engine.has_gpu() else self.cores or _usable_cores()
 
     def is_missing(self, job: Job) -> bool:
-        """Whether the job is to run: forced, not stored, or stored with parameters that are no longer asked for."""
+        """Return whether the job must run: it is forced, not stored, or stored with other parameters."""
         if self.force or not is_stored(job):
             return True
         # As given, and then as the notebook reads it: hidden: "32, 64" is stored as a list.
@@ -86,11 +86,11 @@ def _as_checked(job: Job) -> dict[str, Any]:
 
 
 def run(plan: Plan) -> int:
-    """Run the jobs that are missing and sum up; returns the exit code.
+    """Run the missing jobs, print a summary, and return the exit code.
 
     Raises:
         OSError: results or logs cannot be written.
-        KeyboardInterrupt: Ctrl-C or a request to end; every process that was started has ended.
+        KeyboardInterrupt: Ctrl-C or a request to end; every started process has ended.
     """
     sweep = plan.sweep
     end_on_terminate()
@@ -111,7 +111,7 @@ def run(plan: Plan) -> int:
 
 
 def listing(plan: Plan) -> Iterator[str]:
-    """Say which jobs a run has, which are stored, and how long the others may take; nothing is written."""
+    """Yield lines on a run's jobs, which are stored, and how long the others may take; write nothing."""
     sweep = plan.sweep
     jobs = sweep.jobs()
     gone = _names(sweep.path(GONE))
@@ -139,7 +139,7 @@ def _many(count: int, name: str) -> str:
 
 
 def _described(sweep: Sweep, job: Job) -> str:
-    """Say what the job's point is; what is filled in from other names would say them again."""
+    """Return the words for the job's point, without values that are filled in from other names."""
     return ", ".join(f"{name}={value}" for name, value in job.columns.items() if name not in sweep.filled)
 
 
@@ -151,7 +151,7 @@ def _usable_cores() -> int:
 
 
 def _prepare(sweep: Sweep, jobs: Sequence[Job]) -> Iterator[str]:
-    """Make the folders, sort the results that are there into those of the file and others, write sweep.json."""
+    """Create the folders, separate existing results into the file's and others, and write sweep.json."""
     results, logs, gone = (sweep.path(pattern) for pattern in (RESULTS, LOGS, GONE))
     for folder in (results, logs, sweep.path(BATCHES)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ def _relabel(job: Job) -> None:
 
 
 def _remove_torn_files(folder: Path) -> None:
-    """Remove what killed jobs left half-written long ago; what is newer may belong to one that is still dying."""
+    """Remove old incomplete files of killed jobs; newer ones may belong to a job that is still ending."""
     for path in folder.glob(".*.tmp*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _HOUR:
@@ -190,7 +190,7 @@ def _remove_torn_files(folder: Path) -> None:
 
 
 def _ask_for(missing: Sequence[Job]) -> None:
-    """Note what is to run again, so that it is known after a kill, though an earlier result is there."""
+    """Record which jobs must run again, so that this is known after a kill, despite an earlier result."""
     for job in missing:
         error_file = Path(job.path(ERROR))
         if error_file.exists() or Path(job.path(RESULT)).exists():
@@ -198,7 +198,7 @@ def _ask_for(missing: Sequence[Job]) -> None:
 
 
 def _names(folder: Path) -> set[str]:
-    """Name the results in a folder: their files without ending."""
+    """Return the names of the results in a folder: their files without extension."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         return {entry.name[:-8] for entry in entries if entry.name.endswith(".parquet") and entry.name[0] != "."}
     return set()
@@ -217,7 +217,7 @@ def _expected(plan: Plan, missing: int) -> str:
 
 
 def _measured(sweep: Sweep) -> tuple[float, str] | None:
-    """Return how many seconds a job takes, and of which jobs that is known; None if of none."""
+    """Return the seconds that a job takes, and the jobs for which they are known; None if there are none."""
     if own := _durations(sweep.path(LOGS)):
         return _mean(own), f"{_many(len(own), 'job')} of this sweep took {clock(_mean(own))} each"
     folders = [Path("logs", preset, sweep.notebook) for preset in PRESETS]
@@ -248,15 +248,15 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def batches_of(jobs: Sequence[Job], lanes: int, seconds: float | None) -> list[list[Job]]:
-    """Divide jobs into batches: short jobs many, long ones one, so that all lanes are busy until the end.
+    """Divide jobs into batches: many short jobs or one long job each, so that all lanes are busy until the end.
 
     Args:
         jobs: at least one.
-        lanes: how many batches run at once.
-        seconds: how long a job takes; None: not known.
+        lanes: number of batches that run at once.
+        seconds: duration of a job; None: not known.
 
     Returns:
-        Batches that differ in size by at most one; neighbours are in different ones, for they take equally long.
+        Batches that differ in size by at most one. Neighbours are in different batches, since they take equally long.
     """
     most = _UNMEASURED if seconds is None else max(1, int(BATCH_SECONDS / max(seconds, 0.1)))
     rounds = math.ceil(len(jobs) / most / lanes)
@@ -265,7 +265,7 @@ def batches_of(jobs: Sequence[Job], lanes: int, seconds: float | None) -> list[l
 
 
 def _run_all(plan: Plan, jobs: Sequence[Job], missing: Sequence[Job]) -> list[str]:
-    """Run the jobs; returns what kept whole batches from running, a sentence each."""
+    """Run the jobs; return the reasons why whole batches did not run, one sentence each."""
     waiting, lanes = list(missing), plan.lanes
     watch = _Watch(plan, jobs)
     complaints: list[str] = []
@@ -313,7 +313,7 @@ def _run_batches(plan: Plan, batches: Sequence[Sequence[Job]], watch: "_Watch") 
 
 
 def _note_ends(sweep: Sweep, lines: Sequence[str]) -> list[str]:
-    """Have the jobs that Slurm ended say why; returns what kept whole batches from running, a sentence each."""
+    """Store the reasons of jobs that Slurm ended; return the reasons why whole batches did not run."""
     jobs = {job.name: job for job in sweep.jobs()}
     complaints = cluster.refusals_of(lines)
     for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
@@ -329,14 +329,14 @@ def _note_ends(sweep: Sweep, lines: Sequence[str]) -> list[str]:
 
 
 def _wait_for_files(jobs: Sequence[Job]) -> None:
-    """Wait until it is seen how the jobs ended on other machines; in vain for those that were killed there."""
+    """Wait until the ends of jobs on other machines become visible, which never happens for killed jobs."""
     end = time.monotonic() + LATENCY
     while time.monotonic() < end and any(not is_stored(job) and not failure_of(job) for job in jobs):
         time.sleep(1.0)
 
 
 class _Watch:
-    """Shows how far a sweep is while Snakemake runs, and listens to what goes wrong with whole batches."""
+    """Display of a sweep's progress while Snakemake runs; it also collects the errors of whole batches."""
 
     def __init__(self, plan: Plan, jobs: Sequence[Job]):
         self.was_killed = False
@@ -350,7 +350,7 @@ class _Watch:
         self._log.write_text("", encoding="utf-8")
 
     def until_end(self, process: subprocess.Popen) -> list[str]:
-        """Show the state until the process has ended; returns what kept batches from running."""
+        """Show the state until the process has ended; return the reasons why batches did not run."""
         lines = self.lines = []
         listener = threading.Thread(target=self._listen, args=(process, lines), daemon=True)
         listener.start()
@@ -372,7 +372,7 @@ class _Watch:
         return list(dict.fromkeys(complaints))
 
     def end(self) -> None:
-        """Leave the line of the state."""
+        """End the line of the state."""
         self._line.show(self._state())
         self._line.end()
 
@@ -383,7 +383,7 @@ class _Watch:
                 log.write(line)
 
     def _counts(self) -> tuple[int, int, int]:
-        """Count the jobs that are done, that run, and that failed."""
+        """Count the finished, running and failed jobs."""
         errors: dict[str, int] = {}
         with os.scandir(self._sweep.path(LOGS)) as entries:
             for entry in entries:

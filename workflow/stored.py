@@ -1,4 +1,4 @@
-"""What is there of a job: its result, of which parameters, and how its last run ended."""
+"""The stored state of a job: its result, its parameters, and the end of its last run."""
 
 import functools
 from collections.abc import Mapping
@@ -10,30 +10,30 @@ from workflow.experiments import ERROR, NOT_STARTED, NOTEBOOK, RESULT, STOPPED, 
 
 
 def did_not_end(job: Job) -> bool:
-    """Whether the job failed, was killed or has not started since a run asked for it."""
+    """Return whether the job failed, was killed, or has not started since a run asked for it."""
     return Path(job.path(ERROR)).exists()
 
 
 def is_stored(job: Job) -> bool:
-    """Whether the job's result is there and its last run ended well."""
+    """Return whether the job's result exists and its last run succeeded."""
     return Path(job.path(RESULT)).exists() and not did_not_end(job)
 
 
 def was_cut_off(job: Job) -> bool:
-    """Whether the job's last run was killed; or it runs right now."""
+    """Return whether the job's last run was killed, or is still running."""
     return text_of(job.path(ERROR)).strip() == STOPPED
 
 
 def failure_of(job: Job) -> str:
-    """Return the sentence of a job that failed by itself; none of one that was cut off or has not begun."""
+    """Return the sentence of a job that failed by itself; empty if it was interrupted or has not begun."""
     text = text_of(job.path(ERROR)).strip()
     return "" if text in (STOPPED, NOT_STARTED) else text
 
 
 def has_other_parameters(job: Job) -> bool:
-    """Whether a stored result was made with other parameters than the job's and, for the rest, the notebook's defaults.
+    """Return whether a stored result has parameters other than the job's over the notebook's defaults.
 
-    Snakemake remembers parameters only in the working copy where it ran; the result file carries them anywhere.
+    Snakemake remembers parameters only in its own working copy; the result file always contains them.
     """
     path = Path(job.path(RESULT))
     if not path.exists():
@@ -49,7 +49,7 @@ def has_other_parameters(job: Job) -> bool:
 
 
 def notes_of(path: Path) -> Mapping[bytes, bytes]:
-    """Return what a result file says of its making, beside its rows; nothing of a file that cannot be read."""
+    """Return a result file's notes on its origin; empty if the file cannot be read."""
     try:
         status = path.stat()
     except OSError:
@@ -64,27 +64,27 @@ def _notes(path: Path, _changed: int, _size: int) -> Mapping[bytes, bytes]:
 
 
 def _same(stored: Any, value: Any) -> bool:
-    """Whether a stored parameter, which was checked, is this one, which was not.
+    """Return whether a stored, checked parameter equals this unchecked one.
 
-    The check makes a list of a single value where a list is meant, and of "all" the list of what there was at the time:
-    as with a new parameter, that there is more by now does not make hours of training outdated.
+    The check turns a single value into a list if a list is meant, and "all" into the list of that time. A list that has
+    grown since, like a new parameter, does not make hours of training outdated.
     """
     return stored in (value, [value]) or (value == "all" and isinstance(stored, list))
 
 
 def defaults_of(job: Job) -> dict[str, Any]:
-    """Return what the job's notebook sets by itself, except files and folders, which change no number."""
+    """Return the job's notebook's own values, except files and folders, which change no number."""
     defaults = notebook_defaults(job.path(NOTEBOOK))
     return {name: value for name, value in defaults.items() if name not in FILES}
 
 
 def error_of(job: Job) -> str:
-    """Return the sentence that a failed job left."""
+    """Return the sentence that a failed job stored."""
     return text_of(job.path(ERROR)).strip() or STOPPED
 
 
 def text_of(path: str) -> str:
-    """Return the text of a file; none of one that cannot be read."""
+    """Return the text of a file; empty if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,19 +1,19 @@
-"""A user's own sweep: a file names a notebook, values of its parameters, and seeds; a job is a point × a seed.
+"""Users' own sweeps: a file names a notebook, parameter values and seeds; a job is a point × a seed.
 
     notebook: 00_one_direction
     parameters: {epochs: 5}              # the same at every point
-    grid:                                # the product of all that stands here
+    grid:                                # the product of everything here
       estimator: ["NoisyGradient(Backpropagation(), ConstantNoise({sigma}))"]
-      sigma: [0.1, 1]                    # no parameter of the notebook: it fills the field {sigma}
-      zip:                               # what varies together; a list of such lists for several of them
+      sigma: [0.1, 1]                    # not a parameter of the notebook: it fills the field {sigma}
+      zip:                               # values that vary together; a list of such lists for several groups
         - {batch_size: 32, optimizer: SGD(0.05)}
         - {batch_size: 128, optimizer: SGD(0.1)}
       random: {count: 20, seed: 0, epochs: {low: 1, high: 9}}
     seeds: 0-4
     name: mine                           # by default the file's name without its ending
 
-Everything is checked before the first job starts: names, values, and each point with each seed by what the notebook
-itself says of its parameters.
+Everything is checked before the first job starts: names, values, and each point with each seed, by the notebook's own
+check of its parameters.
 """
 
 import hashlib
@@ -69,8 +69,8 @@ class Point:
 
     Attributes:
         id: the first ten hexadecimal digits of the digest of notebook and parameters.
-        values: what was swept, fields filled in; in the order of the file.
-        parameters: what the notebook is given: the shared parameters with the swept ones, without seeds.
+        values: the swept values, with fields filled in, in the order of the file.
+        parameters: the notebook's parameters: shared and swept ones, without seeds.
     """
 
     id: str
@@ -86,13 +86,13 @@ class Sweep:
     """A file's points and seeds.
 
     Attributes:
-        name: of the folders of results and logs.
-        file: where it was read, within the repository; elsewhere without its folder.
-        notebook: without folder and ending.
+        name: the name of the folders of results and logs.
+        file: its path within the repository; elsewhere its name without the folder.
+        notebook: its name without folder and extension.
         swept: the names that vary, in the order of the file.
-        filled: those of them whose values hold fields, so that other names already say how they vary.
-        seeds: one job each at every point.
-        points: in the order of the file, the last name varying fastest.
+        filled: the names whose values contain fields, so that other names already show how they vary.
+        seeds: the seeds; each gives one job at every point.
+        points: the points in the order of the file; the last name varies fastest.
     """
 
     name: str
@@ -116,16 +116,16 @@ class Sweep:
         return Path(pattern.format(name=self.name))
 
     def write(self) -> None:
-        """Write sweep.json, whole or not at all."""
+        """Write sweep.json, completely or not at all."""
         with replacing(self.path(POINTS)) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def read(name: str) -> Sweep:
-    """Return a sweep as its last run found it.
+    """Return a sweep as stored by its last run.
 
     Raises:
-        WorkflowError: there is none of this name, or its sweep.json cannot be read.
+        WorkflowError: there is no sweep of this name, or its sweep.json cannot be read.
     """
     path = Path(POINTS.format(name=name))
     try:
@@ -140,7 +140,7 @@ def read(name: str) -> Sweep:
 
 
 def find(name: str, job_name: str) -> Job:
-    """Return the one job of this name in a sweep that was run; raises WorkflowError when there is none."""
+    """Return the one job of this name in a sweep that was run; raise WorkflowError if there is none."""
     jobs = {job.name: job for job in read(name).jobs()}
     if job_name not in jobs:
         raise WorkflowError(f"{job_name!r} is no job of the sweep {name!r}")
@@ -148,20 +148,21 @@ def find(name: str, job_name: str) -> Job:
 
 
 def result_files(name: str) -> list[Path]:
-    """List the results that a sweep has, of the points and seeds that its file had at the last run."""
+    """List the results of a sweep, for the points and seeds that its file had at the last run."""
     paths = [Path(job.path(RESULT)) for job in read(name).jobs()]
     return [path for path in paths if path.exists()]
 
 
 def load(path: Path, *, many: bool = False) -> Sweep:
-    """Read a sweep's file and check all that it asks for.
+    """Read a sweep's file and check all its settings.
 
     Args:
-        path: the file, anywhere.
-        many: whether more than `MANY_JOBS` jobs are meant.
+        path: the file, in any folder.
+        many: whether more than `MANY_JOBS` jobs are intended.
 
     Raises:
-        WorkflowError: one sentence that names the place, what is wrong there, and the nearest valid name.
+        WorkflowError: the file is wrong. The message is one sentence with the place, the mistake and the nearest valid
+            name.
     """
     if not path.exists():
         near = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
@@ -224,7 +225,7 @@ class _File(BaseModel):
 
     @classmethod
     def parsed(cls, content: Any, stem: str) -> Self:
-        """Check the keys and what kind of value each has; the file's name without ending names the sweep."""
+        """Check the keys and the types of their values; the file's name without extension names the sweep."""
         if not isinstance(content, dict):
             raise MistakeError(f"it must be a mapping with {', '.join(cls.model_fields)}, got {content!r}")
         try:
@@ -331,7 +332,7 @@ def _point(file: _File, assignment: Assignment) -> Point:
 
 
 def _check_points(file: _File, points: Sequence[Point]) -> None:
-    """Check every point with every seed as the notebook itself does, and that no two of them are the same."""
+    """Check every point with every seed as the notebook itself does, and check that no two are the same."""
     from common.experiments.parameters import ParameterError, validate
 
     defaults = defaults_of(Job(PRESET, file.name, "", {}, file.notebook))
@@ -351,6 +352,6 @@ def _check_points(file: _File, points: Sequence[Point]) -> None:
 
 
 def _portable(path: Path) -> str:
-    """Name a file without a folder of this machine."""
+    """Return a file's name without a folder of this machine."""
     resolved, root = path.resolve(), Path.cwd()
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else resolved.name

@@ -1,4 +1,4 @@
-"""Notebooks whose code is not what is committed: JupyterLab saves by itself what was only tried."""
+"""Notebooks whose code differs from the commit, since JupyterLab also saves experiments automatically."""
 
 import json
 import os
@@ -10,12 +10,12 @@ _LISTED = 5
 
 
 def changed_notebooks(notebooks: Iterable[str]) -> list[str]:
-    """Return those of the notebooks in notebooks/ whose code differs from the commit; none where there is no git.
+    """Return the notebooks in notebooks/ whose code differs from the commit; none if there is no git.
 
-    Outputs, texts and what else an editor writes into the file do not count: they change no run.
+    Outputs, texts and other changes by an editor do not count, since they change no run.
 
     Args:
-        notebooks: names, without folder and ending.
+        notebooks: names, without folder and extension.
     """
     changed = []
     for name in dict.fromkeys(notebooks):
@@ -27,7 +27,7 @@ def changed_notebooks(notebooks: Iterable[str]) -> list[str]:
 
 
 def sentence(notebooks: Iterable[str]) -> str:
-    """Say which notebooks differ from what is committed, and how to see and undo it; empty where none does."""
+    """Return which notebooks differ from the commit, and how to see and undo it; empty if none does."""
     names = changed_notebooks(notebooks)
     if not names:
         return ""
@@ -50,7 +50,7 @@ def _committed(path: Path) -> bytes | None:
 
 
 def _code(content: bytes) -> list[str] | bytes:
-    """Return the sources of the code cells; the content itself where it is no notebook."""
+    """Return the sources of the code cells, or the content itself if it is not a notebook."""
     try:
         cells = json.loads(content)["cells"]
         return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

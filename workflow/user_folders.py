@@ -1,7 +1,7 @@
-"""Folders of the user that a program wants to write to, tried before it starts: `python -m workflow.user_folders lab`.
+"""User folders to which a program writes, tried before it starts: `python -m workflow.user_folders lab`.
 
-Matplotlib, Keras and IPython take a temporary folder where theirs cannot be written, and tensorflow-datasets is told
-another by common.data; Snakemake and JupyterLab end with an error of the operating system.
+Matplotlib, Keras and IPython use a temporary folder if theirs cannot be written, and common.data gives
+tensorflow-datasets another folder. Snakemake and JupyterLab end with an error of the operating system.
 """
 
 import os
@@ -41,10 +41,10 @@ FOLDERS: dict[str, dict[str, Callable[[], Path]]] = {
 
 
 def require(program: str) -> None:
-    """Make the folders of a program and try to write there.
+    """Create the folders of a program and try to write there.
 
     Raises:
-        WorkflowError: it could not be; the sentence names the folder and the variable to set.
+        WorkflowError: a folder cannot be written; the message names the folder and the variable to set.
     """
     for variable, place in FOLDERS[program].items():
         try:
@@ -65,7 +65,7 @@ def require(program: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the folders of what the command line names; returns the exit code."""
+    """Try the folders of the programs that the command line names; return the exit code."""
     programs = {"figures": "Snakemake", "lab": "JupyterLab"}
     try:
         for name in arguments:

@@ -1,7 +1,7 @@
-"""One folder for each notebook: what its parameters may be, its figures and tables.
+"""One folder per notebook: its allowed parameters, its figures and its tables.
 
-A notebook's second code cell calls `check`. It sees every name that the parameter cells defined, the one that papermill
-injects included, so that a misspelt `papermill -p learning_rat 0.1`, which papermill only warns about, ends the run
+A notebook's second code cell calls `check`. It sees every name that the parameter cells defined, including the cell
+that papermill injects. A misspelt `papermill -p learning_rat 0.1`, for which papermill only warns, thus ends the run
 before TensorFlow starts.
 """
 

@@ -11,7 +11,7 @@ from common.plotting.draw import Drawings, redraw
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw what the command line asks for and say what was written; returns the exit code."""
+    """Run the command line and print which figures were written; return the exit code."""
     options = _parser().parse_args(arguments)
     if options.experiment not in NOTEBOOKS:
         hint = nearest(options.experiment, NOTEBOOKS) or "."

@@ -1,4 +1,4 @@
-"""Runs of equal arithmetic: as many updates as a budget of gradients pays for, whatever a step of the method costs."""
+"""Runs of equal arithmetic: a budget of gradients determines the number of updates, given a step's cost."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from common.training.budget import Budget, spent_by
 
 
 def within(run: Run, gradients: float, looks: int) -> Run:
-    """Return the run with as many updates as a budget pays for, divided into epochs of equally many.
+    """Return the run with as many updates as a budget pays for, divided into epochs of equal length.
 
-    Epochs are as long as a pass over the training split at most, and the smaller last batch of a pass is left out. The
-    whole budget is spent but for less than `looks` steps, or a whole number of epochs' worth of them where a method is
-    so cheap that it has more epochs than `looks`.
+    An epoch is at most as long as a pass over the training split, and the smaller last batch of a pass is left out.
+    Fewer than `looks` steps of the budget remain unspent. If a method is so cheap that it has more epochs than `looks`,
+    the bound is its number of epochs.
 
     Args:
-        run: with a network and a data set of its own.
+        run: a run with its own network and data set.
         gradients: the budget, in gradients of one example.
-        looks: epochs at least, ≥ 1: how often the run is recorded.
+        looks: the smallest number of epochs, ≥ 1; the run is recorded after each.
 
     Raises:
         ValueError: the budget does not pay for `looks` steps of the run.
@@ -40,10 +40,10 @@ def within(run: Run, gradients: float, looks: int) -> Run:
 
 
 def affordable_steps(run: Run, gradients: float) -> int:
-    """Return the largest number of updates that costs no more than a budget, what is paid once included; 0 if none.
+    """Return the largest number of updates whose cost, with the set-up cost, is within a budget; 0 if none.
 
     Args:
-        run: with a network and a data set of its own.
+        run: a run with its own network and data set.
         gradients: the budget, in gradients of one example.
     """
     size = run.examples_per_step

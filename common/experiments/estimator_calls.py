@@ -1,4 +1,4 @@
-"""What the texts of estimators say, read without TensorFlow: of the runs, and of those that a diagnostic compared."""
+"""The settings in estimators' `repr`s, read without TensorFlow, for runs and for diagnostics' comparisons."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ def arguments(call: str, required: Sequence[str], defaults: Mapping[str, Any]) -
     Args:
         call: `repr` of an estimator, such as "LogitEvolution(Likelihood(), 1.0, antithetic=True)".
         required: names of the arguments without a keyword, in order; a call may have fewer.
-        defaults: of arguments that the call may leave out: a `repr` does not say what is the default.
+        defaults: values of arguments that the call may omit, since a `repr` omits defaults.
     """
     parsed = ast.parse(call, mode="eval").body
     if not isinstance(parsed, ast.Call):
@@ -25,19 +25,19 @@ def arguments(call: str, required: Sequence[str], defaults: Mapping[str, Any]) -
 
 
 def with_settings(frame: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Add parameter columns, which tell runs apart, to a tidy frame: a mapping of the same names for each row."""
+    """Add parameter columns, which distinguish runs, to a tidy frame, from one mapping per row."""
     columns = pd.DataFrame(list(settings), index=frame.index)
     place = frame.columns.get_loc("epoch")
     return pd.concat([frame.iloc[:, :place], columns, frame.iloc[:, place:]], axis=1)
 
 
 def compared(frame: pd.DataFrame, names: str, values: Sequence[str]) -> pd.DataFrame:
-    """Return a row for each estimator that a diagnostic compared, its text and its numbers in place of the arrays.
+    """Return one row for each estimator that a diagnostic compared, with its `repr` and its numbers.
 
     Args:
-        frame: a tidy frame, with arrays in the rows where the diagnostic looked.
-        names: the diagnostic's column of texts.
-        values: its columns of numbers, an entry for each text.
+        frame: a tidy frame, with arrays in the rows where the diagnostic measured.
+        names: the diagnostic's column of strings.
+        values: its columns of numbers, with one entry per string.
     """
     known = frame.reindex(columns=list(dict.fromkeys([*frame, names, *values])))
     looked = np.array([isinstance(cell, np.ndarray) for cell in known[names]], bool)

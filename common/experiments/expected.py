@@ -1,10 +1,10 @@
-"""What the parameters of the presets are known to give, asserted at the end of a notebook."""
+"""Assertions at the end of a notebook on the known results of the presets' parameters."""
 
 
 def expect(condition: bool, otherwise: str) -> None:
     """Raise an AssertionError with this sentence unless the condition holds.
 
-    Unlike the statement, it does so under PYTHONOPTIMIZE, too.
+    Unlike the assert statement, it also works under PYTHONOPTIMIZE.
     """
     if not condition:
         raise AssertionError(otherwise)

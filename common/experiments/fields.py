@@ -1,4 +1,4 @@
-"""The kinds of values that parameters have, and what all notebooks' parameters have in common."""
+"""The types of parameters, and the parameters that all notebooks share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _no_boolean(value: Any) -> Any:
 
 
 def _spelled_whole(value: Any) -> Any:
-    """Take a text such as "1e1", which YAML makes of an unquoted 1e1, for the whole number it spells."""
+    """Convert a string such as "1e1", as YAML reads an unquoted 1e1, to the whole number that it spells."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError, OverflowError):
             return int(float(value)) if float(value).is_integer() else value
@@ -31,7 +31,7 @@ def _spelled_whole(value: Any) -> Any:
 
 
 def as_list(value: Any) -> Any:
-    """Take `-p seeds 3` and `-p seeds 0,1` for the lists they mean.
+    """Convert `-p seeds 3` and `-p seeds 0,1` to the lists that they mean.
 
     Example:
         >>> as_list("0, 1"), as_list(3)
@@ -43,7 +43,7 @@ def as_list(value: Any) -> Any:
 
 
 def as_seeds(value: Any, info: ValidationInfo) -> list[Any]:
-    """Take `-p seeds 0-4`, and such a text within a list, for the seeds it means; all else is as in `as_list`."""
+    """Convert `-p seeds 0-4`, and such a string within a list, to the seeds that it means; else as `as_list`."""
     seeds: list[Any] = []
     for part in as_list(value):
         if isinstance(part, str) and not _is_number(part):
@@ -80,7 +80,7 @@ Network = Literal[Convnet, "mlp"]
 
 
 class Parameters(BaseModel):
-    """What every notebook has in common; a subclass each names the rest."""
+    """The parameters that every notebook shares; one subclass per notebook adds the rest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -104,37 +104,37 @@ class Parameters(BaseModel):
 
     @property
     def result_path(self) -> Path:
-        """Where the last cell writes: `result_file`, or results/own/ of this repository; see `places.resolved`."""
+        """Path of the result file: `result_file`, or one in results/own/ of this repository; see `places.resolved`."""
         return resolved(self.result_file or f"results/own/{self.notebook}.parquet")
 
     @property
     def result_name(self) -> str:
-        """The same for a sentence: within the repository without its folder, so that no stored output names one."""
+        """Name of the result file for messages, relative to the repository, so that no stored output names a folder."""
         path = self.result_path.resolve()
         return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(self.result_path)
 
     @property
     def store_path(self) -> Path:
-        """Where finished runs are kept: `store`, else the environment's RUN_STORE, else results/.store."""
+        """Folder of finished runs: `store`, else the environment variable RUN_STORE, else results/.store."""
         return resolved(self.store or os.environ.get("RUN_STORE", "") or "results/.store")
 
     @property
     def weights_path(self) -> Path | None:
-        """Where a network is to be kept; None: nowhere."""
+        """Path of the file for a network; None: it is not kept."""
         return resolved(self.weights_file) if self.weights_file else None
 
     @property
     def tensorboard_path(self) -> Path | str:
-        """The folder of TensorBoard's logs; empty: there are none."""
+        """Folder of TensorBoard's logs; empty: there are none."""
         return resolved(self.tensorboard_dir) if self.tensorboard_dir else ""
 
     def prepare_places(self) -> None:
-        """Make every folder that the notebook will write to, and try to write there.
+        """Create every folder that the notebook will write to, and try to write there.
 
-        Where the default store cannot be written, in a clone that may only be read, it warns and training goes on.
+        If the default store cannot be written, as in a read-only clone, it warns, and training continues.
 
         Raises:
-            ValueError: the parameter's name, and why nothing can be written.
+            ValueError: nothing can be written; the message has the parameter's name and the reason.
         """
         prepare_file("result_file", self.result_path)
         if self.weights_path:
@@ -146,12 +146,12 @@ class Parameters(BaseModel):
 
 
 def require_parameter(condition: bool, name: str, value: Any, allowed: str) -> None:
-    """Refuse a parameter's value unless the condition holds, in one sentence that says what is allowed."""
+    """Raise a ValueError unless the condition holds; the message says in one sentence which values are allowed."""
     require(condition, f"parameter {name!r}", allowed, value)
 
 
 def training_examples(dataset: str, validation: int | None) -> tuple[int, str]:
-    """Return how many training examples a data set leaves, and the words for a limit by them."""
+    """Return a data set's number of training examples, and the words for a limit by it."""
     known = SPECIFICATIONS[dataset]
     validation = known.default_validation if validation is None else validation
     below = f"below the {known.examples:,} examples of {dataset!r}"
@@ -161,7 +161,7 @@ def training_examples(dataset: str, validation: int | None) -> tuple[int, str]:
 
 
 def require_at_most(parameters: Parameters, names: Sequence[str], limit: int, fits: str) -> None:
-    """Refuse numbers above a limit, such as that of the training examples; `fits` says it in words."""
+    """Raise a ValueError for numbers above a limit, such as the training examples; `fits` puts it in words."""
     for name in names:
         require_parameter(getattr(parameters, name) <= limit, name, getattr(parameters, name), fits)
 
@@ -177,20 +177,20 @@ class _OfNetwork(Protocol):
 
 
 def require_hidden_for_mlp(parameters: _OfNetwork) -> None:
-    """Refuse `hidden` without mlp as the `network`, and mlp without it."""
+    """Raise a ValueError for `hidden` without mlp as `network`, and for mlp without `hidden`."""
     wanted = "the hidden layers' units for mlp, and empty for every other network"
     require_parameter(bool(parameters.hidden) == (parameters.network == "mlp"), "hidden", parameters.hidden, wanted)
 
 
 def require_small_and_large(name: str, value: list[int], training: int, fits: str) -> None:
-    """Refuse batch sizes that the two-batch estimate of the gradient noise scale cannot use."""
+    """Raise a ValueError for batch sizes that the two-batch estimate of the gradient noise scale cannot use."""
     small, large = value
     wanted = f"[small, large] with large a multiple of small, above it, and {fits}"
     require_parameter(large > small and large % small == 0 and large <= training, name, value, wanted)
 
 
 def require_each_once(parameters: Parameters, names: Sequence[str]) -> None:
-    """Refuse a list that has a value twice: two runs of one name would be one line in every plot."""
+    """Raise a ValueError for a repeated value, since plots would join two runs of one name."""
     for name in names:
         values = getattr(parameters, name)
         require_parameter(len(set(map(str, values))) == len(values), name, values, "each value once")

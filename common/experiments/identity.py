@@ -1,4 +1,4 @@
-"""What decides a run's numbers, as plain data, and the columns under which its results are found."""
+"""The identity of a run: everything that determines its numbers, as plain data, and its columns in results."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 def run_digest(run: Run, seed: int) -> str:
-    """Return the digest of what decides a run's numbers with one seed, by which a store finds its record.
+    """Return the digest of a run with one seed, by which a store finds its record.
 
     Raises:
-        ValueError: a part whose code is in no file, such as a class that a notebook defines.
+        ValueError: the code of a part is in no file, such as a class that a notebook defines.
     """
     return identity_digest(identity_of(run, seed))
 
 
 def identity_of(run: Run, seed: int) -> dict[str, Any]:
-    """Return what decides a run's numbers with one seed; a record keeps it, so that its run can be made again.
+    """Return the identity of a run with one seed; a record stores it, so that the run can be made again.
 
-    Names and groups are labels and do not count: two runs that differ in nothing else are one. The code that counts is
-    that of the run's own parts and of its loop, of this project or another, with all that they import of this one.
+    Names and groups are labels and do not count: two runs that differ only in these are the same. The code of the run's
+    parts and of its loop counts, in this project or another, with all their imports from this project.
 
     Returns:
-        network, estimator, optimizer, diagnostics and options as texts, callbacks and loop by their dotted names, the
-        digests of data and code, batch_size (None: the whole training split), epochs and seed.
+        network, estimator, optimizer, diagnostics and options as strings; callbacks and loop by their dotted names; the
+        digests of data and code; batch_size (None: the whole training split), epochs and seed.
 
     Raises:
-        ValueError: a part whose code is in no file, such as a class that a notebook defines.
+        ValueError: the code of a part is in no file, such as a class that a notebook defines.
     """
     parts = (run.estimator, run.network, run.optimizer, *run.diagnostics, *run.callbacks, run.loop)
     modules = {module for part in parts for module in _modules(part)}  # installed packages do not count
@@ -57,7 +57,7 @@ def identity_of(run: Run, seed: int) -> dict[str, Any]:
 
 
 def columns(run: Run) -> dict[str, Any]:
-    """Return what a run is made of: texts that can be read back, and a column `Owner.argument` for each setting."""
+    """Return a run's parts as strings that can be parsed, and a column `Owner.argument` for each setting."""
     network = run.network.settings
     made_of = {
         "dataset": run.data.name,
@@ -76,7 +76,7 @@ def columns(run: Run) -> dict[str, Any]:
 
 
 def optimizer_columns(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return `learning_rate` (a schedule's first), `schedule`, and as `Owner.argument` what is not the default."""
+    """Return `learning_rate` (a schedule's first), `schedule`, and non-default arguments as `Owner.argument`."""
     (_, first), *others = written_arguments(optimizer).items()
     if isinstance(first, keras.optimizers.Optimizer):  # an optimizer around another one
         own = optimizer_columns(first)
@@ -101,7 +101,7 @@ def _plain(value: Any) -> Any:
 
 
 def _modules(value: Any) -> Iterator[str]:
-    """Name the modules whose classes and functions a setting is made of."""
+    """Return the modules whose classes and functions occur in a setting."""
     if isinstance(value, Configured):
         yield type(value).__module__
         yield from _modules(list(value.settings.values()))

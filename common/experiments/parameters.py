@@ -1,4 +1,4 @@
-"""Checks a notebook's parameters and puts what is wrong into a sentence."""
+"""Check a notebook's parameters and describe each mistake in one sentence."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ QUEUE_SECONDS = 1.0  # a front end sends all of Run All in 0.1 s, a slow browser
 
 
 class ParameterError(ValueError):
-    """A wrong parameter. Jupyter shows its sentence and no traceback: the mistake is in the call, not in the code."""
+    """Error for a wrong parameter. Jupyter shows its sentence without a traceback, since the code is not at fault."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 
 class Refused:
-    """Stands where the checked parameters would be: whoever asks it for one is told why there are none."""
+    """Placeholder for parameters that failed the check; every access to a parameter raises the reason."""
 
     def __init__(self, reason: str):
         self._sentence = f"the parameters were refused: {reason}"
@@ -46,26 +46,26 @@ class Refused:
 
 
 def check(notebook: str, namespace: MutableMapping[str, Any], cells: Sequence[str] | None = None) -> Parameters:
-    """Check a notebook's parameters; call it as `check("01_baseline_sgd", globals())`, in a script made of it, too.
+    """Check a notebook's parameters; call `check("01_baseline_sgd", globals())` in the notebook or its script.
 
-    What a former check returned is dropped from the namespace before anything else, and a wrong parameter puts a
-    `Refused` there, as does a parameters cell that ends in an error later on: where the notebook has run before, no
-    cell can go on with the parameters of then.
+    First, the result of an earlier check is removed from the namespace. A wrong parameter puts a `Refused` there, and
+    so does a later error in a parameters cell. If the notebook has run before, no cell can thus continue with the
+    earlier parameters.
 
     Args:
         notebook: one of `NOTEBOOKS`.
-        namespace: where their values are, and `p`.
+        namespace: the namespace with their values and `p`.
         cells: the sources of the cells run so far; None: IPython's own list, `In`. The last parameter cell and those
-            directly before it, all of which begin with "# Parameters", say which names are parameters. Where nothing
-            lists the cells, as in a script, all plain values are, but for those that the user's own IPython defined.
+            directly before it, which all begin with "# Parameters", define the parameters. Without a list of cells, as
+            in a script, all plain values are parameters, except those that the user's own IPython defined.
 
     Returns:
-        The checked parameters, frozen, with every number in its proper type: 1 where a float is meant becomes 1.0, and
-        the text "1e-3", which YAML makes of an unquoted 1e-3, becomes 0.001.
+        The checked parameters, frozen, with every number in its proper type. A 1 for a float becomes 1.0. The string
+        "1e-3", as YAML reads an unquoted 1e-3, becomes 0.001.
 
     Raises:
-        ParameterError: a sentence for each wrong parameter: name, value, what is allowed, the nearest valid name; or
-            the place where nothing can be written.
+        ParameterError: parameters are wrong, with one sentence for each: name, value, allowed values and the nearest
+            valid name. Also if a place cannot be written.
     """
     former = _drop(namespace)
     try:
@@ -89,7 +89,7 @@ def _prepare(checked: Parameters) -> None:
 
 
 def _after_cell(result: Any) -> None:
-    """Refuse the parameters if their cell ends in an error, too: some would still be those of before."""
+    """Invalidate the parameters if their cell ends in an error, since some would still have earlier values."""
     source = result.info.raw_cell or ""
     if result.success or not source.lstrip().startswith(PARAMETER_CELL_MARK):
         return
@@ -103,7 +103,7 @@ def _after_cell(result: Any) -> None:
 
 
 def _drop(namespace: MutableMapping[str, Any]) -> list[str]:
-    """Drop what a former check returned; return its names."""
+    """Remove the results of earlier checks; return their names."""
     names = [name for name, value in namespace.items() if isinstance(value, Parameters | Refused)]
     names = [name for name in names if not name.startswith("_")]  # _ and _12 are IPython's
     for name in names:
@@ -112,7 +112,7 @@ def _drop(namespace: MutableMapping[str, Any]) -> list[str]:
 
 
 def _refuse(namespace: MutableMapping[str, Any], former: Sequence[str], reason: str) -> None:
-    """Say why under the names of the former parameters; in a notebook, let the front end send all cells first."""
+    """Put the reason under the names of earlier parameters; a notebook's front end first sends all cells."""
     namespace.update(dict.fromkeys(former or [RESULT], Refused(reason)))
     if "get_ipython" in namespace:
         # Jupyter aborts the cells that are queued when an error comes. Run All sends one cell after the other, and the
@@ -121,7 +121,7 @@ def _refuse(namespace: MutableMapping[str, Any], former: Sequence[str], reason: 
 
 
 def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Names and values of the parameters that the cells have set; see `check`."""
+    """Return names and values of the parameters that the cells have set; see `check`."""
     if any(cell.strip() for cell in cells):
         names = _parameter_names(cells)
     else:  # a script, or a client that keeps no history, such as nbval
@@ -134,7 +134,7 @@ def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any
 
 
 def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
-    """Check the values given for a notebook's parameters, but for paths that papermill injects; see `check`."""
+    """Check the given values of a notebook's parameters, except paths that papermill injects; see `check`."""
     if notebook not in NOTEBOOKS:
         raise ParameterError(f"notebook must be one of {sorted(NOTEBOOKS)}, got {notebook!r}")
     model = NOTEBOOKS[notebook]
@@ -147,9 +147,9 @@ def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
 
 
 def _defined_at_start(namespace: Mapping[str, Any]) -> set[str]:
-    """Names that IPython or a file that the user has it run at every start defined; the notebook's own are not among.
+    """Return the names that IPython or its start-up files defined, without the notebook's own names.
 
-    What has the name of a parameter may be one, with the same value.
+    A name of a parameter may be among them, with the same value.
     """
     shell = namespace["get_ipython"]() if "get_ipython" in namespace else None
     hidden = getattr(shell, "user_ns_hidden", {})
@@ -163,7 +163,7 @@ def _is_plain(name: str, value: Any) -> bool:
 
 
 def _parameter_names(cells: Sequence[str]) -> list[str]:
-    """Names assigned in the latest run of consecutive parameter cells, in order."""
+    """Return the names assigned in the latest run of consecutive parameter cells, in order."""
     run: list[str] = []
     for source in reversed([cell for cell in cells if cell.strip()]):
         if source.lstrip().startswith(PARAMETER_CELL_MARK):
@@ -179,7 +179,7 @@ def _parameter_names(cells: Sequence[str]) -> list[str]:
 
 
 def _sentence(entry: Mapping[str, Any], model: type[Parameters]) -> str:
-    """Put one pydantic error into the user's words."""
+    """Return one pydantic error in the user's words."""
     name = str(entry["loc"][0]) if entry["loc"] else ""
     value = entry["input"]
     if entry["type"] == "extra_forbidden":
@@ -212,7 +212,7 @@ def _listed(model: type[Parameters]) -> str:
 
 
 def _notebooks() -> dict[str, type[Parameters]]:
-    """Return each notebook's parameters by its name: what stands in the folders beside this file."""
+    """Return each notebook's parameters by its name, from the folders beside this file."""
     for folder in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if folder.ispkg:
             importlib.import_module(f"common.experiments.{folder.name}.parameters")

@@ -1,7 +1,7 @@
-"""Where a notebook writes: resolved, made and tried before anything is trained.
+"""The paths to which a notebook writes: they are resolved, created and tried before anything is trained.
 
-A path that a parameter names may begin with ~. If it is relative, it is so to this repository, whatever folder the
-notebook's process has been started in: JupyterLab's is the notebook's own, papermill's that of its caller.
+A path that a parameter names may begin with ~. A relative path is relative to this repository, whatever the working
+directory of the notebook's process. For JupyterLab this is the notebook's folder, for papermill its caller's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def resolved(path: str) -> Path:
-    """Return where a parameter's path leads, see above.
+    """Return the path to which a parameter refers; see above.
 
     Raises:
-        ValueError: a user after ~ who is not known.
+        ValueError: the user after ~ is unknown.
     """
     try:
         return REPOSITORY / Path(path).expanduser()
@@ -32,10 +32,10 @@ def resolved(path: str) -> Path:
 
 
 def prepare_file(name: str, path: Path) -> None:
-    """Make the folder of a file that is to be written at the end, and try to write there; the file is not touched.
+    """Create the folder of a file to be written at the end, and try to write there, without touching the file.
 
     Raises:
-        ValueError: the parameter's name, and why nothing can be written.
+        ValueError: nothing can be written; the message has the parameter's name and the reason.
     """
     require(not path.is_dir(), f"parameter {name!r}", "a file that can be written, not a folder", str(path))
     require(
@@ -48,10 +48,10 @@ def prepare_file(name: str, path: Path) -> None:
 
 
 def prepare_folder(name: str, path: Path) -> None:
-    """Make a folder, and try to write there.
+    """Create a folder, and try to write there.
 
     Raises:
-        ValueError: the parameter's name, and why nothing can be written.
+        ValueError: nothing can be written; the message has the parameter's name and the reason.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -65,11 +65,11 @@ def prepare_folder(name: str, path: Path) -> None:
 
 
 def replaced(path: Path, parameters: Mapping[str, Any]) -> str:
-    """Say with which other parameters the result that is there was made; empty where there is none, or no other.
+    """Return the differing parameters of the existing result; empty if there is no result or no difference.
 
     Args:
-        path: of a result file.
-        parameters: with which it is to be made anew. Files and folders do not count.
+        path: the path of a result file.
+        parameters: the parameters of the new result. Files and folders do not count.
     """
     if not path.is_file():
         return ""

@@ -1,4 +1,4 @@
-"""Progress of a plan: a bar in JupyterLab, lines elsewhere. Which run, which seed, which epoch, how long it takes."""
+"""Progress of a plan, with run, seed, epoch and time: a bar in JupyterLab, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tqdm.notebook import tqdm as widget
 
 
 def bar(epochs: int) -> tqdm:
-    """Return a bar that counts so many epochs of all runs together.
+    """Return a bar that counts the epochs of all runs together.
 
-    JupyterLab's server names the session of each kernel that it starts; papermill, nbval and scripts do not. There,
-    a widget would be an empty box in the stored notebook, so they get a line of text every few seconds.
+    JupyterLab's server names the session of each kernel that it starts; papermill, nbval and scripts do not. With
+    these, a widget would be an empty box in the stored notebook. They get a line of text every few seconds instead.
     """
     make = widget if "JPY_SESSION_NAME" in os.environ else tqdm
     return make(total=epochs, unit="epoch", mininterval=5)
 
 
 class Progress(keras.callbacks.Callback):
-    """Moves a plan's bar at every recorded epoch of one run."""
+    """Callback that moves a plan's bar at every recorded epoch of one run."""
 
     def __init__(self, plan_bar: tqdm, name: str, seed: int, epochs: int):
         super().__init__()
@@ -28,13 +28,13 @@ class Progress(keras.callbacks.Callback):
         self._describe()
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002 - Keras' signature
-        """Count the epochs since the last record, of this process or of the one that was killed."""
+        """Count the epochs since the last record, made by this process or by the killed one."""
         self._bar.update(epoch + 1 - self._done[0])
         self._done[0] = epoch + 1
         self._describe()
 
     def finish(self) -> None:
-        """Count what was not trained: a run that ended early or was found in the store."""
+        """Count the epochs that were not trained: those of a run that ended early or was found in the store."""
         self._bar.update(int(self._epochs) - self._done[0])
         self._done[0] = int(self._epochs)
 

@@ -1,4 +1,4 @@
-"""A stored run, made again: `run_of` rebuilds its `Run` from its rows, `train_again` trains it at this commit."""
+"""Stored runs made again: `run_of` rebuilds a `Run` from its rows, `train_again` trains it at this commit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOT_REBUILT = ("code", "diagnostics")
 
 
 def train_again(stored: StoredRun) -> pd.DataFrame:
-    """Train a stored run once more, here and with this code; returns its rows.
+    """Train a stored run again, on this machine and with this code; return its rows.
 
     Raises:
         CannotRebuildError: see `run_of`.
@@ -47,13 +47,13 @@ def train_again(stored: StoredRun) -> pd.DataFrame:
 
 
 def run_of(stored: StoredRun) -> tuple[Run, int]:
-    """Rebuild a stored run, with its network and data, and its seed.
+    """Rebuild a stored run with its network, its data and its seed.
 
-    Diagnostics are left out: they change nothing of a run.
+    Diagnostics are left out, since they do not change a run.
 
     Raises:
-        CannotRebuildError: one sentence for what the record does not say, for what this code or this machine does not
-            have, and for a run that comes out as another one.
+        CannotRebuildError: the record lacks a setting, this code or machine lacks a part, or the rebuilt run is a
+            different one. The message is one sentence.
     """
     settings = settings_of(stored)
     data = _data(settings)
@@ -89,7 +89,7 @@ def run_of(stored: StoredRun) -> tuple[Run, int]:
 
 
 def _check_defaults(stored: StoredRun, estimator: Configured) -> None:
-    """Refuse an estimator whose text leaves out what was the default then and is another one now."""
+    """Raise for an estimator whose `repr` omits a default that has changed since."""
     for name, value in flat_settings(estimator).items():
         then = stored.value(name)
         if then is not None and str(then) != str(value) and not _same_number(then, value):
@@ -118,7 +118,7 @@ def _check_identity(settings: StoredSettings, run: Run) -> None:
 
 
 def _of_this_project(name: str, role: str) -> Any:
-    """Return a loop, or the class of a callback, by its dotted name."""
+    """Return a loop function, or the class of a callback, by its dotted name."""
     module, _, attribute = name.rpartition(".")
     if module.split(".")[0] == "common":
         try:
@@ -140,7 +140,7 @@ def _data(settings: StoredSettings) -> Dataset:
 
 
 def _data_by_name(settings: StoredSettings) -> Dataset:
-    """Make what the name says, where there is no digest to tell one from another."""
+    """Make the data set with this name, if there is no digest to choose by."""
     name, *changes = settings.dataset.split(", ")
     if name == SADDLE:
         return examples()
@@ -163,7 +163,7 @@ def _data_by_digest(settings: StoredSettings) -> Dataset:
 
 
 def _candidates(settings: StoredSettings) -> Iterator[Dataset]:
-    """Yield data sets that the project's notebooks make of one: other splits, features in other units, parts."""
+    """Yield the data sets that the project's notebooks derive from one: other splits, other units, parts."""
     name, size = settings.dataset.split(", ")[0], settings.train_examples
     if name == SADDLE:
         yield examples()

@@ -1,12 +1,12 @@
-"""A run is an estimator × an optimizer × a task; a plan is a list of runs; `train_all` trains it.
+"""Plans and runs: a run is an estimator × an optimizer × a task; `train_all` trains a plan, a list of runs.
 
     sgd   = Run("no noise", Backpropagation(), SGD(0.01), epochs=15, batch_size=128)
     plan  = [sgd]
     plan += [sgd.but(f"σ = {s:g}", estimator=NoisyGradient(sgd.estimator, ConstantNoise(s))) for s in (0.1, 1)]
     frame, trained = train_all(plan, images, network=Network("mnist_convnet"), seeds=[0, 1], experiment="mine")
 
-Runs hold unbuilt objects: each seed trains copies. A store keeps one record for each run and seed, found by what
-decides its numbers, so that a plan with one more line trains that line alone.
+Runs hold unbuilt objects, and each seed trains copies. A store keeps one record per run and seed, found by the settings
+that determine its numbers. A plan with one more line therefore trains only that line.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ class TaskSettings(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """One line of a plan: what is trained, and how. All objects in it are unbuilt, so they are settings.
+    """One line of a plan: a training and its settings. All its objects are unbuilt and serve as settings.
 
     Attributes:
         name: unique in its plan; legends and tables show it.
-        estimator: where the direction comes from.
-        optimizer: what is made of it: any Keras optimizer, its learning rate a number or a schedule.
-        epochs: passes over the training split, ≥ 1.
+        estimator: the gradient estimator, which computes the direction.
+        optimizer: any Keras optimizer; its learning rate is a number or a schedule.
+        epochs: number of passes over the training split, ≥ 1.
         batch_size: examples per step; None: the whole training split.
-        group: what the run is for, such as "full" or "sweep".
-        network: what is trained; None: the plan's.
+        group: the purpose of the run, such as "full" or "sweep".
+        network: the network to train; None: the plan's.
         data: the data set; None: the plan's.
-        diagnostics: called after every recorded epoch.
+        diagnostics: diagnostics called after every recorded epoch.
         callbacks: Keras callback classes; each seed gets an object of its own.
         options: further arguments of the loop, such as drop_remainder or record_every.
         loop: `training.train`, or another function with its first arguments, such as Keras' own `fit`.
@@ -93,14 +93,14 @@ class Run:
         require(self.batch_size is None or self.batch_size >= 1, "batch_size", "≥ 1 or None", self.batch_size)
 
     def but(self, name: str, **changes: Any) -> Run:
-        """Return another run, with another name and some things changed."""
+        """Return another run, with another name and some changed settings."""
         return dataclasses.replace(self, name=name, **changes)
 
     def with_settings(self, name: str, **settings: Any) -> Run:
         """Return another run whose estimator has some settings changed: `newton.with_settings("rank 4", rank=4)`.
 
         Raises:
-            ValueError: the estimator has no such setting, or its constructor refuses the value.
+            ValueError: the estimator has no such setting, or its constructor raises for the value.
         """
         known = self.estimator.settings
         for setting in settings:
@@ -120,7 +120,7 @@ class Run:
 
     @property
     def examples_per_step(self) -> int:
-        """The batch size in numbers, where it is the whole training split too."""
+        """The batch size as a number, also if it is the whole training split."""
         return self.batch_size or len(self.data.train)
 
 
@@ -135,24 +135,24 @@ def train_all(
     tensorboard_dir: str | Path = "",
     trained_before: int = 0,
 ) -> tuple[pd.DataFrame, Trained]:
-    """Train every run with every seed; what the store has is not trained again.
+    """Train every run with every seed; runs in the store are not trained again.
 
     Args:
-        plan: the runs, each with a name of its own.
-        data: for runs without a data set of their own.
-        network: for runs without a network of their own; `network.task(data, seed)` makes the task.
-        seeds: of the initial weights, the order of the examples and all that is random in network and estimator.
+        plan: the runs, with unique names.
+        data: the data set of runs without one of their own.
+        network: the network of runs without one of their own; `network.task(data, seed)` makes the task.
+        seeds: the seeds of initial weights, example order and all randomness in network and estimator.
         experiment: the notebook's name, a column of the results.
-        store: a folder of records, see `results.Store`; None: nothing is kept and nothing is found.
-        tensorboard_dir: with it, every run that has no logs there yet is trained and writes them.
-        trained_before: runs of the plan that the same notebook trained before, 0 without one: the column `order` and
-            the folders of logs count on from there.
+        store: a folder of records (see `results.Store`); None: nothing is stored or read.
+        tensorboard_dir: folder of TensorBoard's logs; every run without logs there is trained and writes them.
+        trained_before: number of runs that the same notebook trained before. The column `order` and the folders of logs
+            continue from this number.
 
     Returns:
         The tidy frame of all runs, and the trained tasks by (name, seed).
 
     Raises:
-        ValueError: a name twice, a run without a network, or what `training.train` refuses.
+        ValueError: a name occurs twice, a run has no network, or `training.train` raises.
     """
     plan = completed(plan, data, network)
     records = Store(store) if store else None
@@ -173,7 +173,7 @@ def train_all(
 
 
 def completed(plan: Sequence[Run], data: Dataset, network: TaskSettings | None) -> list[Run]:
-    """Give the plan's data set and network to runs that have none of their own; refuse a name that is there twice."""
+    """Give the plan's data set and network to runs without their own; raise if a name occurs twice."""
     names = [run.name for run in plan]
     for name in names:
         require(names.count(name) == 1, "the names of a plan", "different from each other", name)
@@ -187,20 +187,20 @@ def completed(plan: Sequence[Run], data: Dataset, network: TaskSettings | None) 
 
 
 def without_constant_settings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leave out columns `Owner.argument` that are the same in all runs: `estimator` and `optimizer` still say them."""
+    """Drop columns `Owner.argument` that are the same in all runs; `estimator` and `optimizer` still contain them."""
     settings = [name for name in frame if "." in name and not name.startswith("Network.")]
     constant = [name for name in settings if frame[name].nunique(dropna=False) <= 1]
     return frame.drop(columns=constant)
 
 
 class Trained(Mapping):
-    """The trained tasks of a plan, by (name, seed); each is made of its stored weights when it is asked for."""
+    """The trained tasks of a plan, by (name, seed); each is made from its stored weights on access."""
 
     def __init__(self):
         self._weights: dict[tuple[str, int], tuple[Run, list[np.ndarray]]] = {}
 
     def add(self, run: Run, seed: int, weights: list[np.ndarray]) -> None:
-        """Keep the final weights of a run with one seed."""
+        """Store the final weights of a run with one seed."""
         self._weights[run.name, seed] = run, weights
 
     def __getitem__(self, key: tuple[str, int]) -> Task:
@@ -217,7 +217,7 @@ class Trained(Mapping):
 
 
 class _Runner:
-    """Trains one run for one seed after another, with one trace, or takes what the store has."""
+    """Trainer of one run for one seed after another, with a single trace; stored records are not trained again."""
 
     def __init__(self, run: Run, experiment: str, store: Store | None, logs: Path | None):
         self._run, self._experiment, self._store, self._logs = run, experiment, store, logs
@@ -242,7 +242,7 @@ class _Runner:
             return frame, weights
 
     def _named(self, seed: int) -> dict[str, Any]:
-        """Digest and identity of a run that is not kept; none where a notebook's own class is a part of it."""
+        """Return digest and identity of a run without a store; both are missing if it has a class of a notebook."""
         with contextlib.suppress(ValueError):
             identity = identity_of(self._run, seed)
             return {"digest": identity_digest(identity), "identity": identity}
@@ -300,7 +300,7 @@ class _Runner:
         return task, history
 
     def _train_traced(self, seed: int, shown, checkpoint_dir: Path | None) -> tuple[Task, History]:
-        """Train with the trace of the seed before, whose variables get the values of freshly made objects."""
+        """Train with the previous seed's trace, whose variables get the values of new objects."""
         run = self._run
         if self._trainer is None:
             options = {"epochs": run.epochs, "batch_size": run.examples_per_step} | dict(run.options)

@@ -1,7 +1,8 @@
-"""What a stored run says of how it was trained, read from its rows alone and without TensorFlow.
+"""The training settings of a stored run, read from its rows alone, without TensorFlow.
 
-Records have a column `identity`, which says all that decides a run's numbers. Those of old do not: their texts and
-columns say most of it, the number of updates says how an epoch was divided, and what neither says is refused by name.
+Records have a column `identity`, with everything that determines a run's numbers. Old records lack it. Their strings
+and columns contain most settings, and the number of updates shows how an epoch was divided. If a setting is still
+missing, an error names it.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ _TASKS = ("Line", "SaddleSurface")  # what stands in a network's place, by the n
 
 
 class CannotRebuildError(ValueError):
-    """A stored run that cannot be made again; the sentence says why."""
+    """Error for a stored run that cannot be made again; the message says why."""
 
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """How a run was trained.
+    """The settings with which a run was trained.
 
     Attributes:
-        network: a constructor call of a network, or of what stands in its place.
+        network: a constructor call of a network, or of its replacement.
         estimator: a constructor call.
         optimizer: a constructor call.
         dataset: the data set's name.
@@ -48,12 +49,12 @@ class StoredSettings:
         data_checksum: `Dataset.checksum`; None where it is not stored.
         train_examples: the size of the training split.
         batch_size: examples per step; None: the whole training split.
-        epochs: passes over the training split.
-        seed: the run's.
+        epochs: number of passes over the training split.
+        seed: the run's seed.
         options: further arguments of the loop.
         loop: its dotted name.
         callbacks: dotted names of callback classes.
-        identity: all that decides the run's numbers, as it was stored; empty where it was not.
+        identity: everything that determines the run's numbers, as stored; empty if it was not stored.
     """
 
     network: str
@@ -73,10 +74,10 @@ class StoredSettings:
 
 
 def settings_of(run: StoredRun) -> StoredSettings:
-    """Return how a stored run was trained.
+    """Return the settings with which a stored run was trained.
 
     Raises:
-        CannotRebuildError: one sentence, where the record does not say it or contradicts itself.
+        CannotRebuildError: the record lacks a setting or contradicts itself; the message is one sentence.
     """
     known = {name: run.value(name) for name in ("dataset", "train_examples")}
     for name, value in known.items():
@@ -120,7 +121,7 @@ def _of_columns(run: StoredRun, known: Mapping[str, Any]) -> StoredSettings:
 
 
 def _check_data(run: StoredRun, size: int) -> None:
-    """Refuse a data set of which the name does not say all."""
+    """Raise for a data set that its name does not determine."""
     name, *changes = str(run.value("dataset")).split(", ")
     if name == SADDLE:
         return
@@ -139,7 +140,7 @@ def _check_data(run: StoredRun, size: int) -> None:
 
 
 def _network(run: StoredRun) -> str:
-    """Write the constructor call of the network, or of what stands in its place."""
+    """Return the constructor call of the network, or of its replacement."""
     name = str(run.value("network"))
     prefix = f"{name}." if name in _TASKS else "Network."
     columns = [column for column in run.frame if column.startswith(prefix)]
@@ -158,7 +159,7 @@ def _network(run: StoredRun) -> str:
 
 
 def _options(run: StoredRun, examples: int) -> dict[str, Any]:
-    """Return the loop's options: what is stored of them, and how an epoch was divided by the number of its updates."""
+    """Return the loop's options: stored ones, and the division of an epoch, from the number of its updates."""
     columns = [column for column in run.frame if column.startswith("option.")]
     stored = {column.removeprefix("option."): _literal(run.value(column)) for column in columns}
     stored = {name: value for name, value in stored.items() if value is not None}
@@ -178,7 +179,7 @@ def _options(run: StoredRun, examples: int) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> Any:
-    """Return what a cell means: in a column with numbers and texts, numbers and truths are texts."""
+    """Return a cell's value: in a column with numbers and strings, numbers and booleans are strings."""
     if isinstance(value, str):
         try:
             return ast.literal_eval(value)

@@ -1,4 +1,4 @@
-"""Learning rates chosen on validation data, equally many trials for every run; seconds that compare, taken in turn."""
+"""Tuning of learning rates on validation data, with equally many trials per run; timing of runs in turn."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def choose(
     epochs: int | None = None,
     store: str | Path | None = None,
 ) -> tuple[list[Run], pd.DataFrame]:
-    """Choose each run's learning rate among its own, times each factor, by the mean metric on validation data.
+    """Choose a factor of each run's learning rate by the mean metric on validation data.
 
-    Every run gets the same factors, trial seeds and epochs, so that none is tuned harder than another. Of equal ones
-    the larger rate is taken. A trial with a seed that diverged loses to every other. With a single factor there is
-    nothing to choose, and nothing is trained.
+    Every run gets the same factors, trial seeds and epochs, so that none is tuned more than another. At ties, the
+    larger learning rate is chosen. A trial with a diverged seed loses to every other. With a single factor, there is no
+    choice, and nothing is trained.
 
     Args:
-        plan: runs with the learning rate from which to try.
+        plan: runs with the learning rate that the factors multiply.
         data: as in `train_all`; runs need a validation split.
         network: as in `train_all`.
-        factors: > 0, on the learning rate, or on the first one of a schedule.
-        seeds: of the trials; take others than those of the plan.
+        factors: > 0; they multiply the learning rate, or the first one of a schedule.
+        seeds: the seeds of the trials; use others than those of the plan.
         experiment: as in `train_all`.
-        epochs: of each trial; None: those of the run.
+        epochs: number of epochs per trial; None: that of the run.
         store: as in `train_all`.
 
     Returns:
-        The plan with the chosen learning rates, and the frame of all trials (group "trial"; the column `trial_of` names
-        the run that a trial is for), empty without any.
+        The plan with the chosen learning rates, and the frame of all trials, which may be empty (group "trial"; the
+        column `trial_of` has the name of a trial's run).
     """
     require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
     if len(factors) == 1:
@@ -76,24 +76,24 @@ def best_of(
     experiment: str,
     store: str | Path | None = None,
 ) -> tuple[dict[str, int], pd.DataFrame]:
-    """Train the trials of every method and say which is best, by the mean metric on validation data.
+    """Train the trials of every method and return the best, by the mean metric on validation data.
 
-    A trial with a seed that diverged loses to every other. Of equal ones the first is taken.
+    A trial with a diverged seed loses to every other. At ties, the first trial is chosen.
 
     Args:
-        trials: by method, equally many of each, with names of their own.
+        trials: the trials by method, equally many of each, with unique names.
         data: as in `train_all`; runs need a validation split.
         network: as in `train_all`.
-        seeds: of the trials; take others than those of the plan.
+        seeds: the seeds of the trials; use others than those of the plan.
         experiment: as in `train_all`.
         store: as in `train_all`.
 
     Returns:
-        By method the number of its best trial, from 0, and the frame of all trials (the column `trial_of` names the
-        method that a trial is for).
+        The number of the best trial of each method, from 0, and the frame of all trials. Its column `trial_of` has the
+        name of a trial's method.
 
     Raises:
-        ValueError: a method with more trials than another.
+        ValueError: a method has more trials than another.
     """
     numbers = sorted({len(tried) for tried in trials.values()})
     require(len(numbers) == 1, "the numbers of trials", "the same for every method", numbers)
@@ -110,18 +110,18 @@ def best_of(
 def time_in_turn(
     plan: Sequence[Run], data: Dataset, *, network: TaskSettings, seed: int, epochs: int
 ) -> dict[str, list[float]]:
-    """Time epochs of all runs in turn, so that what slows the machine down slows every run alike.
+    """Time epochs of all runs in turn, so that other load on the machine slows every run alike.
 
     Args:
         plan: the runs.
         data: as in `train_all`.
         network: as in `train_all`.
-        seed: of every run.
-        epochs: ≥ 0, of every run; with 0 nothing is timed.
+        seed: the seed of every run.
+        epochs: number of epochs of every run, ≥ 0; with 0 nothing is timed.
 
     Returns:
-        Seconds by the run's name, a value for each epoch; NaN for an epoch that diverged, which ends early. Empty
-        without epochs.
+        Seconds by the run's name, one value per epoch; NaN for a diverged epoch, which ends early. Empty without
+        epochs.
     """
     if not epochs:
         return {}

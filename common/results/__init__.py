@@ -1,6 +1,6 @@
-"""Results: tidy frames with their provenance, in result files and in a store of records; read back and summarized.
+"""Results: tidy frames with provenance, in result files and in a store of records; reading and summaries.
 
-`python -m common.results --help` collects and merges them without a notebook. Read `frame.py` first.
+`python -m common.results` collects and merges them without a notebook; see `--help`. Read `frame.py` first.
 """
 
 from common.results.code_digest import code_digest

@@ -1,4 +1,4 @@
-"""Collect and merge results: `python -m common.results collect results/.store --to FILE`, or merge in its place."""
+"""Collect and merge results: `python -m common.results collect results/.store --to FILE`, or `merge`."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from common.results.summary import last_rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for and say what was written; returns the exit code."""
+    """Run the command line and print what was written; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "collect":

@@ -1,4 +1,4 @@
-"""Two trainings of one run, number by number: identical to the bit, equal as printed, or different."""
+"""Compare two trainings of one run, number by number: identical to the bit, equal as printed, or different."""
 
 import math
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ _PRINTED = ("validation_metric", "test_metric")
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two trainings of one run agree.
+    """The agreement of two trainings of one run.
 
     Attributes:
-        verdict: `IDENTICAL`: every number that the stored one has is there again, bit for bit; `AS_PRINTED`: both ended
-            alike, and the last validation and test metric are the same to the decimals of the tables, 0.01 points of
-            accuracy or 0.01 of a mean squared error; `DIFFERENT`: neither.
+        verdict: `IDENTICAL`: every number of the stored run is repeated, bit for bit. `AS_PRINTED`: both ended alike,
+            and the last validation and test metrics agree to the decimals of the tables. These are 0.01 points of
+            accuracy or 0.01 of a mean squared error. `DIFFERENT`: neither.
         numbers: how many numbers were compared.
-        largest: for each of `CURVES` that the stored one has, the largest difference in absolute value, and the epoch
-            where it is; infinite where only one of the two is a finite number.
-        reason: what differs beside the numbers, such as how the runs ended; empty if nothing does.
+        largest: for each of `CURVES` that the stored run has, the largest absolute difference and its epoch. It is
+            infinite if only one of the two numbers is finite.
+        reason: differences other than numbers, such as how the runs ended; empty if there are none.
     """
 
     verdict: str
@@ -33,13 +33,13 @@ class Agreement:
 
 
 def agreement(stored: pd.DataFrame, again: pd.DataFrame) -> Agreement:
-    """Compare a run that was trained again with the stored one, in the epochs that the stored one recorded.
+    """Compare a run that was trained again with the stored run, in the epochs that the stored run recorded.
 
-    A measure that the stored run has in no epoch was not kept and is not compared.
+    A measure that the stored run has in no epoch is not compared.
 
     Args:
-        stored: the rows of one run.
-        again: likewise, of the same run; it may have recorded more epochs.
+        stored: the rows of the stored run.
+        again: the rows of its second training, which may have recorded more epochs.
     """
     reason = _other_end(stored, again)
     pairs = _by_epoch(stored).join(_by_epoch(again).add_suffix(" again"), how="left")
@@ -57,7 +57,7 @@ def agreement(stored: pd.DataFrame, again: pd.DataFrame) -> Agreement:
 
 
 def _by_epoch(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the measures by epoch, without the look before training; a run that diverged at once has nothing else."""
+    """Return the measures by epoch, without those before training; a run that diverged at once keeps them."""
     rows = frame[frame["epoch"] > 0] if (frame["epoch"] > 0).any() else frame
     return rows.set_index("epoch")[list(MEASURED)].astype(float).assign(present=True)
 
@@ -67,7 +67,7 @@ def _kept(frame: pd.DataFrame, name: str) -> bool:
 
 
 def _differences(left: pd.Series, right: pd.Series) -> pd.Series:
-    """Absolute differences: 0 where both are the same number or none, infinite where one of them is not finite."""
+    """Return absolute differences: 0 if both are equal or missing, infinite if one of them is not finite."""
     difference = (left - right).abs()
     same = (left == right) | (left.isna() & right.isna())
     return difference.where(~same, 0.0).fillna(math.inf)
@@ -85,6 +85,6 @@ def _end(row: pd.Series) -> str:
 
 
 def _printed(frame: pd.DataFrame, name: str) -> str:
-    """Return the last value of a metric as tables print it."""
+    """Return the last value of a metric, rounded as in tables."""
     value = float(frame[name].iloc[-1])
     return f"{100 * value:.2f}" if frame["metric"].iloc[-1] == "accuracy" else f"{value:.2f}"

@@ -1,8 +1,9 @@
-"""Cells that hold arrays of any shape: pictures, spectra, confusion matrices; in a file, nested lists.
+"""Cells that hold arrays of any shape, such as images, spectra or confusion matrices; files have nested lists.
 
-A column is of float64 or, such as the names that belong to another column's numbers, of texts.
+A column holds float64 or strings; strings may be the names that belong to another column's numbers.
 
-The file's schema metadata hold the shapes (key ``shapes``), which nested lists alone do not tell of an empty array.
+The file's schema metadata hold the shapes (key ``shapes``), because nested lists do not give the shape of an empty
+array.
 """
 
 import itertools
@@ -18,7 +19,7 @@ _SHAPES = b"shapes"
 
 
 def cells(values: Iterable[Any]) -> pd.Series:
-    """Make a column of arrays, as float64 or as texts; None stays None."""
+    """Return a column of arrays, as float64 or as strings; None stays None."""
     values = [None if value is None else np.asarray(value) for value in values]
     values = [None if value is None else value if _is_text(value) else value.astype(np.float64) for value in values]
     column = np.empty(len(values), object)  # filled one by one: numpy would stack arrays of one shape
@@ -28,13 +29,13 @@ def cells(values: Iterable[Any]) -> pd.Series:
 
 
 def array_columns(frame: pd.DataFrame) -> list[str]:
-    """Name the columns that hold an array in some row."""
+    """Return the columns that hold an array in some row."""
     objects = (name for name in frame.columns if frame[name].dtype == object)
     return [name for name in objects if any(isinstance(value, np.ndarray) for value in frame[name])]
 
 
 def to_table(frame: pd.DataFrame) -> pa.Table:
-    """Turn a frame into a table, arrays into nested lists."""
+    """Convert a frame to a table, and arrays to nested lists."""
     names = array_columns(frame)
     table = pa.Table.from_pandas(frame.drop(columns=names), preserve_index=False)
     shapes = {}
@@ -48,7 +49,7 @@ def to_table(frame: pd.DataFrame) -> pa.Table:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Turn a table of `to_table` back into the frame: every array has its shape and its numbers again."""
+    """Convert a table of `to_table` back to the frame, with the original arrays and shapes."""
     shapes = json.loads((table.schema.metadata or {}).get(_SHAPES, b"{}"))
     frame = table.drop_columns(list(shapes)).to_pandas()
     for name in (name for name in table.column_names if name in shapes):
@@ -79,7 +80,7 @@ def _kind(table: pa.Table) -> tuple:
 
 
 def _nested(arrays: list[np.ndarray | None]) -> pa.Array:
-    """Arrays of fewer dimensions than the column's most get leading ones, for a column has one type."""
+    """Return arrays with leading axes of length 1, so that all have the same number of dimensions and type."""
     present = [array for array in arrays if array is not None]
     most = max(array.ndim for array in present)
     kind = pa.string() if any(map(_is_text, present)) else pa.float64()

@@ -1,9 +1,9 @@
-"""The digest of the code that decides a run's numbers: some modules, and all that they import within `common`.
+"""The digest of the code that determines a run's numbers: given modules and all their imports within `common`.
 
-Of each module its syntax tree counts, without docstrings, comments and annotations of functions; layout does not.
-A package's `__init__` that only exports is looked through: `from common.data import Dataset` leads to the module that
-defines it, so that one more export changes no digest. What only stores, summarizes or draws results never counts.
-Modules that are imported by a name made at run time are not seen.
+The digest covers each module's syntax tree, without docstrings, comments and annotations of functions. Layout does not
+count. A package's `__init__` that only exports is resolved: `from common.data import Dataset` leads to the module that
+defines it. One more export therefore changes no digest. Code that only stores, summarizes or draws results never
+counts. Modules imported by a name made at run time are not found.
 """
 
 import ast
@@ -25,23 +25,24 @@ _FIGURES = ("figures", "bands")
 
 
 def code_digest(modules: Iterable[str]) -> str:
-    """Return the SHA-256, 64 hexadecimal digits, of the code that these modules are and import.
+    """Return the SHA-256, 64 hexadecimal digits, of the code of these modules and their imports.
 
-    The files are taken as they were when this module was imported, close to when the process imported the others: what
-    is edited later does not run before the next start.
+    The files are read when this module is imported, at about the same time as the process imports the others. Later
+    edits do not run before the next start.
 
     Args:
-        modules: dotted names, such as `type(estimator).__module__`; also of modules outside of `common`, of whose
-            imports those within `common` are followed. Installed packages do not count: a record tells their versions.
+        modules: dotted names, such as `type(estimator).__module__`. For modules outside of `common`, imports within
+            `common` are followed. Installed packages do not count: a record has their versions.
 
     Raises:
-        ValueError: for a module that does not exist, with the nearest one, or that has no file, such as a notebook.
+        ValueError: a module does not exist, and the message gives the nearest one; or it has no file, such as a
+            notebook.
     """
     return _SOURCES.digest(modules)
 
 
 class Sources:
-    """The source files of `common` below a folder, read at once and parsed when they are needed."""
+    """The source files of `common` below a folder, read at once and parsed on demand."""
 
     def __init__(self, root: Path):
         self._root = root
@@ -50,14 +51,14 @@ class Sources:
         self._module = functools.cache(self._parsed)
 
     def digest(self, modules: Iterable[str]) -> str:
-        """Return the digest of these modules and all that they import."""
+        """Return the digest of these modules and of all their imports."""
         digest = hashlib.sha256()
         for name in sorted(self.closure(modules)):
             digest.update(f"{name}\n{self._module(name).digest}\n".encode())
         return digest.hexdigest()
 
     def closure(self, modules: Iterable[str]) -> set[str]:
-        """Return the names of these modules and of all that they import, but for those that never count."""
+        """Return the names of these modules and of all their imports, except those that never count."""
         waiting = [name for name in modules if self._counts(name)]
         reached = set()
         while waiting:
@@ -105,7 +106,7 @@ class Sources:
             yield from self._defining(module, imported)
 
     def _defining(self, module: str, imported: str | None) -> Iterator[str]:
-        """Yield the module that is meant by "from module import imported", or by "import module"."""
+        """Yield the module to which "from module import imported", or "import module", refers."""
         if module.split(".", maxsplit=1)[0] != _PACKAGE:
             return
         if imported is not None and self._exists(f"{module}.{imported}"):
@@ -121,7 +122,7 @@ class Sources:
 
 
 class _Module:
-    """What one module is made of: its imports, and the digest of its tree."""
+    """The parts of one module: its imports and the digest of its tree."""
 
     def __init__(self, source: bytes, name: str, *, is_package: bool):
         tree = ast.parse(source, name)
@@ -134,9 +135,9 @@ class _Module:
 
 
 class _Writer:
-    """Writes a tree without positions and what decides no number, and keeps its imports.
+    """Writer of a tree, without positions and without parts that change no number; it collects the imports.
 
-    Unlike `ast.dump`, it writes the same in every version of Python.
+    Unlike `ast.dump`, its output is the same in every version of Python.
     """
 
     def __init__(self):
@@ -164,7 +165,7 @@ class _Writer:
 
 
 def _is_text(node: Any) -> bool:
-    """Tell a docstring, or a comment that is a string."""
+    """Return whether a statement is a docstring, or a comment in the form of a string."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
@@ -179,7 +180,7 @@ def _drop_annotations(node: ast.FunctionDef) -> None:
 
 
 def _places(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Yield each name that an import binds, with the module and the name there that it stands for."""
+    """Yield each name that an import binds, with its module and its name in that module."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield alias.asname or alias.name, (alias.name, None)

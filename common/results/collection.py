@@ -1,4 +1,4 @@
-"""Many result files and records -> one frame, or one file; nothing in it twice, and no name with two meanings."""
+"""Many result files and records become one frame or one file, without duplicates or names with two meanings."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -20,22 +20,23 @@ Paths = str | os.PathLike | Iterable[str | os.PathLike]
 
 
 def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | None = None) -> pd.DataFrame:
-    """Read result files back as one frame; what is missing or unreadable is named, not passed over.
+    """Read result files into one frame; missing and unreadable files are listed.
 
     Args:
         paths: a result file, a folder (searched with its subfolders), or several of them; None: this repository's
-            results/paper, from any working folder.
-        expected: files that should be there; those that are not are listed in attrs["missing"].
+            results/paper, from any working directory.
+        expected: files that should exist; the others are listed in attrs["missing"].
 
     Returns:
-        All rows; parameters that a file does not know are NA in its rows. Every run has the columns of `PROVENANCE`: a
-        file of old says of all its runs what it knows of the process that wrote it. In `attrs`: "files" (those read),
-        "missing" (list), "unreadable" (file -> reason), "provenance" (as `provenance`, a dict for each file or, where
-        the runs of a file differ in it, for each set of them) and "measurements" (a dict for each notebook or record).
+        All rows; parameters that a file does not have are NA in its rows. Every run has the columns of `PROVENANCE`. An
+        old file gives the provenance of the process that wrote it for all its runs. `attrs` has "files" (those read),
+        "missing" (list), "unreadable" (file -> reason), "provenance" and "measurements". "provenance" is as
+        `provenance`: one dict per file, or one for each set of runs that share one. "measurements" has one dict per
+        notebook or record.
 
     Raises:
-        FileNotFoundError: when not a single file can be read.
-        ValueError: when two files hold the same run (experiment, method, parameters and seed), or a name is a parameter
+        FileNotFoundError: no file can be read.
+        ValueError: two files hold the same run (experiment, method, parameters and seed). Also if a name is a parameter
             in one file and a diagnostic in another.
     """
     roots = listed(PAPER if paths is None else paths)
@@ -69,12 +70,12 @@ def collect(
         experiment: only runs of this experiment; None: all.
 
     Returns:
-        The frame that was written. A record that is in two sources (the same digest, the same rows) is there once.
+        The frame that was written. A record in two sources (with the same digest and rows) appears once.
 
     Raises:
-        FileNotFoundError: a source without any result file.
-        ValueError: a file that cannot be read; a run twice, unless it is the same record; a name that is a parameter in
-            one source and a diagnostic in another; no run of the experiment.
+        FileNotFoundError: a source has no result file.
+        ValueError: a file cannot be read, a run occurs twice and is not the same record, or there is no run of the
+            experiment. Also if a name is a parameter in one source and a diagnostic in another.
     """
     given = [sources] if isinstance(sources, pd.DataFrame) else listed(sources)
     frames = {f"frame {i}": bare(source) for i, source in enumerate(given, 1) if isinstance(source, pd.DataFrame)}
@@ -93,7 +94,7 @@ def collect(
 
 
 def merge(paths: Paths, path: str | os.PathLike) -> pd.DataFrame:
-    """Join result files, such as those of several people, into one; as `collect`, but of files and folders alone.
+    """Join result files, such as those of several people, into one; like `collect`, for files and folders only.
 
     Args:
         paths: files or folders; `path` may be one of them.
@@ -126,7 +127,7 @@ def _nothing_read(roots: Iterable[Any], missing: list[str], unreadable: dict[str
 
 
 def _united(frames: Mapping[str, pd.DataFrame], *, keep_equal_records: bool) -> pd.DataFrame:
-    """Combine the frames of several files; refuse a name with two meanings and a run that is there twice."""
+    """Combine the frames of several files; raise for a name with two meanings and for a duplicate run."""
     refuse_two_meanings(list(frames.items()))
     whole = combine(frame.assign(**{_FILE: name}) for name, frame in frames.items())
     columns = run_columns(whole)
@@ -145,7 +146,7 @@ def _united(frames: Mapping[str, pd.DataFrame], *, keep_equal_records: bool) -> 
 
 
 def _superfluous(rows: pd.DataFrame, columns: list[str], keep_equal_records: bool) -> pd.Index:
-    """Return which rows of a run, found in several files, say the same again; refuse it if they do not."""
+    """Return the duplicate rows of a run found in several files; raise if the rows differ."""
     files = list(rows[_FILE].unique())
     digests = rows["digest"].unique() if "digest" in rows else [None]
     run = ", ".join(f"{name}={rows[name].iloc[0]}" for name in columns if pd.notna(rows[name].iloc[0]))
@@ -178,7 +179,7 @@ def _equal(left: pd.Series, right: pd.Series) -> bool:
 
 
 def _measurements(files: Iterable[ResultFile], sources: Iterable[Any]) -> list[dict[str, Any]]:
-    """List what was measured, each once; frames of `read` have theirs in `attrs`."""
+    """List the measurements, each once; frames of `read` have theirs in `attrs`."""
     listed = [measured for file in files for measured in file.measurements]
     listed += [
         measured

@@ -1,4 +1,4 @@
-"""The command that repeats a stored result: papermill, with the parameters that are not the notebook's defaults."""
+"""The papermill command that repeats a stored result, with the parameters that differ from the notebook's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def papermill_command(notebook: str, parameters: Mapping[str, Any]) -> str:
-    """Return the command line that runs a notebook with these parameters, from the folder of the repository.
+    """Return the command line that runs a notebook with these parameters, from the repository's folder.
 
     Args:
-        notebook: its stem, e.g. "00_one_direction".
-        parameters: what a result file's provenance says of them: plain data. Files and folders are left out, as is what
-            the notebook sets itself; of a notebook that cannot be read, nothing but files and folders is left out.
+        notebook: the notebook's stem, e.g. "00_one_direction".
+        parameters: the parameters in a result file's provenance, as plain data. Files, folders and values that the
+            notebook sets itself are left out. If the notebook cannot be read, only files and folders are left out.
 
     Returns:
-        One line for a POSIX shell. Numbers and texts are given by -p; what -p cannot say, such as a list, or a text
-        that papermill would take for a number, is given by -y.
+        One line for a POSIX shell. Numbers and strings are passed by -p. Lists, and strings that papermill would read
+        as numbers, are passed by -y.
 
     Example:
         >>> papermill_command("none", {"epochs": 3, "estimator": "SPSA(0.1)", "hidden": [64], "store": "results"})
@@ -56,14 +56,14 @@ def _as_yaml(text: str) -> str:
 
 
 def _same(value: Any, default: Any) -> bool:
-    """Whether a checked parameter is what the notebook sets: the check makes a list of a single value."""
+    """Return whether a checked parameter equals the notebook's; the check may have turned a value into a list."""
     if isinstance(value, bool) or isinstance(default, bool):
         return value is default
     return value in (default, [default])
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether papermill's -p gives this value back."""
+    """Return whether papermill's -p preserves this value."""
     if value is None or isinstance(value, bool | int | float):
         return True
     return isinstance(value, str) and value not in ("True", "False", "None") and not _is_number(value)

@@ -1,8 +1,8 @@
-"""What a training takes where the machine tells: energy of its processors, and the process's peak memory.
+"""Resource use of a training, where the machine reports it: energy, and the process's peak memory.
 
-Energy is read from counters: of the processors and their memory by RAPL (Linux's powercap, which on many machines only
-root may read), of NVIDIA's GPUs by NVML (the package nvidia-ml-py, in the extra `energy`). They count for the whole
-machine: what other processes did meanwhile is in it, so it is a run's own energy only where the run is alone.
+Energy is read from counters. RAPL counts for processors and their memory (Linux's powercap, which on many machines only
+root may read). NVML counts for NVIDIA's GPUs (the package nvidia-ml-py, in the extra `energy`). Counters include all
+processes of the machine. They give a run's own energy only if nothing else runs.
 """
 
 import contextlib
@@ -22,22 +22,22 @@ Counter = tuple[Callable[[], float], float | None]  # reads joules; at how many 
 
 
 class Consumption:
-    """Measures what happens in a block.
+    """Context manager that measures the resource use of a block.
 
         with Consumption() as consumption:
             ...
         consumption.energy_joules, consumption.peak_memory
 
     Args:
-        powercap: where Linux has RAPL's counters.
-        process: where Linux tells of this process.
+        powercap: the folder of RAPL's counters on Linux.
+        process: the folder with Linux's facts about this process.
 
     Attributes:
-        energy_joules: of all processors and GPUs with a counter, in joules, above 0; None where there is no counter
-            that may be read and moves.
-        peak_memory: the largest resident memory, in bytes, that this process had within the block: with Python,
-            TensorFlow, the data sets and whatever earlier runs left, but without the memory of GPUs. None where the
-            system does not let a process forget its former peak, which only Linux does.
+        energy_joules: energy of all processors and GPUs with a counter, in joules, above 0; None if no readable counter
+            moves.
+        peak_memory: the largest resident memory of this process within the block, in bytes. It includes Python,
+            TensorFlow, the data sets and remains of earlier runs, but not GPU memory. None if the system cannot reset a
+            process's peak; only Linux can.
     """
 
     def __init__(self, powercap: Path = POWERCAP, process: Path = PROCESS):
@@ -67,7 +67,7 @@ class Consumption:
 
     @property
     def columns(self) -> Mapping[str, Any]:
-        """Both numbers as values of a result's provenance, without those that the machine does not tell."""
+        """Return both numbers as values of a result's provenance, without missing ones."""
         values = {"energy_joules": self.energy_joules, "peak_memory": self.peak_memory}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -87,7 +87,7 @@ class Consumption:
 
 
 def _rapl(powercap: Path) -> Iterator[Counter]:
-    """Yield a counter for each processor package, and for memory that is not counted in one."""
+    """Yield a counter for each processor package, and for memory outside of these."""
     for zone in sorted(powercap.glob("intel-rapl:*")):
         with contextlib.suppress(OSError, ValueError):
             name = (zone / "name").read_text().strip()
@@ -101,7 +101,7 @@ def _joules(path: Path) -> float:
 
 
 def _nvml() -> Iterator[Counter]:
-    """Yield a counter for each GPU that has one, where NVML's Python package and driver are there."""
+    """Yield a counter for each GPU that has one, if NVML's Python package and driver are installed."""
     try:
         nvml = importlib.import_module("pynvml")
         nvml.nvmlInit()
@@ -119,7 +119,7 @@ def _nvml_joules(nvml: Any, gpu: Any) -> float:
 
 
 def _forget_peak(process: Path) -> bool:
-    """Let the kernel count the peak of this process's memory anew; returns whether it does."""
+    """Reset the kernel's peak of this process's memory; return whether this worked."""
     try:
         (process / "clear_refs").write_text("5")  # see proc(5): it resets the peak and nothing else
     except OSError:

@@ -1,4 +1,4 @@
-"""Which result files there are below some folders, and what they hold or why they cannot be read."""
+"""Find result files below folders, and read them or say why they cannot be read."""
 
 import os
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from common.results.result_file import UNREADABLE, ResultFile, read_table, reaso
 
 
 def listed(paths: Any) -> list[Any]:
-    """Return paths, or frames, as a list, also where there is but one of them."""
+    """Return paths or frames as a list, even if there is only one."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
 def files_below(root: Path) -> list[Path]:
-    """List the result files of a folder and its subfolders, hidden ones left out; a file is itself, there or not."""
+    """List the result files of a folder and its subfolders, without hidden ones; a file is returned unchanged."""
     if not root.is_dir():
         return [root]
     inner = ((path, path.relative_to(root)) for path in root.rglob("*.parquet"))
@@ -23,12 +23,12 @@ def files_below(root: Path) -> list[Path]:
 
 
 def result_files(roots: Iterable[str | os.PathLike]) -> list[Path]:
-    """List the result files of several files and folders, each once, in the order of their names."""
+    """List the result files of several files and folders, each once, sorted by name."""
     return sorted({file for root in roots for file in files_below(Path(root))})
 
 
 def load_all(paths: Iterable[Path]) -> tuple[dict[str, ResultFile], dict[str, str]]:
-    """Read result files; returns them by path, and by path why others cannot be read."""
+    """Read result files; return them by path, and the reasons why others cannot be read."""
     tables, loaded, unreadable = {}, {}, {}
     for path in paths:
         try:

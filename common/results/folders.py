@@ -1,8 +1,8 @@
-"""Folders of results from several machines become one: result files and stores, each run once, nothing overwritten.
+"""Merge folders of results from several machines: result files and stores, each run once, nothing overwritten.
 
-A run that two folders have is there once, that of the first. Two runs of one digest, or of one name and seed, with
-other numbers are refused before anything is written. Each file appears whole or not at all, so a merge that was killed
-goes on when it is called again.
+If two folders have a run, the first folder's is kept. Two runs with the same digest, or the same name and seed, must
+have the same numbers. Otherwise an error is raised before anything is written. Each file appears completely or not at
+all. A killed merge therefore continues when it is called again.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ STORE = ".store"  # hidden folders hold no results, but for this one
 
 @dataclass
 class Merged:
-    """What a merge did.
+    """The result of a merge.
 
     Attributes:
-        written: files in the folder of the merge, by their names in it.
-        runs: how many runs were added.
-        present: how many runs were there already, or came a second time.
-        other_times: sentences: runs that came a second time with other seconds or another provenance.
-        unreadable: why a file or a folder cannot be read, by its path.
+        written: files written in the target folder, by their names in it.
+        runs: number of added runs.
+        present: number of runs that were there already, or occurred a second time.
+        other_times: sentences on runs that occurred a second time with other seconds or another provenance.
+        unreadable: the reason why a file or a folder cannot be read, by its path.
     """
 
     written: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Merged:
 
 
 class _Run(NamedTuple):
-    """Where a run was seen first, and what it held: hashes of its numbers, of all but its origin, and of all."""
+    """The first place of a run, and hashes of its numbers, of everything except its origin, and of everything."""
 
     file: Path
     rows: pd.Index
@@ -58,7 +58,7 @@ class _Run(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """A file to be written: all of it, or those rows of a result file that are new."""
+    """A file to write: the whole file, or only the new rows of a result file."""
 
     source: Path
     target: Path
@@ -67,23 +67,23 @@ class _Copy(NamedTuple):
 
 
 def merge_folders(sources: Sequence[str | os.PathLike], into: str | os.PathLike) -> Merged:
-    """Copy the results of several folders into one, below the same names.
+    """Copy the results of several folders into one, under the same names.
 
     Args:
         sources: folders with result files, stores (`.store` below them, or a store itself), or both. Checkpoints of
-            runs that have not ended stay where they are.
-        into: the folder that gets all; it is made if needed, may hold results, which count as the first, and may be one
-            of the sources. A file whose name is taken by one with other runs gets a number behind its name; of one
-            with some new runs, these alone are written.
+            unfinished runs are not copied.
+        into: the target folder, created if needed. It may hold results, which count as the first, and may be one of the
+            sources. If its name is taken by a file with other runs, a file gets a number after its name. If only some
+            runs of a file are new, only these are written.
 
     Returns:
-        What was done. A folder that is missing, a file that cannot be read and a record without its weights are named
-        in `unreadable`, and all others are merged.
+        What was done. Missing folders, unreadable files and records without weights are named in `unreadable`; all
+        others are merged.
 
     Raises:
-        ValueError: two runs of one digest, or two of one name, parameters and seed, with different numbers; it names
-            both files. Nothing is written then.
-        OSError: the folder cannot be written.
+        ValueError: two runs with the same digest, or with the same name, parameters and seed, have different numbers.
+            The message names both files, and nothing is written.
+        OSError: the target folder cannot be written.
     """
     into = Path(into)
     plan = _Plan(into)
@@ -101,7 +101,7 @@ def merge_folders(sources: Sequence[str | os.PathLike], into: str | os.PathLike)
 
 
 class _Plan:
-    """Which files are to be written, found out before the first one is."""
+    """The files to write, determined before the first one is written."""
 
     def __init__(self, into: Path):
         self.copies: list[_Copy] = []
@@ -113,7 +113,7 @@ class _Plan:
         self._digests: dict[str, _Run] = {}
 
     def add(self, folder: Path) -> None:
-        """Plan to copy what a folder has and those before it do not; the folder of the merge comes first."""
+        """Plan to copy what a folder has and earlier folders do not; the target folder comes first."""
         own = folder.resolve() == self._into.resolve()
         for path in _files(folder, None if own else self._into):
             loaded, unreadable = load_all([path])
@@ -134,7 +134,7 @@ class _Plan:
                     self.merged.runs += len(new)
 
     def _new_runs(self, path: Path, file: ResultFile, digest: str | None) -> list[pd.Index]:
-        """Return which rows each run has that is new, and remember the runs."""
+        """Return the rows of each new run, and remember the runs."""
         new = []
         for labels, rows in _runs(file.frame):
             run = _Run(path, rows.index, *_hashes(rows))
@@ -160,7 +160,7 @@ class _Plan:
             )
 
     def _free(self, path: Path, digest: str | None) -> Path:
-        """Return a name that no other file has; a record's says its digest, and stays."""
+        """Return a name that no other file has; a record keeps its name, which contains its digest."""
         free, number = path, 1
         while digest is None and (free in self._taken or free.exists()):
             number += 1
@@ -172,7 +172,7 @@ class _Plan:
 
 
 def _files(folder: Path, without: Path | None) -> list[Path]:
-    """List result files and records of a folder, but for those below another one."""
+    """List result files and records of a folder, except those below another folder."""
     paths = (path for path in folder.rglob("*.parquet") if path.is_file())
     visible = [
         path
@@ -190,7 +190,7 @@ def _record_digest(file: ResultFile) -> str | None:
 
 
 def _unusable(path: Path, file: ResultFile) -> str:
-    """Say why a store could not find a record in this file; empty if it can."""
+    """Return why a store cannot find a record in this file; empty if it can."""
     note = json.loads(file.notes[b"record"])
     if path.stem != note["digest"]:
         return f"it holds the record {note['digest'][:12]}…, which a store does not find under this name"
@@ -206,7 +206,7 @@ def _unusable(path: Path, file: ResultFile) -> str:
 
 
 def _runs(frame: pd.DataFrame) -> Iterator[tuple[frozenset, pd.DataFrame]]:
-    """Yield each run's labels, those that are not NA, and rows."""
+    """Yield each run's labels that are not NA, and its rows."""
     columns = run_columns(frame)
     for _, rows in frame.groupby(columns, dropna=False, sort=False):
         known = {name: rows[name].iloc[0] for name in columns if pd.notna(rows[name].iloc[0])}
@@ -214,7 +214,7 @@ def _runs(frame: pd.DataFrame) -> Iterator[tuple[frozenset, pd.DataFrame]]:
 
 
 def _label(value: Any) -> str:
-    """Write a parameter so that it is the same from a column of numbers and from one that has texts, too."""
+    """Write a parameter in the same way from a column of numbers and from a column that also has strings."""
     try:
         return str(value) if isinstance(value, bool | np.bool_) else repr(float(value))
     except ValueError:
@@ -233,7 +233,7 @@ def _sha256(value: object) -> str:
 
 
 def _is_origin(name: str) -> bool:
-    """Whether a column says where a run was made and how long it took: that is another thing each time."""
+    """Return whether a column holds a run's origin or its seconds, which differ each time."""
     return (name in PROVENANCE and name != "digest") or name.endswith("seconds")
 
 
@@ -242,7 +242,7 @@ def _hash(column: pd.Series) -> str:
 
 
 def _bytes(value: Any) -> bytes:
-    """Write a cell so that equal ones are written alike, whatever kind of column they come from."""
+    """Write a cell as bytes, so that equal cells are written alike for every type of column."""
     if isinstance(value, np.ndarray):
         return f"{value.shape}".encode() + np.ascontiguousarray(value, float).tobytes()
     return b"NA\0" if pd.isna(value) else f"{_label(value)}\0".encode()
@@ -286,7 +286,7 @@ def _named(rows: pd.DataFrame) -> str:
 
 
 def _write(copy: _Copy) -> None:
-    """Write a file whole, or the rows of it that are new with all its notes; a record's weights come first."""
+    """Write a whole file, or its new rows with all its notes; a record's weights come first."""
     if copy.target.exists():
         raise FileExistsError(f"{copy.target} has appeared meanwhile; call the merge again")
     weights = copy.source.with_suffix(".npz")
@@ -302,6 +302,6 @@ def _write(copy: _Copy) -> None:
 
 
 def _notes(notes: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """Return what a file says of itself beside its rows; how these lie in it is written anew."""
+    """Return a file's notes without those on the layout of its rows, which are written again."""
     own = (b"pandas", b"shapes", b"ARROW:schema")
     return {name.decode(): json.loads(value) for name, value in notes.items() if name not in own}

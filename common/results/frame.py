@@ -1,8 +1,8 @@
-"""One run -> one tidy frame: a row for each epoch, columns in a fixed order; many runs -> one frame again.
+"""Tidy frames: one run becomes one frame, with a row per epoch and columns in fixed order; many runs combine.
 
-The columns are experiment, method and seed; the run's parameters; epoch, step and what was measured; the run's status;
-its diagnostics, which may be arrays; at the end its provenance. Each run keeps its own status: one that diverged is
-counted wherever runs are summarized, and never averaged in.
+The columns are experiment, method and seed; the run's parameters; epoch, step and measures; the run's status; its
+diagnostics, which may be arrays; and its provenance. Each run keeps its own status. Summaries count diverged runs, but
+never average them.
 """
 
 import itertools
@@ -68,19 +68,19 @@ def run_frame(
     provenance: Mapping[str, Any] | None = None,
     **parameters: Any,
 ) -> pd.DataFrame:
-    """Make the tidy frame of one run: one row per epoch, fixed column order.
+    """Return the tidy frame of one run: one row per epoch, with a fixed column order.
 
     Args:
-        epochs: `History.epochs`, one record per epoch. A measure that a record lacks becomes NaN; other keys (e.g.
-            noise_scale) become columns behind `metric`: numbers, or arrays of any shape as float64. An empty list
+        epochs: `History.epochs`, one record per epoch. A measure that a record lacks becomes NaN. Other keys (e.g.
+            noise_scale) become columns after `metric`: numbers, or arrays of any shape as float64. An empty list
             (diverged in the first epoch) gives one row with epoch 0, so that the run is not lost.
         experiment: the notebook's stem, e.g. "01_baseline_sgd".
         method: label of the method, e.g. "Backpropagation".
         seed: the run's seed.
         status: "finished", "diverged" or "stopped".
-        metric: what the columns *_metric hold, "accuracy" (in [0, 1]) or "mean_squared_error".
-        diverged_step: the step where a loss or gradient was not finite; None otherwise.
-        provenance: what `run_provenance` or `Store.begin` returned; None: no such columns.
+        metric: the meaning of the columns *_metric: "accuracy" (in [0, 1]) or "mean_squared_error".
+        diverged_step: the step with a non-finite loss or gradient; None otherwise.
+        provenance: the result of `run_provenance` or `Store.begin`; None: no such columns.
         **parameters: one column each, between `seed` and `epoch`; scalars, or lists, stored as JSON.
 
     Returns:
@@ -89,7 +89,7 @@ def run_frame(
         <diagnostics>, <provenance>.
 
     Raises:
-        ValueError: for an unknown status or metric, or a parameter named like a fixed column, a column of the
+        ValueError: status or metric is unknown, or a parameter has the name of a fixed column, a column of the
             provenance or a diagnostic.
     """
     check_choice("status", status, STATUSES)
@@ -110,14 +110,14 @@ def run_frame(
 
 
 def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """Put the columns of the provenance at the end of a run's frame.
+    """Append the columns of the provenance to a run's frame.
 
     Args:
-        frame: of one run.
-        provenance: values by the names in `PROVENANCE`; one that is absent is NA, but `ended` is now.
+        frame: the frame of one run.
+        provenance: values by the names in `PROVENANCE`; missing values are NA, except that `ended` is now.
 
     Raises:
-        ValueError: for a name that no column of the provenance has.
+        ValueError: a name is not a column of the provenance.
     """
     check_provenance(provenance)
     values = {"ended": now(), **provenance}
@@ -132,23 +132,23 @@ def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.Da
 
 
 def check_provenance(provenance: Mapping[str, Any]) -> None:
-    """Raise a ValueError for a name that no column of the provenance has, with the nearest."""
+    """Raise a ValueError for a name that is not a column of the provenance; the message gives the nearest."""
     for name in provenance:
         check_choice("provenance", name, PROVENANCE)
 
 
 def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put runs with different parameters or diagnostics into one frame, in the fixed column order.
+    """Combine runs with different parameters or diagnostics into one frame, in the fixed column order.
 
     Args:
         frames: frames of `run_frame` or `read`.
 
     Returns:
-        All rows; a column that a run does not have is NA there, None where it holds arrays. Integers and booleans stay
-        such; a column with texts and numbers becomes texts.
+        All rows; a column that a run does not have is NA there, or None if it holds arrays. Integers and booleans keep
+        their types; a column with strings and numbers becomes strings.
 
     Raises:
-        ValueError: for a name that is a parameter in one frame and a diagnostic in another.
+        ValueError: a name is a parameter in one frame and a diagnostic in another.
     """
     frames = [bare(frame) for frame in frames]
     refuse_two_meanings([(_experiments(frame), frame) for frame in frames])
@@ -167,19 +167,19 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def parameter_columns(frame: pd.DataFrame) -> list[str]:
-    """Name the parameter columns of a tidy frame: those between `seed` and `epoch`."""
+    """Return the parameter columns of a tidy frame: those between `seed` and `epoch`."""
     names = list(frame.columns)
     return names[names.index("seed") + 1 : names.index("epoch")]
 
 
 def diagnostic_columns(frame: pd.DataFrame) -> list[str]:
-    """Name the columns of a tidy frame that hold diagnostics: those that are neither fixed, parameter nor origin."""
+    """Return the diagnostic columns of a tidy frame: those that are not fixed, parameter or provenance columns."""
     known = {*parameter_columns(frame), *FIXED, *PROVENANCE}
     return [name for name in frame.columns if name not in known]
 
 
 def run_columns(frame: pd.DataFrame) -> list[str]:
-    """Name the columns that tell one run from another: experiment, method, seed and the parameters."""
+    """Return the columns that distinguish runs: experiment, method, seed and the parameters."""
     return [*_LEADING, *parameter_columns(frame)]
 
 
@@ -187,7 +187,7 @@ def refuse_two_meanings(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
     """Raise a ValueError for a name that is a parameter in one frame and a diagnostic in another.
 
     Args:
-        frames: each with the name by which the sentence is to call it.
+        frames: each frame with its name for the message.
     """
     parameters = {name: place for place, frame in reversed(frames) for name in parameter_columns(frame)}
     for place, frame in frames:
@@ -200,13 +200,13 @@ def refuse_two_meanings(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
 
 
 def bare(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame without its attributes: they tell which files it was read from, and belong to no other frame."""
+    """Return the frame without its attributes: they name the files that it was read from, and fit no other frame."""
     # A copy would first copy them, which takes a second where they tell of thousands of files.
     return pd.DataFrame(frame)
 
 
 def plain(value: Any) -> Any:
-    """Return a parameter as what a cell holds: a scalar; JSON for lists, arrays and dictionaries; text for a path.
+    """Return a parameter as a cell's value: a scalar; JSON for lists, arrays and dictionaries; a string for a path.
 
     Example:
         >>> plain([32, 64]), plain(np.float32(0.5)), plain(PurePath("data"))
@@ -222,12 +222,12 @@ def plain(value: Any) -> Any:
 
 
 def now() -> str:
-    """Return the time as ISO 8601, UTC, to the second."""
+    """Return the current time as ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def check_choice(role: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise a ValueError that lists what is allowed, and the nearest, unless the value is among it."""
+    """Raise a ValueError that lists the allowed values and the nearest one, unless the value is allowed."""
     if value not in allowed:
         raise ValueError(f"{role} {value!r} is unknown; there is {', '.join(allowed)}{nearest(value, allowed)}")
 
@@ -256,14 +256,14 @@ def _experiments(frame: pd.DataFrame) -> str:
 
 
 def _joined_where_alike(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Join neighbours with the same columns of the same kinds, of which a sweep has thousands, in one step."""
+    """Join neighbours with the same columns and types in one step; a sweep has thousands of them."""
     alike = itertools.groupby(frames, key=lambda frame: (*frame.columns, *map(str, frame.dtypes)))
     groups = [list(group) for _, group in alike]
     return [group[0] if len(group) == 1 else pd.concat(group, ignore_index=True) for group in groups]
 
 
 def _without_empty_columns(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Leave out what is None in all of a run's rows, as if the run did not know it: it says no kind of value."""
+    """Drop columns that are None in all of a run's rows, since they have no type."""
     empty = [{name for name in frame if frame[name].dtype == object and frame[name].isna().all()} for frame in frames]
     known = {name for frame, lacks in zip(frames, empty, strict=True) for name in frame if name not in lacks}
     return [frame.drop(columns=list(lacks & known)) for frame, lacks in zip(frames, empty, strict=True)]
@@ -276,7 +276,7 @@ def _nullable(frame: pd.DataFrame, names: set[str]) -> dict[str, str]:
 
 
 def _of_one_kind(column: pd.Series) -> pd.Series:
-    """Make what a column lacks None, and texts of numbers where it has texts too."""
+    """Replace missing values by None, and numbers by strings if the column also has strings."""
     values = [None if _is_missing(value) else value for value in column]
     if array_columns(column.to_frame()):
         return cells(values)

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, data, device and times; no host name, no path of a machine."""
+"""The provenance of a result: code, versions, data, device and times; no host name and no path of a machine."""
 
 import contextlib
 import functools
@@ -30,19 +30,19 @@ _CODE = ("common", "notebooks", "workflow")
 
 
 def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str) -> dict[str, Any]:
-    """Say where a result comes from; call it before training, for what it says of the code is true of that moment.
+    """Return the provenance of a result; call it before training, since it describes the code at that moment.
 
     Args:
-        parameters: the notebook's parameters. Absolute paths in it are cut to what lies inside the
-            repository, or to the last name, so that no result file tells about a machine.
+        parameters: the notebook's parameters. Absolute paths are shortened to the part inside the repository, or to the
+            last name, so that no result file describes a machine.
         data_checksum: `Dataset.checksum`.
-        device: what it ran on, e.g. "CPU, 2 threads".
+        device: the device, e.g. "CPU, 2 threads".
 
     Returns:
-        A JSON-able dict: parameters, commit (None outside a git checkout), dirty (whether tracked files differ, those
-        of results, figures and logs aside, or common/, notebooks/ or workflow/ has files that are not tracked; None
-        where git does not say), versions, data_checksum, device and started (ISO 8601, UTC); `results.write` adds when
-        it ended.
+        A JSON-able dict: parameters, commit (None outside a git checkout), dirty, versions, data_checksum, device and
+        started (ISO 8601, UTC). `results.write` adds the time when it ended. The value of dirty is true if tracked
+        files differ, except results, figures and logs. It is also true if common/, notebooks/ or workflow/ has
+        untracked files. It is None if git does not tell.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
@@ -57,18 +57,18 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
 
 
 def run_provenance(device: str, data_checksum: str | None = None) -> dict[str, Any]:
-    """Say where one run comes from; call it when its training begins.
+    """Return the provenance of one run; call it when its training begins.
 
     Args:
-        device: what it runs on, e.g. `training.device()`, "CPU, 2 threads".
+        device: the device, e.g. `training.device()`, "CPU, 2 threads".
         data_checksum: `Dataset.checksum`.
 
     Returns:
-        Values for columns of `PROVENANCE`: commit and dirty as in `provenance`, as they were when they were first
-        asked for (the code of a long process is that of its start), versions, data_checksum, device, threads (None
-        where the device does not say) and begun (ISO 8601, UTC). `Store.begin` adds resumed, `run_frame` ended, and
-        whoever trains digest and identity, what the digest is of, as JSON: from it the run can be made again; and
-        energy_joules and peak_memory, where the machine tells, see `Consumption`.
+        Values for columns of `PROVENANCE`: commit, dirty, versions, data_checksum, device, threads (None if the device
+        does not tell) and begun (ISO 8601, UTC). The values of commit and dirty are those of `provenance` at its first
+        call, since the code of a long process is that of its start. `Store.begin` adds resumed, and `run_frame` adds
+        ended. The training code adds digest and identity, the digest's content as JSON, from which the run can be made
+        again. It also adds energy_joules and peak_memory, if the machine reports them; see `Consumption`.
     """
     commit, dirty = _loaded_code()
     name, threads = device_and_threads(device)
@@ -84,7 +84,7 @@ def run_provenance(device: str, data_checksum: str | None = None) -> dict[str, A
 
 
 def device_and_threads(text: str | None) -> tuple[str | None, int | None]:
-    """Take "CPU, 2 threads" apart: ("CPU", 2); a device without threads has None of them."""
+    """Split "CPU, 2 threads" into ("CPU", 2); without a number of threads, the second is None."""
     match = re.fullmatch(r"(.*), (\d+) threads?", text or "")
     return (match[1], int(match[2])) if match else (text, None)
 
@@ -117,7 +117,7 @@ def _versions() -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> tuple[int | None, str]:
-    """Return git's exit code, None where it cannot be called, and what it says."""
+    """Return git's exit code, or None if it cannot be called, and its output."""
     # Inside a git hook GIT_DIR and its kin point elsewhere; the locks are left to whoever commits meanwhile.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     # A clone may belong to another user, on a shared machine or outside of a container. Its code runs here already, so
@@ -133,7 +133,7 @@ def _git(folder: Path, *arguments: str) -> tuple[int | None, str]:
 
 
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Return commit and dirty of the checkout with this folder of common/, or common/ itself; None what is unknown."""
+    """Return commit and dirty of the checkout that contains this common/, or of common/ itself; None: unknown."""
     tracked, _ = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
     if tracked == 1:  # a copy installed below some other repository (in its .venv, say) is not that repository's code
         return None, None
@@ -160,7 +160,7 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def commit_of(root: Path) -> str | None:
-    """Read the commit of the checkout in a folder from git's own files, without git; None where there is none."""
+    """Read the commit of the checkout in a folder from git's own files, without git; None if there is none."""
     git = root / ".git"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if git.is_file():  # of a worktree

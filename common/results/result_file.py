@@ -1,8 +1,8 @@
-"""A result file is parquet: rows of one or several runs; in the schema's metadata what belongs to no row.
+"""Result files in the parquet format: rows of one or several runs, with notes in the schema's metadata.
 
-Those are, as JSON, the provenance of the process that wrote the file (key ``provenance``) and the notebook's
-measurements (key ``measurements``); in a file of a sweep, what was swept (key ``sweep``), which `load` gives as a part
-of the provenance. The file appears whole or not at all, and its pages carry checksums.
+The notes are JSON: the provenance of the process that wrote the file (key ``provenance``) and the notebook's
+measurements (key ``measurements``). In a file of a sweep, they include the swept parameters (key ``sweep``), which
+`load` returns as a part of the provenance. The file appears completely or not at all, and its pages carry checksums.
 """
 
 import json
@@ -24,12 +24,12 @@ from common.results.provenance import device_and_threads
 
 @dataclass(frozen=True)
 class ResultFile:
-    """What a result file holds.
+    """The content of a result file.
 
     Attributes:
         frame: the rows, provenance columns included.
-        provenance: a dict for each set of runs that share one; see `read`.
-        measurements: a dict for each notebook or record that measured something.
+        provenance: one dict for each set of runs that share it; see `read`.
+        measurements: one dict for each notebook or record with measurements.
         notes: all of the schema's metadata.
     """
 
@@ -45,22 +45,22 @@ def write(
     provenance: Mapping[str, Any],
     measurements: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a result file: the whole file appears at once, or the old one stays.
+    """Write a result file; the whole file appears at once, or the old one stays.
 
     Args:
-        frame: rows of `run_frame`, of one or several runs.
-        path: the file, usually results/{preset}/{experiment}/{name}.parquet; its folder is made if needed.
-        provenance: what `provenance` returned.
-        measurements: small JSON-able dict of numbers that belong to no epoch, e.g. timings.
+        frame: rows of `run_frame`, for one or several runs.
+        path: the file, usually results/{preset}/{experiment}/{name}.parquet; its folder is created if needed.
+        provenance: the result of `provenance`.
+        measurements: a small JSON-able dict of numbers that belong to no epoch, e.g. timings.
 
     Raises:
-        ValueError: when a fixed column is missing.
+        ValueError: a fixed column is missing.
     """
     write_table(frame, path, {"provenance": {**provenance, "ended": now()}, "measurements": measurements or {}})
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike, notes: Mapping[str, Any]) -> None:
-    """Write rows and notes, whole or not at all; the notes must have `provenance`, for which result files are known."""
+    """Write rows and notes, completely or not at all; the notes must contain `provenance`, which marks result files."""
     if lacking := [name for name in FIXED if name not in frame.columns]:
         raise ValueError(f"the frame for {os.fspath(path)} lacks the column {lacking[0]!r}; build it with run_frame")
     table = to_table(bare(frame))
@@ -74,7 +74,7 @@ def load(path: Path) -> ResultFile:
     """Read one result file.
 
     Raises:
-        OSError, ValueError, pyarrow.ArrowException: it cannot be read, or is no result file.
+        OSError, ValueError, pyarrow.ArrowException: the file cannot be read, or is not a result file.
     """
     table = read_table(path)
     return result_file(to_frame(table), table.schema.metadata)
@@ -104,14 +104,14 @@ def result_file(frame: pd.DataFrame, notes: dict[bytes, bytes]) -> ResultFile:
 
 
 def _columns_of(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Files of old say only of the process that wrote them where its runs come from."""
+    """Return provenance columns for old files, which only have the provenance of the process that wrote them."""
     device, threads = device_and_threads(origin.get("device"))
     known = {name: origin.get(name) for name in ("commit", "dirty", "versions", "data_checksum", "ended")}
     return known | {"device": device, "threads": threads, "begun": origin.get("started")}
 
 
 def _provenance_of_runs(frame: pd.DataFrame, origin: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Say it as `provenance` does, once for all runs that differ in nothing but their time."""
+    """Return the provenance as `provenance` does, once for all runs that differ only in their times."""
     shared = ["commit", "dirty", "versions", "data_checksum", "device", "threads", "resumed"]
     # By hand: pandas' groups take longer than to read the file, and a sweep has thousands of files.
     columns = [_values(frame, name) for name in (*shared, "begun", "ended")]
@@ -127,7 +127,7 @@ def _provenance_of_runs(frame: pd.DataFrame, origin: Mapping[str, Any]) -> list[
 
 
 def _values(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return a column's values, None for what is missing; all are None where there is no such column."""
+    """Return a column's values, with None for missing ones; all are None if there is no such column."""
     values = frame[name].tolist() if name in frame else [None] * len(frame)
     return [None if value is pd.NA or value != value else value for value in values]  # noqa: PLR0124 - NaN
 
@@ -141,7 +141,7 @@ def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reasons(error: BaseException) -> str:
-    """Put an error's message into one line."""
+    """Return an error's message in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

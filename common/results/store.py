@@ -1,12 +1,12 @@
-"""A folder of records: one run with one seed each, found by the digest of what decides its numbers.
+"""The store: a folder of records of one run and seed, found by the digest of everything that determines its numbers.
 
-    folder/ab/abcd….parquet        the frame; it is written last, so that a record is there whole or not at all
+    folder/ab/abcd….parquet        the frame; it is written last, so that a record is complete or absent
     folder/ab/abcd….npz            the final weights
-    folder/.locks/abcd….lock       who trains the run; the kernel frees it when a process ends in whatever way
-    folder/.checkpoints/abcd…/     of a run that has not ended, with sessions.json: each start of its training
+    folder/.locks/abcd….lock       held by the process that trains the run; the kernel frees it when that process ends
+    folder/.checkpoints/abcd…/     checkpoints of an unfinished run, with sessions.json: each start of its training
 
-The environment's RUN_CHECKPOINTS names another folder for checkpoints, such as one on a local disk; `$NAMES` of
-variables in it are those of the machine that trains. A run that is taken up on another machine then begins anew.
+The environment variable RUN_CHECKPOINTS names another folder for checkpoints, such as one on a local disk. `$NAMES` in
+it are variables of the machine that trains. A run that continues on another machine then begins anew.
 
 A record is trained once:
 
@@ -17,8 +17,8 @@ A record is trained once:
             ...                                           # train, with store.checkpoint_dir(digest)
             record = store.write(digest, run_frame(..., provenance=provenance), weights)
 
-A store that cannot be written (a read-only or full disk) loses no result: it warns once, in one sentence, and all
-methods go on, without locks, checkpoints and records.
+If a store cannot be written (a read-only or full disk), no result is lost. It warns once, in one sentence, and all
+methods continue without locks, checkpoints and records.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ _UNKNOWN_SESSIONS = "resumed from checkpoints of which no session is noted"
 
 
 class StoreWarning(UserWarning):
-    """A record cannot be read, or a store not be written; what was to be done goes on without it."""
+    """Warning that a record cannot be read, or a store cannot be written; the work continues without it."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Record:
     """One run with one seed.
 
     Attributes:
-        digest: what it is found by.
-        frame: of `run_frame`, provenance included.
-        weights: the network's at the end, in its order; empty if none were given.
+        digest: the key by which it is found.
+        frame: a frame of `run_frame`, including provenance.
+        weights: the network's final weights, in its order; empty if none were given.
         measurements: numbers that belong to no epoch.
     """
 
@@ -69,21 +69,21 @@ class Record:
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
-    """Return the SHA-256, 64 hexadecimal digits, of what decides a run's numbers.
+    """Return the SHA-256, 64 hexadecimal digits, of everything that determines a run's numbers.
 
     Args:
-        identity: plain data: numbers, strings, True, False, None, lists and dictionaries with strings as keys; objects
-            that are their settings count as their text.
+        identity: plain data: numbers, strings, True, False, None, lists, and dictionaries with strings as keys. Objects
+            defined by their settings count as their `repr`.
 
     Raises:
-        TypeError: for any other value, whose text might tell where it lies in memory.
+        TypeError: any other value, since its `repr` might contain its address in memory.
     """
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=_canonical)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 class Store:
-    """Records in a folder, which is made when the first is written; any number of processes may use it at once."""
+    """Records in a folder, created with the first record; any number of processes may use it at once."""
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
@@ -91,11 +91,11 @@ class Store:
         self._warned = False
 
     def path(self, digest: str) -> Path:
-        """Return where a record's frame is, or would be."""
+        """Return the path of a record's frame, whether or not it exists."""
         return self.folder / digest[:2] / f"{digest}.parquet"
 
     def find(self, digest: str) -> Record | None:
-        """Return a record; None if there is none, or, with a warning that names it, if it cannot be read."""
+        """Return a record; None if there is none, or if it cannot be read, with a warning that names it."""
         path = self.path(digest)
         try:
             return self._load(digest, path) if path.is_file() else None
@@ -110,11 +110,11 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, digest: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-        """Keep other processes from the same record; wait, as long as it takes, for one that holds it.
+        """Lock a record against other processes; wait without limit for a process that holds the lock.
 
         Args:
-            digest: of the record.
-            on_wait: called once if another process holds it, e.g. to say so.
+            digest: the record's digest.
+            on_wait: called once if another process holds the lock, e.g. to say so.
         """
         path = self.folder / ".locks" / f"{digest}.lock"
         lock = filelock.FileLock(path, fallback_to_soft=False)
@@ -131,18 +131,18 @@ class Store:
             lock.release()
 
     def begin(self, digest: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-        """Note that a run's training begins, or goes on from its checkpoints.
+        """Record that a run's training begins, or continues from its checkpoints.
 
         Args:
-            digest: of the run.
-            provenance: of this session: what `run_provenance` returned.
+            digest: the run's digest.
+            provenance: the provenance of this session, from `run_provenance`.
 
         Returns:
-            The provenance of the record: that of the first session whose checkpoints are there; dirty if any session
-            was; resumed, the commits of the sessions that followed, in their order; and the digest.
+            The provenance of the record: that of the first session whose checkpoints exist; dirty if any session was;
+            resumed, the commits of the later sessions in their order; and the digest.
 
         Raises:
-            ValueError: for a name that no column of the provenance has.
+            ValueError: a name is not a column of the provenance.
         """
         check_provenance(provenance)
         sessions = [*self._sessions_before(digest), dict(provenance)]
@@ -155,7 +155,7 @@ class Store:
         return dict(self._begun[digest])
 
     def checkpoint_dir(self, digest: str) -> Path | None:
-        """Return the folder of a run's checkpoints; None where none can be written."""
+        """Return the folder of a run's checkpoints; None if none can be written."""
         folder = self._checkpoints(digest)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -173,16 +173,16 @@ class Store:
         weights: Sequence[np.ndarray] = (),
         measurements: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Keep a run that has ended, whole or not at all, and remove its checkpoints.
+        """Store a finished run, completely or not at all, and remove its checkpoints.
 
         Args:
-            digest: of the run.
-            frame: of `run_frame`; without columns of the provenance, it gets those of `begin`.
+            digest: the run's digest.
+            frame: a frame of `run_frame`; without columns of the provenance, it gets those of `begin`.
             weights: the network's final weights, in its order.
             measurements: numbers that belong to no epoch.
 
         Returns:
-            The record, also where it cannot be written, of which a warning tells.
+            The record, even if it cannot be written; then there is a warning.
         """
         known = self._begun.pop(digest, {})
         if "digest" in frame:
@@ -233,13 +233,13 @@ class Store:
             lock.acquire()
 
     def _remove_torn_files(self, digest: str) -> None:
-        """Remove what a process left that was killed while it wrote this record; nobody writes it now."""
+        """Remove the remains of a process that was killed while it wrote this record; no process writes it now."""
         for torn in self.path(digest).parent.glob(f".{digest}.*.tmp.*"):
             with contextlib.suppress(OSError):
                 torn.unlink()
 
     def _sessions_before(self, digest: str) -> list[dict[str, Any]]:
-        """Return the sessions whose work is in the checkpoints: none, if the last was killed before its first one."""
+        """Return the sessions whose work is in the checkpoints; none if the last one was killed before any."""
         folder = self._checkpoints(digest)
         if not folder.is_dir() or not any(
             path.name != _SESSIONS and ".tmp" not in path.name for path in folder.iterdir()

@@ -1,4 +1,4 @@
-"""The runs that result files and stores hold, each by itself: its rows as they are in its file, and its place."""
+"""The single runs in result files and stores: each with its rows, unchanged, and its place."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class StoredRun:
 
     Attributes:
         path: the file that holds it.
-        number: which of the file's runs it is, from 0.
-        frame: its rows in the order of their epochs, at least one.
+        number: the run's index in the file, from 0.
+        frame: its rows in the order of their epochs; there is at least one.
     """
 
     path: Path
@@ -27,13 +27,13 @@ class StoredRun:
     frame: pd.DataFrame
 
     def value(self, column: str) -> Any:
-        """Return what a column says in the run's last row; None where it says nothing, or where there is none."""
+        """Return a column's value in the run's last row; None if it is missing, or if there is no such column."""
         value = self.frame[column].iloc[-1] if column in self.frame else None
         return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
 
     @property
     def name(self) -> str:
-        """The run's name in its plan."""
+        """Name of the run in its plan."""
         return str(self.value("run") or self.value("method"))
 
     @property
@@ -43,7 +43,7 @@ class StoredRun:
 
     @property
     def digest(self) -> str:
-        """What a store finds it by; empty where that is not stored."""
+        """The key by which a store finds the run; empty if it is not stored."""
         return str(self.value("digest") or "")
 
     def __str__(self) -> str:
@@ -54,10 +54,10 @@ def stored_runs(paths: Paths) -> tuple[list[StoredRun], dict[str, str]]:
     """List the runs of some result files, stores, and folders of these.
 
     Returns:
-        The runs, in the order of the files and within them, and by path why a file cannot be read.
+        The runs, in the order of the files and within them; and, by path, the reasons why files cannot be read.
 
     Raises:
-        FileNotFoundError: a path that does not exist.
+        FileNotFoundError: a path does not exist.
     """
     for root in listed(paths):
         if not Path(root).exists():

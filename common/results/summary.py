@@ -1,4 +1,4 @@
-"""What remains of runs: the last row of each, and means over seeds."""
+"""Summaries of runs: the last row of each, and means over seeds."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from common.results.frame import bare, check_choice, run_columns
 
 
 def last_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each run's last row, where the test metric stands."""
+    """Return each run's last row, which holds the test metric."""
     ordered = bare(frame).sort_values("epoch", kind="stable")
     return ordered.drop_duplicates(run_columns(frame), keep="last").sort_index()
 
@@ -21,16 +21,16 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
 
     Args:
         frame: a tidy frame.
-        by: columns that make a group, e.g. ["method", "batch_size"].
+        by: columns that define a group, e.g. ["method", "batch_size"].
         value: the column to average.
 
     Returns:
-        One row per group: the columns of `by`, mean and std (ddof=1; NaN for one run) over the runs that did
-        not diverge and have the value, n (their number), diverged (number of diverged runs, in no mean).
+        One row per group: the columns of `by`, mean and std (ddof=1; NaN for one run) over the runs that did not
+        diverge and have the value, n (their number), and diverged (number of diverged runs, which enter no mean).
 
     Raises:
-        ValueError: for a column that the frame does not have, with the nearest one, or that holds arrays; for a group
-            with metrics of several kinds.
+        ValueError: the frame does not have a column, and the message gives the nearest; a column holds arrays; or a
+            group has several metrics.
 
     Example:
         >>> names = {"experiment": "01_baseline_sgd", "method": "Backpropagation", "run": "SGD"}
@@ -58,10 +58,10 @@ def with_interval(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFra
 
     Args:
         summary: a frame with the columns mean, std (ddof=1) and n.
-        confidence: of the interval, in (0, 1).
+        confidence: confidence level of the interval, in (0, 1).
 
     Returns:
-        The frame with the columns low and high, NaN where fewer than two runs are in the mean.
+        The frame with the columns low and high, NaN if fewer than two runs are in the mean.
 
     Example:
         >>> summary = pd.DataFrame({"mean": [98.0, 97.0], "std": [1.0, math.nan], "n": [4, 1]})
@@ -76,7 +76,7 @@ def with_interval(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFra
 
 
 def _require_one_metric(rows: pd.DataFrame, by: Sequence[str], value: str) -> None:
-    """Refuse to average accuracies with mean squared errors."""
+    """Raise a ValueError instead of averaging accuracies with mean squared errors."""
     if "metric" not in rows or not value.endswith("_metric"):
         return
     kinds = rows.groupby(list(by), dropna=False)["metric"].agg(lambda values: sorted(values.dropna().unique()))
@@ -96,26 +96,26 @@ def _as_tuple(key: Any) -> tuple:
 def paired_differences(
     frame: pd.DataFrame, baseline: str, *, margin: float, value: str = "test_metric", confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Compare every run with a baseline, seed by seed: runs of one seed share initial weights and order of examples.
+    """Compare every run with a baseline, paired by seed: runs of one seed share initial weights and example order.
 
-    Each difference has a t interval over the seeds; probabilities are corrected by Holm's method for the number of
-    comparisons in the table. In words: "ahead" or "behind" where the corrected probability is below 1 - confidence,
-    else "level" where the interval lies within ± margin, else "not told apart"; "diverged" where no seed is left, "one
-    seed" where there is no spread.
+    Each difference has a t interval over the seeds. Holm's method corrects the p-values for the number of comparisons
+    in the table. The verdict is "ahead" or "behind" if the corrected p-value is below 1 - confidence. Otherwise it is
+    "level" if the interval lies within ± margin, else "not told apart". It is "diverged" if no seed is left, and "one
+    seed" if there is no spread.
 
     Args:
         frame: a tidy frame with one setting for each name in the column "run".
         baseline: the run with which the others are compared.
         margin: equivalence margin, > 0, in units of the value, fixed before the runs.
-        value: a column of the last rows, of which more is better.
-        confidence: of the intervals, in (0, 1).
+        value: a column of the last rows; larger values are better.
+        confidence: confidence level of the intervals, in (0, 1).
 
     Returns:
-        A frame by run, in the order of the rows, without the baseline: difference (mean), low, high, n (seeds that both
-        have and that did not diverge), p (corrected), verdict.
+        A frame by run, in the order of the rows, without the baseline: difference (mean), low, high, n (common seeds
+        that did not diverge), p (corrected), verdict.
 
     Raises:
-        ValueError: a baseline that the frame does not have, with the nearest name.
+        ValueError: the frame does not have the baseline; the message gives the nearest name.
     """
     check_choice("run", baseline, list(frame["run"].unique()))
     names = [name for name in last_rows(frame)["run"].drop_duplicates() if name != baseline]
@@ -132,21 +132,21 @@ def paired_comparisons(
     value: str = "test_metric",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Compare runs with baselines of their own, seed by seed, as `paired_differences` does with one for all.
+    """Compare runs with their own baselines, paired by seed; `paired_differences` has one baseline for all.
 
     Args:
         frame: a tidy frame with one setting for each name in the column "run".
-        pairs: the runs and, to each, the run that it is compared with; Holm's method corrects for their number.
+        pairs: each run with the run that it is compared with; Holm's method corrects for their number.
         margin: equivalence margin, > 0, in units of the value, fixed before the runs.
-        value: a column of the last rows, of which more is better.
-        confidence: of the intervals, in (0, 1).
+        value: a column of the last rows; larger values are better.
+        confidence: confidence level of the intervals, in (0, 1).
 
     Returns:
-        A frame with a row for each pair, in their order: run, baseline, difference (mean), low, high, n (seeds that
-        both have and that did not diverge), p (corrected), verdict.
+        A frame with one row per pair, in their order: run, baseline, difference (mean), low, high, n (common seeds that
+        did not diverge), p (corrected), verdict.
 
     Raises:
-        ValueError: a name that the frame does not have, with the nearest one.
+        ValueError: the frame does not have a name; the message gives the nearest one.
     """
     rows = last_rows(frame)
     known = list(rows["run"].unique())
@@ -180,7 +180,7 @@ def _paired(differences: pd.Series, confidence: float) -> dict[str, float]:
 
 
 def _holm(probabilities: pd.Series) -> pd.Series:
-    """Correct probabilities for their number: the i-th smallest of m is multiplied by m - i + 1, kept in order."""
+    """Correct p-values for their number: the i-th smallest of m is multiplied by m - i + 1, kept in order."""
     known = probabilities.dropna().sort_values()
     factors = range(len(known), 0, -1)
     corrected = (known * list(factors)).cummax().clip(upper=1.0)

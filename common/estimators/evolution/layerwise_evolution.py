@@ -1,7 +1,7 @@
 """Evolution strategy that perturbs one layer's weights at a time; the network is evaluated, never differentiated.
 
-Let F_i(w) be the fitness on example i, and let e perturb only the weights w_l of layer l. Antithetic pairs of members w
-± σ e_ik, k = 1 ... M_l, each see one example i. They estimate the gradient of the smoothed fitness layer by layer
+Let F_i(w) be the fitness on example i, and let e perturb only the weights w_l of layer l. Antithetic pairs of members
+w ± σ e_ik, k = 1 ... M_l, each see one example i. They estimate the gradient of the smoothed fitness layer by layer
 (arXiv 1703.03864, section 2.1, whose members perturb all weights at once; arXiv 1712.06564, whose members see data of
 their own):
 
@@ -19,7 +19,7 @@ few evaluations:
   and a_i = 1/batch.
 
 A member's name is (run seed, step, layer, chunk, its place in the chunk, sign). Its perturbation can be rebuilt from
-the weights and the batch. Workers therefore exchange only one fitness per member; see `update_from`.
+the name, the weights and the batch. Workers therefore exchange only one fitness per member; see `update_from`.
 """
 
 from __future__ import annotations

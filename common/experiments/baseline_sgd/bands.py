@@ -1,4 +1,4 @@
-"""What the parameters of the two presets are known to give in notebook 01_baseline_sgd."""
+"""Checks of the known results of notebook 01_baseline_sgd with the parameters of the two presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BANDS = {
 
 
 def check(p: BaselineSGD, frame: pd.DataFrame) -> str:
-    """Assert the reference's band and that the smallest batch learned more than the largest; say what was found."""
+    """Assert the reference's band and that the smallest batch learned more than the largest; print the results."""
     settings = (p.dataset, tuple(p.batch_sizes), p.reference_batch_size, p.epochs, p.learning_rate)
     usual = p.network == "mnist_convnet" and p.precision == "float32" and p.validation is None
     band = BANDS.get(settings) if usual else None

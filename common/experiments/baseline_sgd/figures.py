@@ -1,6 +1,6 @@
 """Figures and table of 01_baseline_sgd: batch sizes at fixed and scaled learning rate, dropout, noise scale.
 
-The contract of every figure is said in `common.plotting`.
+`common.plotting` states the contract of every figure.
 """
 
 import matplotlib
@@ -110,7 +110,7 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate test error and loss per setting over the seeds, on MNIST with the source's figure beside."""
+    """Tabulate test error and loss per setting over the seeds; for MNIST, also the source's figure."""
     frame = captions.prepared(frame)
     keys = {"group": "Group", "batch_size": "Batch size", "learning_rate": "Learning rate"}
     error = tables.errors(frame)["test_error"]
@@ -205,7 +205,7 @@ def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
 
 
 def _measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """All rows of the runs that measured the noise scale: epochs in which it is undefined belong to them."""
+    """Return all rows of the runs that measured the noise scale, including epochs in which it is undefined."""
     if "noise_scale" not in frame or frame["noise_scale"].isna().all():
         return frame.iloc[:0]
     probe = "gradient_variance" if "gradient_variance" in frame else "noise_scale"  # the variance is always defined

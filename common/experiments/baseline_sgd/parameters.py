@@ -1,4 +1,4 @@
-"""What the parameters of notebook 01_baseline_sgd may be."""
+"""The allowed parameters of notebook 01_baseline_sgd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does what is measured of a direction predict what it trains, and does one data set's order hold on another?"""
+"""Figures on agreement: direction and trained error, and the order of sources on two data sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from common.plotting.edge_labels import name_at_edge
 
 
 def agreement(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw error against the cosine with the exact gradient, and against what one step gains for its arithmetic."""
+    """Draw error against the cosine with the exact gradient, and against the gain of one step per arithmetic."""
     frame = at_first_place(frame)
     ratio, looked = mean_by_source(final(frame), "error_ratio"), aligned(frame, [1])
     if looked.empty:

@@ -1,4 +1,4 @@
-"""What the default parameters of notebook 08_comparison are known to give."""
+"""Checks of the known results of notebook 08_comparison with its default parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BANDS: dict[tuple, tuple[float, float]] = {("digits", None, "mlp", (32, 32), 32,
 
 
 def check(p: Comparison, frame: pd.DataFrame) -> str:
-    """Assert that backpropagation's test accuracy is in the band known for these parameters, and say so."""
+    """Assert that backpropagation's test accuracy is in the band known for these parameters, and print it."""
     settings = (p.dataset, p.validation, p.network, tuple(p.hidden), p.batch_size, p.passes, p.trials, p.precision)
     band = BANDS.get(settings)
     if band is None:

@@ -1,4 +1,4 @@
-"""Figures and tables of 08_comparison; the contract of every figure is said in `common.plotting`."""
+"""Figures and tables of 08_comparison; `common.plotting` states the contract of every figure."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _COLUMNS = (
 
 
 def values(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the ledger in numbers, a row for each source.
+    """Return the ledger in numbers, with one row per source.
 
     Returns:
-        Columns source, family; error and deviation, in per cent, of the runs of equal arithmetic, longer and
-        longer_deviation of the others; difference, low and high, in points of error, of the paired interval to
-        backpropagation; verdict; arithmetic and seconds of an example over backpropagation's; memory, in bytes, that a
-        step holds beyond the weights, temporary and kept; sent, in bytes, by a step; epsilon; needs; seeds.
+        Columns source and family; error and deviation of the runs of equal arithmetic, in per cent; longer and
+        longer_deviation of the longer runs; difference, low and high of the paired interval to backpropagation, in
+        points of error; verdict; arithmetic and seconds per example, divided by backpropagation's; memory that a step
+        holds beyond the weights, temporary and kept, in bytes; sent, in bytes per step; epsilon; needs; seeds.
     """
     frame = at_first_place(frame)
     runs, longer = final(frame), final(frame, LONGER)
@@ -65,7 +65,7 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate `values` as text, for a page of a paper."""
+    """Tabulate `values` as strings, for a page of a paper."""
     rows = []
     for row in values(frame).itertuples():
         interval = "-" if math.isnan(row.difference) else f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
@@ -100,7 +100,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def page(frame: pd.DataFrame) -> tables.Page:
-    """Return `values` to be sorted and filtered, with what the columns mean."""
+    """Return `values` for a page with sorting and filtering, with the meaning of the columns."""
     rows = values(frame)
     rows = rows.assign(memory=rows["memory"] / 1e6, sent=rows["sent"] / 1e3)
     rows = rows.assign(**{name: rows[name].round(2) for name in rows.select_dtypes("number")})
@@ -117,10 +117,10 @@ def page(frame: pd.DataFrame) -> tables.Page:
 
 
 def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate what each direction is worth at the weights of backpropagation's run: at the start, then after it.
+    """Tabulate the quality of each direction at the weights of backpropagation's run, before and during it.
 
-    Bias and noise are in units of the exact gradient's length; a bias that the noise hides is given as below the
-    smallest that two standard errors would show.
+    Bias and noise are in units of the exact gradient's length; a bias hidden by noise is given as an upper bound, the
+    smallest value that two standard errors would show.
     """
     frame = at_first_place(frame)
     looked, rows = aligned(frame), []
@@ -171,7 +171,7 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def _bias(squared: pd.Series) -> str:
-    """Return the bias, or what it is below: its square is known up to a standard error over the seeds."""
+    """Return the bias, or its upper bound, since its square is known up to a standard error over the seeds."""
     mean, error = squared.mean(), squared.std(ddof=1) / math.sqrt(len(squared)) if len(squared) > 1 else math.nan
     resolved = math.isnan(error) or mean > 2 * error
     known = max(mean, 0.0)

@@ -1,4 +1,4 @@
-"""The ledger: a row for each source, its error, what a step costs, its angle with the exact gradient, what it needs."""
+"""The ledger figure: a row per source with error, cost of a step, cosine with the exact gradient, and needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SMALLEST_COSINE = 1e-3
 
 
 def ledger(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw a row for each source at the first place: error and costs beside backpropagation's, cosine, needs."""
+    """Draw one row per source at the first place: error and costs beside backpropagation's, cosine, needs."""
     frame = at_first_place(frame)
     runs, rows = final(frame), _rows(names(frame))
     height = 0.135 * (max(rows.values()) + 3) + 0.85
@@ -73,7 +73,7 @@ def _caption(frame: pd.DataFrame, runs: pd.DataFrame) -> str:
 
 
 def _rows(listed: list[str]) -> dict[str, float]:
-    """Give every source a row, with a free one above each family for its name."""
+    """Assign a row to every source, with a free row above each family for its name."""
     rows, place, family = {}, -1.0, None
     for name in listed:
         place += 1 if source(name).family == family else 2
@@ -149,7 +149,7 @@ def _draw_cosines(axes: Axes, rows: pd.DataFrame, places: dict[str, float]) -> N
 
 
 def _draw_words(axes: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
-    """Write which needs a source has, and its error as a number."""
+    """Draw the needs of each source, and its error as a number."""
     for name, place in rows.items():
         for number, need in enumerate(NEEDS):
             if need in source(name).needs:

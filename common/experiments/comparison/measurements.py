@@ -1,4 +1,4 @@
-"""What 08_comparison measures of a step of each source: seconds, taken in turns, and memory."""
+"""Measurements of 08_comparison on one step of each source: seconds, taken in turns, and memory."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from common.training.memory import StepMemory, step_memory
 def with_measured_steps(
     frame: pd.DataFrame, plan: Sequence[Run], *, examples: int, rounds: int, seed: int
 ) -> pd.DataFrame:
-    """Measure a step of every run of equal arithmetic, and add what was measured to its rows.
+    """Measure a step of every run of equal arithmetic, and add the measurements to its rows.
 
     Args:
         frame: rows of these runs, and of others, which get no value.
-        plan: runs with a network and a data set of their own.
-        examples: the first ones of the training split, an epoch of which is timed.
-        rounds: ≥ 0, timed epochs of each run, taken in turns; 0: no seconds.
-        seed: of every run.
+        plan: runs with their own network and data set.
+        examples: number of examples, from the start of the training split, in a timed epoch.
+        rounds: ≥ 0, the number of timed epochs per run, taken in turns; 0: no seconds.
+        seed: the seed of every run.
 
     Returns:
-        The frame with the columns `example_seconds`, the median over the rounds divided by the examples; `step_memory`,
-        bytes that a step holds at most while it runs; and `kept_memory`, bytes that estimator and optimizer keep from
-        step to step (see `training.memory`; neither has the network's weights).
+        The frame with three more columns. `example_seconds` is the median over the rounds, divided by the number of
+        examples. `step_memory` is the largest number of bytes that a step holds while it runs. `kept_memory` is the
+        number of bytes that estimator and optimizer keep between steps. Neither contains the network's weights; see
+        `training.memory`.
     """
     runs = [run for run in plan if run.group == EQUAL]
     timed = [run.but(run.name, data=_first(run.data, examples)) for run in runs]

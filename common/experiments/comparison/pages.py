@@ -1,4 +1,4 @@
-"""What pages show of the ledger's stored results, as Markdown: see `common.plotting.markdown`."""
+"""Tables of the ledger's stored results for pages, as Markdown; see `common.plotting.markdown`."""
 
 import re
 from collections.abc import Sequence
@@ -54,5 +54,5 @@ def _place(estimator: str) -> str:
 
 
 def show_directions(variant: str) -> None:
-    """Print what each direction is worth at the weights of backpropagation's run."""
+    """Print the quality of each direction at the weights of backpropagation's run."""
     print(as_markdown(figures.directions_table(stored("08_comparison", variant))))

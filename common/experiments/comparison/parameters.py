@@ -1,4 +1,4 @@
-"""What the parameters of notebook 08_comparison may be."""
+"""The allowed parameters of notebook 08_comparison."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from common.experiments.one_direction.parameters import classes_of, require_know
 
 
 def _as_names(value: object, info: ValidationInfo) -> object:
-    """Take one name for a list of one, and "all" for what the network can be given; commas are parts of names."""
+    """Convert one name to a list, and "all" to all sources that the network supports; commas are parts of names."""
     if value == "all":
         return [name for name, row in SOURCES.items() if info.data.get("network") == "mlp" or not row.normalised]
     return [value] if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Runs of the sources: trials over their ranges, then what a budget of arithmetic pays for."""
+"""Runs of the sources: tuning trials over their ranges, then runs within a budget of arithmetic."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ DELTA = 1e-5
 
 
 def settings(source: Source, count: int) -> list[dict[str, float]]:
-    """Return so many settings of a source's fields, quasi-random and even in the logarithm, with three digits.
+    """Return settings of a source's fields: quasi-random, uniform in the logarithm, with three digits.
 
-    They are the points of a scrambled Halton sequence (scipy.stats.qmc), the same ones each time; with more of them,
-    the first ones stay.
+    They are the points of a scrambled Halton sequence (scipy.stats.qmc), the same at each call. If their number grows,
+    the first ones do not change.
     """
     names, points = list(source.ranges), qmc.Halton(len(source.ranges), seed=SAMPLING_SEED).random(count)
     low, high = np.log([source.ranges[name] for name in names]).T
@@ -41,12 +41,12 @@ def settings(source: Source, count: int) -> list[dict[str, float]]:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all runs of the comparison have in common.
+    """The conditions that all runs of the comparison share.
 
     Attributes:
         data: the data set.
-        network: what is trained.
-        batch_size: examples a step, unless a source has its own.
+        network: the network to train.
+        batch_size: examples per step, unless a source has its own batch size.
     """
 
     data: Dataset
@@ -66,13 +66,13 @@ class Conditions:
         """Return a run of a source with given settings.
 
         Args:
-            source: of the table, or the user's.
-            values: of its fields.
-            name: of the run.
-            group: of the run.
-            passes: the budget, in passes of backpropagation over the training split: as many updates as its arithmetic
-                pays for, see `budgets.within`, recorded as often at least.
-            keep_best: whether the weights of the best epoch on validation data are those that are tested.
+            source: a source of the table, or the user's.
+            values: the values of its fields.
+            name: the name of the run.
+            group: the group of the run.
+            passes: the budget, in passes of backpropagation over the training split, which determines the number of
+                updates (see `budgets.within`). The run is recorded at least as often.
+            keep_best: whether the weights of the best epoch on validation data are tested.
         """
         if source.epsilon is not None:
             # The noise that the privacy takes depends on the number of steps, and that not on the noise.
@@ -94,7 +94,7 @@ class Conditions:
 
 
 def _normalised(network: Network) -> Network:
-    """Put batch norm into the hidden layers; training=True in training, by which it normalises by the batch."""
+    """Add batch norm to the hidden layers, with training=True in training, so that it normalises by the batch."""
     require(network.name == "mlp", "the network of a source with batch norm", "mlp", network.name)
     return Network("normalised_mlp", network.hidden, precision=network.precision, dropout=True)
 
@@ -109,20 +109,20 @@ def tuned(
     experiment: str,
     store: str | None = None,
 ) -> tuple[dict[str, dict[str, float]], pd.DataFrame]:
-    """Choose the settings of every source among equally many trials on validation data, each of the same arithmetic.
+    """Choose each source's settings on validation data, among equally many trials of equal arithmetic.
 
     Args:
-        sources: with different names.
-        conditions: of all runs.
-        trials: of each source, ≥ 1.
-        passes: the budget of each trial, see `Conditions.run`.
-        seeds: of the trials.
+        sources: sources with different names.
+        conditions: the conditions of all runs.
+        trials: number of trials per source, ≥ 1.
+        passes: the budget of each trial; see `Conditions.run`.
+        seeds: the seeds of the trials.
         experiment: see `train_all`.
         store: see `train_all`.
 
     Returns:
-        By source the chosen values of its fields, and the frame of all trials (group "trial", the source in the column
-        `trial_of`).
+        The chosen values of each source's fields, and the frame of all trials (group "trial", with the source in the
+        column `trial_of`).
     """
     tried = {source.name: settings(source, trials) for source in sources}
     planned = {
@@ -139,7 +139,7 @@ def tuned(
 
 
 def estimators_of(plan: Sequence[Run]) -> list[GradientEstimator]:
-    """Return the estimators of runs on networks without batch norm, each once: rows about optimizers share one."""
+    """Return the estimators of runs on networks without batch norm, each once, since rows on optimizers share one."""
     kept = [run for run in plan if not str(run.network.settings.get("name")).startswith("normalised")]
     return list({repr(run.estimator): run.estimator for run in kept}.values())
 
@@ -155,20 +155,20 @@ def zeroth_order(
     experiment: str,
     store: str | None = None,
 ) -> tuple[list[Run], list[pd.DataFrame]]:
-    """Plan evolution on all weights, and backpropagation beside it, on mlps of several sizes, tuned as all sources.
+    """Plan evolution on all weights, and backpropagation, on mlps of several sizes, tuned like all sources.
 
     Args:
         conditions: data and batch size; the network's precision is kept.
-        hidden: units of the hidden layers of each network.
-        directions: how many random directions a step tries.
-        passes: see `Conditions.run`, of the trials too.
-        trials: of each source on each network.
-        seeds: of the trials.
+        hidden: numbers of units in the hidden layers, for each network.
+        directions: numbers of random directions per step.
+        passes: the budget, also of the trials; see `Conditions.run`.
+        trials: number of trials per source and network.
+        seeds: the seeds of the trials.
         experiment: see `train_all`.
         store: see `train_all`.
 
     Returns:
-        The runs with the chosen settings (group ZEROTH), and the frames of the trials, one for each network.
+        The runs with the chosen settings (group ZEROTH), and the frames of the trials, one per network.
     """
     rows = [SOURCES[BASELINE], *(evolution_with(count) for count in directions)]
     plan, frames = [], []

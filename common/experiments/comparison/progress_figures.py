@@ -1,4 +1,4 @@
-"""How sources get along: error against arithmetic, how soon targets are reached, and what the best ones pay with."""
+"""Figures on progress: error against arithmetic, time to targets, and the costs of the best sources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, s
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw validation error against arithmetic, a panel for each family, backpropagation in every one."""
+    """Draw validation error against arithmetic, with one panel per family and backpropagation in every panel."""
     frame = at_first_place(frame)
     runs, known = select(frame, group=EQUAL), names(frame)
     families = [family for family in FAMILIES if any(source(name).family == family for name in known)]
@@ -80,7 +80,7 @@ def _name_ends(axes: Axes) -> None:
 
 
 def targets(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the share of targets that each source reached within a multiple of what the best one spent."""
+    """Draw the share of targets that each source reached within a multiple of the best source's cost."""
     frame = at_first_place(frame)
     runs = with_measured_seconds(select(frame, group=EQUAL))
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.1, 2, sharey=True)
@@ -102,14 +102,14 @@ def targets(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def ratios_to_best(runs: pd.DataFrame, clock: str) -> pd.DataFrame:
-    """Return what each run spent to each target over the least that any source spent with the same seed.
+    """Return each run's cost to each target, divided by the least cost of any source with the same seed.
 
     Args:
-        runs: of equal arithmetic at one place.
-        clock: the column that is spent.
+        runs: runs of equal arithmetic at one place.
+        clock: the column that measures the cost.
 
     Returns:
-        Columns run, seed, target (the factor) and ratio, NaN where the target was not reached; targets that no source
+        Columns run, seed, target (the factor) and ratio, NaN if the target was not reached. Targets that no source
         reached are left out.
     """
     final_error = runs[runs["run"] == BASELINE].sort_values("epoch").groupby("seed")["validation_error"].last().mean()
@@ -135,7 +135,7 @@ def _draw_profile(axes: Axes, ratios: pd.DataFrame) -> None:
 
 
 def _name_lines(axes: Axes, ratios: pd.DataFrame) -> None:
-    """Write names beside the ends of lines, lines that end together in one text."""
+    """Write names beside the ends of lines; lines that end together share one label."""
     reached = ratios.groupby("run", sort=False)["ratio"].agg(lambda own: (own <= _LARGEST_RATIO).mean())
     place = math.inf
     for share, together in sorted(reached[reached > 0].groupby(reached.round(2)), reverse=True):
@@ -147,7 +147,7 @@ def _name_lines(axes: Axes, ratios: pd.DataFrame) -> None:
 
 
 def payments(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw test error against seconds, memory and bytes sent of runs of equal arithmetic, with the Pareto fronts."""
+    """Draw test error against seconds, memory and bytes sent, for runs of equal arithmetic, with Pareto fronts."""
     frame = at_first_place(frame)
     runs = with_measured_seconds(final(frame))
     runs = runs[runs["status"] != "diverged"]
@@ -181,7 +181,7 @@ def payments(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def front(points: pd.DataFrame) -> Sequence[str]:
-    """Return the names of points, columns x and y, that no other has at most the x and the y of, by x."""
+    """Return the names of the points (columns x and y) on the Pareto front, sorted by x."""
     ordered, best, kept = points.sort_values(["x", "y"]), math.inf, []
     for name, row in ordered.iterrows():
         if row["y"] < best:

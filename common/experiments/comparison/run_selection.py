@@ -1,4 +1,4 @@
-"""Which rows of 08_comparison a figure shows, in which order, and what is computed of them."""
+"""Selection of rows of 08_comparison for figures: their order and derived values."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def color_of(name: str) -> str:
 
 
 def with_places(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add errors, and as `place` what runs are compared within: data set and network, with or without batch norm."""
+    """Add errors, and the column `place`: the data set and network, with or without batch norm, of a comparison."""
     frame = with_errors(frame)
     networks = frame["network"].str.removeprefix(_NORMALISED).map(captions.network)
     return frame.assign(place=frame["dataset"].map(captions.DATASETS).fillna(frame["dataset"]) + " (" + networks + ")")
 
 
 def places(frame: pd.DataFrame) -> list[str]:
-    """Name the places that have runs of equal arithmetic, mlp first, data sets in the order of `captions.DATASETS`."""
+    """Return the places with runs of equal arithmetic: mlp first, data sets as in `captions.DATASETS`."""
     runs = select(frame, group=EQUAL)[["place", "dataset", "network"]].drop_duplicates("place")
     listed = list(captions.DATASETS)
 
@@ -63,7 +63,7 @@ def at_first_place(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the first of `places`.
 
     Raises:
-        NothingToDraw: no runs of equal arithmetic, or none of backpropagation.
+        NothingToDraw: there are no runs of equal arithmetic, or none of backpropagation.
     """
     frame = with_places(frame)
     known = places(frame)
@@ -73,10 +73,10 @@ def at_first_place(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_place(frame: pd.DataFrame, place: str) -> pd.DataFrame:
-    """Return a place's rows, see `with_places`.
+    """Return a place's rows; see `with_places`.
 
     Raises:
-        NothingToDraw: no runs of backpropagation there.
+        NothingToDraw: the place has no runs of backpropagation.
     """
     rows = frame[frame["place"] == place]
     if select(rows, run=BASELINE, group=EQUAL)["test_error"].dropna().empty:
@@ -85,7 +85,7 @@ def at_place(frame: pd.DataFrame, place: str) -> pd.DataFrame:
 
 
 def names(frame: pd.DataFrame) -> list[str]:
-    """Name the sources in the order of their families, those of the table in its order."""
+    """Return the sources' names in the order of their families, and within the table's in its order."""
     known = select(frame, group=EQUAL).sort_values("order")["run"].drop_duplicates().tolist()
     listed = list(SOURCES)
 
@@ -105,7 +105,7 @@ def final(frame: pd.DataFrame, group: str = EQUAL) -> pd.DataFrame:
 
 
 def errors_of(runs: pd.DataFrame, name: str) -> pd.Series:
-    """Return the test errors of a source's runs of `final` that did not diverge, in per cent."""
+    """Return the test errors, in per cent, of a source's runs of `final` that did not diverge."""
     own = runs[runs["run"] == name]
     return own["test_error"].where(own["status"] != "diverged").dropna()
 
@@ -116,11 +116,11 @@ def passes_of(runs: pd.DataFrame) -> int:
 
 
 def aligned(frame: pd.DataFrame, epochs: Sequence[int] | None = None) -> pd.DataFrame:
-    """Return what `DirectionQuality` measured: a row for each source, seed and epoch, the source in the column `run`.
+    """Return `DirectionQuality`'s measurements: a row per source, seed and epoch, with the source in the column `run`.
 
     Args:
         frame: the rows of a place.
-        epochs: which ones; None: all.
+        epochs: the epochs to return; None: all.
     """
     columns = [f"aligned_{name}" for name in ("cosine", "bias_squared", "variance", "decrease", "cost")]
     looked = select(frame, group=ALIGNED)
@@ -138,18 +138,18 @@ def mean_by_source(rows: pd.DataFrame, value: str) -> pd.Series:
 
 
 def arithmetic_to(runs: pd.DataFrame, target: float, clock: str = "cost") -> pd.DataFrame:
-    """Return what each run had spent when its validation error first was at a target.
+    """Return the cost of each run when its validation error first reached a target.
 
-    Between two looks the logarithm of the error is taken for a straight line; before training it is that of a guess
-    among equally likely classes, 90 % for ten.
+    Between two measurements, the logarithm of the error is interpolated linearly. Before training, the error is that of
+    a guess among equally likely classes, 90 % for ten.
 
     Args:
-        runs: rows of several runs, a row an epoch.
+        runs: rows of several runs, one row per epoch.
         target: an error in per cent.
         clock: the column that is spent.
 
     Returns:
-        Columns run, seed and spent, NaN where the target was not reached.
+        Columns run, seed and spent; NaN if the target was not reached.
     """
     reached = []
     for (name, seed), own in runs.groupby(["run", "seed"], sort=False):
@@ -167,11 +167,11 @@ def arithmetic_to(runs: pd.DataFrame, target: float, clock: str = "cost") -> pd.
 
 
 def with_measured_seconds(runs: pd.DataFrame) -> pd.DataFrame:
-    """Add `clock`: seconds that compare, of an example as timed in turns, times the examples seen; else as recorded."""
+    """Add `clock`: comparable seconds, timed in turns per example, times the examples seen; else as recorded."""
     measured = column(runs, "example_seconds").astype(float) * runs["step"] * runs["batch_size"]
     return runs.assign(clock=measured if is_timed(runs) else runs["seconds"].astype(float))
 
 
 def is_timed(runs: pd.DataFrame) -> bool:
-    """Whether all runs have seconds of an example that were timed in turns: clocks of two kinds do not compare."""
+    """Return whether all runs have seconds timed in turns, since two kinds of clocks are not comparable."""
     return bool(column(runs, "example_seconds").notna().all())

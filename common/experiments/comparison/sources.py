@@ -1,10 +1,10 @@
-"""The sources of a training direction that 08_comparison compares: what each is made of, what is tuned, what it needs.
+"""The sources of a training direction in 08_comparison: their parts, tuned settings and needs.
 
-Read as text before TensorFlow starts; `common.experiments.comparison.plan` makes runs of it.
+This module does not import TensorFlow; `common.experiments.comparison.plan` makes runs of its sources.
 
 Ranges were written down before any run and are sampled evenly in the logarithm. Every source has the same number of
-trials, whatever it has to tune. Unless a row is about the optimizer, the direction goes to Adam, whose rate falls to
-zero by a cosine.
+trials, however many settings it has. Unless a row is about the optimizer, Adam takes the direction, and its learning
+rate falls to zero by a cosine.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ class Source:
     """One row of the ledger.
 
     Attributes:
-        name: what figures and tables call it.
+        name: its name in figures and tables.
         family: one of `FAMILIES`.
         estimator: its constructor call, with a field such as {sigma} for each setting that is tuned.
-        optimizer: likewise, with the field {rate}.
+        optimizer: the optimizer's constructor call, with the field {rate}.
         ranges: lowest and highest value of each field, sampled evenly in the logarithm.
-        batch_size: examples a step, where the source is defined for another number than the notebook's.
-        needs: which of `NEEDS` it has.
-        epsilon: of the privacy that {noise_multiplier} is to give over the whole run; None: there is no such field.
-        normalised: whether the network has batch norm in its hidden layers, which only the mlp can be given.
+        batch_size: examples per step, if the definition of the source differs from the notebook's number.
+        needs: its needs, among `NEEDS`.
+        epsilon: the ε that {noise_multiplier} must give over the whole run; None: there is no such field.
+        normalised: whether the network has batch norm in its hidden layers, which only the mlp supports.
     """
 
     name: str
@@ -220,10 +220,10 @@ SOURCES = _listed(
 
 
 def source(name: str) -> Source:
-    """Return a source of the table, or one for the constructor call of an estimator, whose rate alone is tuned.
+    """Return a source of the table, or one for an estimator's constructor call, with only the rate tuned.
 
     Raises:
-        ValueError: neither, with the nearest name.
+        ValueError: the name is neither; the message gives the nearest name.
     """
     if name in SOURCES:
         return SOURCES[name]
@@ -240,7 +240,7 @@ def source(name: str) -> Source:
 
 
 def evolution_with(directions: int) -> Source:
-    """Return evolution on all weights with so many random directions a step, each tried with both signs, ≥ 1.
+    """Return evolution on all weights with this number of random directions per step, ≥ 1, each with both signs.
 
     Every direction sees its own share of the batch, so that the arithmetic of a step does not depend on their number.
     """

@@ -1,4 +1,4 @@
-"""How far evaluations alone get from scratch, by the number of weights and of directions that a step tries."""
+"""Figure on training by evaluations alone, by the number of weights and of directions per step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.plotting.curves import NothingToDraw, select
 
 
 def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw test error against the number of weights, and against the cosine that as many directions are to have."""
+    """Draw test error against the number of weights, and against the expected cosine of the directions."""
     rows = select(results.last_rows(with_places(frame)), group=ZEROTH)
     rows = rows[rows["status"] != "diverged"]
     if rows.empty:

@@ -1,4 +1,4 @@
-"""What the presets' parameters of notebook 07_evolution_on_weights are known to give."""
+"""Checks of the known results of notebook 07_evolution_on_weights with the parameters of the presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BANDS: dict[tuple, tuple[float, float]] = {
 
 
 def check(p: EvolutionOnWeights, frame: pd.DataFrame) -> str:
-    """Assert the longer run's band, and that all layers at once learned less; say what was found."""
+    """Assert the longer run's band, and that all layers at once learned less; print the results."""
     settings = (p.dataset, p.validation, p.network, p.batch_size, p.keep, tuple(p.pairs), p.sigma, p.learning_rate)
     band = BANDS.get((*settings, p.weight_decay, p.epochs, p.short_epochs, p.at_once_epochs))
     if band is None:

@@ -1,6 +1,6 @@
-"""Figures and table of 07_evolution_on_weights: runs without any backpropagation, and how good their estimates are.
+"""Figures and table of 07_evolution_on_weights: runs without backpropagation, and the quality of their estimates.
 
-The contract of every figure is said in `common.plotting`.
+`common.plotting` states the contract of every figure.
 """
 
 import math
@@ -103,10 +103,10 @@ TABLES = {"07_weights_table": table}
 
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs with errors and the column `evaluations`: how often a member has been run on an example so far.
+    """Return the runs with errors and the column `evaluations`: evaluations of a member on one example so far.
 
     Raises:
-        NothingToDraw: when no run perturbs weights.
+        NothingToDraw: no run perturbs weights.
     """
     rows = captions.prepared(frame, several_networks=True)
     known = rows["estimator"].str.startswith(("LayerwiseEvolution", "ParameterEvolution"))
@@ -127,6 +127,6 @@ def _evaluations(call: str, batch_size: int) -> int:
 
 
 def _members(call: str) -> dict[str, Any]:
-    """Read population and rank, 0 for full rank, off the text of a `ParameterEvolution`."""
+    """Return population and rank, 0 for full rank, from the `repr` of a `ParameterEvolution`."""
     known = arguments(call, ("population", "sigma"), _AT_ONCE)
     return {"population": known["population"], "rank": known["rank"] or 0}

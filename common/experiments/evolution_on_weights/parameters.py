@@ -1,4 +1,4 @@
-"""What the parameters of notebook 07_evolution_on_weights may be."""
+"""The allowed parameters of notebook 07_evolution_on_weights."""
 
 from __future__ import annotations
 

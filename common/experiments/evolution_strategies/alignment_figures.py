@@ -1,6 +1,6 @@
-"""Figures of 04_evolution_strategies about estimates of the gradient on the logits, beside the exact one.
+"""Figures of 04_evolution_strategies on estimates of the logits' gradient, compared with the exact one.
 
-They are those of the diagnostic `LogitAlignment`, before and after the run "full: likelihood".
+The estimates are those of the diagnostic `LogitAlignment`, before and after the run "full: likelihood".
 """
 
 import math
@@ -24,7 +24,7 @@ def alignment(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def alignment_at_the_start(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw bias, variance and cosine of the estimates against samples, on the logits of the untrained network."""
+    """Draw bias, variance and cosine of the estimates against samples, for the untrained network."""
     return _draw(frame, trained=False)
 
 
@@ -56,7 +56,7 @@ def _draw(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
 
 
 def _by_estimate(rows: pd.DataFrame) -> list[Series]:
-    """Make a series of every objective in its color, antithetic samples solid, independent ones dashed."""
+    """Return one series per objective in its color, with antithetic samples solid and independent ones dashed."""
     series = []
     for (objective, antithetic), part in rows.groupby(["objective", "antithetic"], sort=True):
         look = style.method_styles([objective])[objective]

@@ -1,4 +1,4 @@
-"""What the presets' parameters of notebook 04_evolution_strategies are known to give."""
+"""Checks of the known results of notebook 04_evolution_strategies with the parameters of the presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BANDS = {
 
 
 def check(p: EvolutionStrategies, frame: pd.DataFrame) -> str:
-    """Assert the likelihood's band, and that it learned more than the source's objective; say what was found."""
+    """Assert the likelihood's band, and that it learned more than the source's objective; print the results."""
     settings = (p.dataset, p.validation, p.network, p.batch_size, p.epochs, p.learning_rate, p.sigma, p.samples)
     band = BANDS.get(settings) if p.precision == "float32" else None
     if band is None:

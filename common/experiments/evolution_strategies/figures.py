@@ -1,7 +1,7 @@
-"""Figures and table of 04_evolution_strategies: what is learned from right or wrong, with which samples and noise.
+"""Figures and table of 04_evolution_strategies: learning from right or wrong, by samples and noise.
 
-`prediction_figures` has what is predicted, `alignment_figures` how good the estimates are. The contract of every figure
-is said in `common.plotting`.
+`prediction_figures` shows predictions, and `alignment_figures` shows the quality of the estimates. `common.plotting`
+states the contract of every figure.
 """
 
 import pandas as pd
@@ -54,7 +54,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final error against the number of samples and against σ, beside that of cross-entropy."""
+    """Draw the final error against the number of samples and against σ, with that of cross-entropy."""
     runs = select(described(frame), group="sweep")
     sampled = select(runs, method="LogitEvolution")
     likelihood = select(sampled, objective="likelihood")
@@ -115,7 +115,7 @@ TABLES = {"04_evolution_table": table}
 
 
 def _usual(runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the runs of a sweep that keep the value which most of them have."""
+    """Return the runs of a sweep that have its most frequent value."""
     values = runs.drop_duplicates("run")[name]
     return runs[runs[name] == values.mode().iloc[0]]
 

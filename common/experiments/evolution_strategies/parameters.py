@@ -1,4 +1,4 @@
-"""What the parameters of notebook 04_evolution_strategies may be."""
+"""The allowed parameters of notebook 04_evolution_strategies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of 04_evolution_strategies about predictions; their contract is said in `common.plotting`."""
+"""Figures of 04_evolution_strategies about predictions; `common.plotting` states their contract."""
 
 import matplotlib
 import numpy as np
@@ -20,7 +20,7 @@ MOST_PANELS = 3
 
 
 def confusion(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw what the network of the source's setting predicts for each class at the end, a panel a seed."""
+    """Draw the final predictions for each class in the source's setting, with one panel per seed."""
     rows = counted(results.last_rows(select(described(frame), run=REFERENCE)))
     if rows.empty:
         raise NothingToDraw(f"the results hold no confusion matrix of {REFERENCE!r}")
@@ -52,7 +52,7 @@ def confusion(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def never_predicted(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw how many classes are never predicted against epochs: the source's setting, its variants, the likelihood."""
+    """Draw the number of never predicted classes against epochs: source's setting, its variants, likelihood."""
     rows = counted(frame)
     if rows.empty:
         raise NothingToDraw("the results hold no confusion matrices")

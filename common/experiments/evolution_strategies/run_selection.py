@@ -1,6 +1,6 @@
-"""Which rows of 04_evolution_strategies are what: groups of runs, and estimates compared with the exact gradient.
+"""Selection of rows of 04_evolution_strategies: groups of runs, and estimates compared with the exact gradient.
 
-Runs have a `group`: "source", "full" or "sweep". What an estimator climbs, with which noise and samples, its text says.
+Runs have a `group`: "source", "full" or "sweep". An estimator's `repr` gives its objective, noise and samples.
 """
 
 import math
@@ -25,31 +25,31 @@ def described(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the runs with errors and the columns `objective`, `sigma`, `samples` and `antithetic`.
 
     Raises:
-        ValueError: when the frame mixes data sets, networks, precisions or sizes of the training split.
+        ValueError: the frame mixes data sets, networks, precisions or sizes of the training split.
     """
     return captions.prepared(with_settings(frame, frame["estimator"].map(_settings)))
 
 
 def series_of_group(frame: pd.DataFrame, group: str) -> list[Series]:
-    """Make a series of every run of a group, in the plan's order."""
+    """Return one series per run of a group, in the plan's order."""
     return series_by_run(select(frame, group=group), f"{group}: ")
 
 
 def estimates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each estimate that was compared with the exact gradient, its settings among the columns."""
+    """Return one row per estimate compared with the exact gradient, with its settings among the columns."""
     rows = compared(captions.prepared(frame), "logit_estimators", MEASURED)
     return with_settings(rows, rows["logit_estimators"].map(_settings))
 
 
 def counted(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a confusion matrix, and in the column `never` how many classes it has that are no answer."""
+    """Return the rows with a confusion matrix, and the column `never`: the number of never predicted classes."""
     matrices = rows["confusion"] if "confusion" in rows else pd.Series(None, rows.index, dtype=object)
     kept = np.array([isinstance(matrix, np.ndarray) for matrix in matrices], bool)
     return rows[kept].assign(never=[float((matrix.sum(0) == 0).sum()) for matrix in matrices[kept]])
 
 
 def _settings(call: str) -> dict[str, Any]:
-    """Read an estimator's text; NaN and 0 where it has no noise and no samples."""
+    """Return the settings in an estimator's `repr`; NaN without noise, and 0 without samples."""
     if not call.startswith(("LogitEvolution", "ExactLogitGradient")):
         return {"objective": "cross-entropy", "sigma": math.nan, "samples": 0, "antithetic": False}
     known = arguments(call, ("objective", "sigma"), _DEFAULTS)

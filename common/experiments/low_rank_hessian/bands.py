@@ -1,4 +1,4 @@
-"""What the presets' parameters of notebook 05_low_rank_hessian are known to give."""
+"""Checks of the known results of notebook 05_low_rank_hessian with the parameters of the presets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BANDS = {
 
 
 def check(p: LowRankHessian, frame: pd.DataFrame) -> str:
-    """Assert what is known for these parameters, of saddle-free Newton and of the artificial saddle, and say so."""
+    """Assert the known results of saddle-free Newton and of the artificial saddle, and print them."""
     return f"{_saddle(p, frame)}\n{_accuracy(p, frame)}".strip()
 
 

@@ -1,7 +1,8 @@
 """Figures and tables of 05_low_rank_hessian: methods, causes of failure and sweeps.
 
-`spectrum_figures` shows what the Hessian looks like, `saddle_figures` the artificial saddle. Every function takes the
-frame of `results.read` (in the notebook: of `train_all`, with its measurements in `attrs`) and returns a figure.
+`spectrum_figures` shows the Hessian, and `saddle_figures` shows the artificial saddle. Every function takes the frame
+of `results.read` and returns a figure. In the notebook, the frame is that of `train_all`, with its measurements in
+`attrs`.
 """
 
 import math
@@ -54,17 +55,17 @@ SWEPT = {
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw each method's error against epochs, gradients and seconds.
 
-    The other figures' contract is the same.
+    The other figures have the same contract.
 
     Args:
-        frame: rows of this experiment on one data set, network and precision, several runs and seeds.
+        frame: rows of this experiment on one data set, network and precision, with several runs and seeds.
 
     Returns:
         The figure; in a notebook, the last line of a cell shows it.
 
     Raises:
-        NothingToDraw: when the frame holds nothing of what the figure shows.
-        ValueError: when the frame mixes data sets, networks or precisions, or holds a seed twice.
+        NothingToDraw: the frame has no data for the figure.
+        ValueError: the frame mixes data sets, networks or precisions, or holds a seed twice.
     """
     runs = select(networks(frame), group="full")
     runs = runs.assign(passes=runs["cost"] / runs["train_examples"].astype(float))
@@ -96,7 +97,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def causes(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final error of the recipe, with each of the source's causes of failure switched on, and with all."""
+    """Draw the final error of the recipe, with each of the source's causes of failure, and with all of them."""
     runs = select(networks(frame), group="cause")
     if runs.empty:
         raise NothingToDraw("the results hold no cause of failure")
@@ -167,7 +168,7 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate every run: learning rate, epochs, errors and what it cost."""
+    """Tabulate every run: learning rate, epochs, errors and costs."""
     runs = networks(frame)
     errors = tables.errors(runs)
     values = {
@@ -192,7 +193,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate each method's trials, a row each: learning rate and validation error, the rates rising."""
+    """Tabulate each method's trials, one per row, by rising learning rate, with validation error."""
     runs = select(frame, group="trial")
     if runs.empty:
         raise NothingToDraw("the results hold no trial of a learning rate")
@@ -215,7 +216,7 @@ def trials(frame: pd.DataFrame) -> pd.DataFrame:
 def milestones(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate test error after epochs 1, 2, 3 and the longest run's last, by method, and seconds to the targets.
 
-    Those are the notebook's `target_accuracies`; 98.5 % where the results do not say them. Diverged runs are left out.
+    The targets are the notebook's `target_accuracies`, or 98.5 % if the results lack them. Diverged runs are left out.
     """
     runs = select(networks(frame), group="full")
     if "curve_test_metric" not in runs:
@@ -240,14 +241,14 @@ def milestones(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
-    """Return the seconds of training after which each run's mean test accuracy is first seen to be this high.
+    """Return the training seconds after which each run's mean test accuracy first reaches a value.
 
     Args:
         frame: rows of `networks`.
-        accuracy: between 0 and 1. The test curve is looked at after every epoch; it selects nothing.
+        accuracy: a value between 0 and 1. The test curve is looked at after every epoch; it selects nothing.
 
     Returns:
-        Seconds by run, of those that get there.
+        Seconds by run, for the runs that reach it.
     """
     if "curve_test_metric" not in frame:
         return pd.Series(dtype=float)
@@ -283,6 +284,6 @@ def _passes(runs: pd.DataFrame) -> str:
 
 
 def _say_diverged(axes: Axes, place: int, text: str, *, alone: bool) -> None:
-    """Write beside the row; from the right edge, where the errors of what nearly diverged stand further left."""
+    """Write "diverged" beside the row, at the right edge if errors of nearly diverged runs stand further left."""
     transform = axes.get_yaxis_transform()
     axes.text(0.98, place + (0 if alone else 0.3), text, transform=transform, ha="right", va="center", fontsize=6)

@@ -1,4 +1,4 @@
-"""What 05_low_rank_hessian measures beside its runs: how long eigenvectors stay valid, and a clock for all methods."""
+"""Measurements of 05_low_rank_hessian beside its runs: validity of eigenvectors, and a clock for all methods."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from common.training.timing import seconds_at
 def overlaps(
     run: Run, data: Dataset, *, network: TaskSettings, seed: int, at_steps: Sequence[int], examples: int
 ) -> dict[str, dict[int, float]]:
-    """Follow the Hessian's eigenvectors along a run of saddle-free Newton: from the start on, and after an epoch.
+    """Follow the Hessian's eigenvectors along a run of saddle-free Newton, from the start and after one epoch.
 
     Args:
-        run: its estimator's rank says how many eigenvectors are compared.
+        run: the run; its estimator's rank is the number of eigenvectors compared.
         data: as in `train_all`.
         network: as in `train_all`.
         seed: as in `eigenvector_overlaps`.
-        at_steps: after how many steps the eigenvectors are compared with the first ones, ≥ 1.
-        examples: the first training examples, of which the Hessian is.
+        at_steps: numbers of steps, ≥ 1, after which the eigenvectors are compared with the first ones.
+        examples: number of training examples, from the first, for the Hessian.
 
     Returns:
-        For "from the start" and "after an epoch" what `eigenvector_overlaps` returns.
+        The results of `eigenvector_overlaps` for "from the start" and "after an epoch".
     """
     (run,) = completed([run], data, network)
     steps_per_epoch = -(-len(run.data.train) // run.examples_per_step)
@@ -44,12 +44,13 @@ def overlaps(
 
 
 def with_measurements(frame: pd.DataFrame, trials: pd.DataFrame, measured: Mapping[str, Any]) -> pd.DataFrame:
-    """Put together what figures and tables read: the runs, the trials of learning rates, and what was measured beside.
+    """Combine the input of figures and tables: runs, trials of learning rates, and further measurements.
 
     Args:
-        frame: what `train_all` returns.
-        trials: what `tuning.choose` returns, empty without trials.
-        measured: "timed", seconds by run as in `with_timed_seconds`, and whatever else `results.write` is to keep.
+        frame: the result of `train_all`.
+        trials: the result of `tuning.choose`, empty without trials.
+        measured: "timed", the seconds by run as in `with_timed_seconds`, and everything else that `results.write`
+            stores.
 
     Returns:
         One frame, with the measurements in its `attrs`, as `results.read` returns it.
@@ -60,12 +61,12 @@ def with_measurements(frame: pd.DataFrame, trials: pd.DataFrame, measured: Mappi
 
 
 def with_timed_seconds(frame: pd.DataFrame, seconds: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-    """Add `timed_seconds` to the full runs: the clock of epochs for which all methods were timed in turn.
+    """Add `timed_seconds` to the full runs: a clock from epochs in which all methods were timed in turn.
 
     Args:
         frame: rows of this experiment.
-        seconds: by run, those of its first epochs on as many examples as the runs of the group "cause" have; see
-            `seconds_at`. Without any, nothing is added.
+        seconds: by run, the seconds of its first epochs on as many examples as the runs of the group "cause" have; see
+            `seconds_at`. If it is empty, nothing is added.
 
     Returns:
         The frame with the column `timed_seconds`, NaN for all other runs.

@@ -1,4 +1,4 @@
-"""What the parameters of notebook 05_low_rank_hessian may be."""
+"""The allowed parameters of notebook 05_low_rank_hessian."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class LowRankHessian(Parameters):
 
 
 def _hessian_batch(parameter: str, call: str, known: tuple[str, tuple[str, ...], int]) -> int:
-    """Return the hessian_batch of a constructor call; refuse other texts and classes before TensorFlow starts.
+    """Return the hessian_batch of a constructor call; raise for other strings and classes before TensorFlow starts.
 
     Names inside the call, and the values of other arguments, are checked when the call is made.
     """

@@ -1,4 +1,4 @@
-"""Which rows of this experiment's frame are what: runs of networks, trials of learning rates, walks from the saddle."""
+"""Selection of this experiment's rows: runs of networks, trials of learning rates, walks from the saddle."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ MU = 0.02  # curvature -μ along the way out of the artificial saddle; across it
 
 
 def networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of networks with their errors: neither trials of learning rates nor walks from the saddle.
+    """Return the runs of networks with their errors, without trials of learning rates and walks from the saddle.
 
-    Where epochs were timed in turn, `seconds` are those of that clock, and NaN for runs without one: what runs record
-    depends on what else the machine was doing.
+    If epochs were timed in turn, `seconds` are from that clock, and NaN for runs without it. Recorded seconds depend on
+    the machine's other load.
     """
     runs = frame[frame["group"].isin(["full", "cause", "sweep"])]
     if runs.empty:
@@ -32,5 +32,5 @@ def measurement(frame: pd.DataFrame, name: str) -> Any:
 
 
 def has_trials(frame: pd.DataFrame) -> bool:
-    """Say whether learning rates were chosen by trials."""
+    """Return whether learning rates were chosen by trials."""
     return not select(frame, group="trial").empty

@@ -1,4 +1,4 @@
-"""Figure of 05_low_rank_hessian about the artificial saddle; the contract is that of `figures.curves`."""
+"""Figure of 05_low_rank_hessian on the artificial saddle; its contract is that of `figures.curves`."""
 
 import matplotlib
 import numpy as np
@@ -12,7 +12,7 @@ from common.tasks.saddle import Saddle
 
 
 def saddle(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the paths of two weights from beside a saddle, and the loss along them."""
+    """Draw the paths of two weights that start beside a saddle, and the loss along them."""
     runs = select(frame, group="saddle")
     if runs.empty:
         raise NothingToDraw("the results hold no path at a saddle")

@@ -11,16 +11,17 @@ from common.tasks import saddle_task
 
 
 def saddle_walks(steps: int) -> list[Run]:
-    """Return a run for each method that walks on the surface of `SaddleSurface`, of curvature -μ along the way out.
+    """Return one run per method on the surface of `SaddleSurface`, with curvature -μ along the way out.
 
-    Gradient descent takes a rate of 0.5, half of the inverse of the stiff direction's curvature. Both Newton methods
-    know the whole Hessian, and their damping, μ / 4, is below its smaller curvature: they could leave in a few steps.
+    Gradient descent has a learning rate of 0.5, half of the inverse of the stiff direction's curvature. Both Newton
+    methods know the whole Hessian. Their damping, μ / 4, is below its smaller curvature, so that they could leave in a
+    few steps.
 
     Args:
-        steps: ≥ 1, of each walk.
+        steps: number of steps per walk, ≥ 1.
 
     Returns:
-        The runs, in the order of the figure, each with a network and data of its own.
+        The runs, in the order of the figure, each with its own network and data.
     """
     exact, weak_damping = Backpropagation(), MU / 4
     descent = Run(

@@ -18,19 +18,20 @@ SWITCHED_OFF = {
 
 
 def source_newton(call: str) -> SaddleFreeNewton:
-    """Make the estimator of a constructor call, in which what the call leaves out is as in the source.
+    """Return the estimator of a constructor call; omitted arguments have the source's values.
 
-    That is: L2 regularisation of the strength γ that damps; each minibatch's own eigenpairs, from the same random
-    vectors at each refresh, without a warm start, power iteration or oversampling; refreshes equally far apart.
+    The source has L2 regularisation with the damping's strength γ. Each minibatch has its own eigenpairs, from the same
+    random vectors at each refresh, without a warm start, power iteration or oversampling. Refreshes are equally far
+    apart.
 
     Args:
-        call: such as "SaddleFreeNewton(Backpropagation(), 40, ConstantDamping(0.1), 128, 50)".
+        call: a constructor call, such as "SaddleFreeNewton(Backpropagation(), 40, ConstantDamping(0.1), 128, 50)".
 
     Returns:
         The estimator, not built.
 
     Raises:
-        ValueError: the damping is none that is constant; or as `estimators.parse`.
+        ValueError: the damping is not constant, or `estimators.parse` raises.
     """
     newton = parse(call)
     constant = isinstance(newton.damping, ConstantDamping)

@@ -1,4 +1,4 @@
-"""Figures and table of 05_low_rank_hessian about the Hessian itself; the contract is that of `figures.curves`."""
+"""Figures and table of 05_low_rank_hessian on the Hessian itself; their contract is that of `figures.curves`."""
 
 import math
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def _looks(frame: pd.DataFrame) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Return (epoch, nodes, weights) of each look at the first seed's spectrum, the nodes rising."""
+    """Return (epoch, nodes, weights) of each measurement of the first seed's spectrum, with rising nodes."""
     rows = frame[frame["spectrum_nodes"].map(np.ndim) > 0] if "spectrum_nodes" in frame else frame.iloc[:0]
     if rows.empty:
         raise NothingToDraw("the results hold no spectrum")
@@ -108,13 +108,13 @@ def _looks(frame: pd.DataFrame) -> list[tuple[int, np.ndarray, np.ndarray]]:
 
 
 def _overlaps(frame: pd.DataFrame) -> dict[str, dict[int, float]]:
-    """Return by name the overlaps by step; JSON has turned the steps into text."""
+    """Return, by name, the overlaps by step; JSON has turned the steps into strings."""
     measured = measurement(frame, "overlaps") or {}
     return {name: {int(step): value for step, value in values.items()} for name, values in measured.items()}
 
 
 def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> None:
-    """Make the x axes logarithmic to both sides of zero, and linear below a thousandth of the largest."""
+    """Make the x axes logarithmic on both sides of zero, and linear below a thousandth of the largest value."""
     top = math.ceil(math.log10(largest))
     ticks = [10.0**power for power in range(top, top - 4, -2)]
     for axes in panels:

@@ -1,4 +1,4 @@
-"""What the parameters of the two presets are known to give in notebook 02_noisy_gradients."""
+"""Checks of the known results of notebook 02_noisy_gradients with the parameters of the two presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BANDS = {
 
 
 def check(p: NoisyGradients, frame: pd.DataFrame) -> str:
-    """Assert the band of the reference noise and that the recovery is above it; say what was found."""
+    """Assert the band of the reference noise, and that the recovery is above it; print the results."""
     settings = (p.dataset, p.network, p.batch_size, p.epochs, p.learning_rate, p.sigma)
     usual = p.precision == "float32" and p.validation is None
     band = BANDS.get(settings) if usual else None

@@ -1,6 +1,6 @@
-"""Figures and tables of 02_noisy_gradients: what noise costs and when it wins; `noisy_remedies` has what helps.
+"""Figures and tables of 02_noisy_gradients: the cost of noise and its threshold; `remedy_figures` has the remedies.
 
-The contract of every figure is said in `common.plotting`.
+`common.plotting` states the contract of every figure.
 """
 
 import math
@@ -31,7 +31,7 @@ _SIGMA_AXIS = "Noise standard deviation σ"
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error of the full-budget runs against epochs: the source's noise, and what brings accuracy back."""
+    """Draw the error of the full-budget runs against epochs: the source's noise, and the recovery."""
     frame = prepared(frame)
     series = series_by_run(select(frame, group="full"), "full: ")
     if not series:
@@ -50,7 +50,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final test error against σ, beside that without noise and the σ at which noise is predicted to win."""
+    """Draw the final test error against σ, with the error without noise and the predicted threshold of σ."""
     frame = prepared(frame)
     runs = sigma_sweep(frame)
     noisy = runs[runs["sigma"] > 0]
@@ -77,7 +77,7 @@ def sigmas(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw ‖g‖²/(σ²P) over training and against σ, where noise undoes the progress, and how directions turn away."""
+    """Draw ‖g‖²/(σ²P) over training and against σ, with the threshold of progress, and the directions' cosines."""
     frame = prepared(frame)
     full = select(frame, group="full")
     plain = series_by_run(select(full, **PLAIN), "full: ")
@@ -177,7 +177,7 @@ def _threshold(frame: pd.DataFrame, batch: int) -> float | None:
 
 
 def _below(runs: pd.DataFrame, threshold: float) -> str:
-    """Say how many of the sweep's runs end below the threshold, and how well those above it can do."""
+    """Return how many of the sweep's runs end below the threshold, and the results of those above it."""
     last = results.last_rows(runs)
     below = last[last["signal_to_noise"].astype(float) < threshold]
     worst = last.loc[~last.index.isin(below.index), "test_error"].max()
@@ -188,7 +188,7 @@ def _below(runs: pd.DataFrame, threshold: float) -> str:
 
 
 def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
-    """Draw the σ from which noise is predicted to win, σ² = 2‖G‖²/(η tr H) = 2/(ηB), and say so for the caption."""
+    """Draw the predicted threshold of the noise, σ² = 2‖G‖²/(η tr H) = 2/(ηB), and return its caption."""
     rows = _measured(frame)
     if rows.empty:
         return ""
@@ -202,7 +202,7 @@ def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
 
 
 def _set_ratio_axis(axes: Axes) -> None:
-    """Make the y axis one of whole decades, labeled as powers of ten: the ratios are too small for plain numbers."""
+    """Label the y axis by powers of ten at whole decades, since the ratios are too small for plain numbers."""
     axes.set_yscale("log")
     low, high = (math.log10(limit) for limit in axes.get_ylim())
     axes.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))

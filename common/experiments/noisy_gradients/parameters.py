@@ -1,4 +1,4 @@
-"""What the parameters of notebook 02_noisy_gradients may be."""
+"""The allowed parameters of notebook 02_noisy_gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of 02_noisy_gradients about what brings the accuracy back; their contract is said in `common.plotting`."""
+"""Figures of 02_noisy_gradients on remedies against noise; `common.plotting` states their contract."""
 
 import matplotlib
 import pandas as pd
@@ -35,7 +35,7 @@ _ERROR_TICKS = (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # per cent; wh
 
 
 def remedies(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final validation error at one σ under every remedy of the sweep, the best on top."""
+    """Draw the final validation error at one σ under every remedy of the sweep, with the best on top."""
     frame = prepared(frame)
     rows = _remedies(frame)
     if rows["run"].nunique() < 2:
@@ -60,7 +60,7 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final validation error against the dimension of the subspace: random, kept or redrawn, and public."""
+    """Draw the final validation error against the dimension of the subspace: random (kept or redrawn) or public."""
     frame = prepared(frame)
     runs = select(frame, group="sweep", noise="constant", momentum=0.0, averaging=0.0, devices=0)
     inside = runs[runs["sketch"] != "none"]
@@ -89,7 +89,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final validation error at one σ against batch size and against learning rate, constant or decayed."""
+    """Draw the final validation error at one σ against batch size and learning rate, constant or decayed."""
     frame = prepared(frame)
     compared, part = reference(frame), captions.part(frame)
     same = {name: value for name, value in PLAIN.items() if name != "schedule"}
@@ -127,7 +127,7 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw how much lower the final validation error is with several devices than with one, each seed by itself."""
+    """Draw the reduction of the final validation error by several devices compared with one, for each seed."""
     frame = prepared(frame)
     runs = frame[(frame["devices"] > 0) & (frame["group"] == "sweep")]
     if runs.empty:
@@ -159,7 +159,7 @@ def over_the_air(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def _remedies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the sweep's runs at the reference noise, and those with annealed, relative and, for the server, none."""
+    """Return the sweep's runs at the reference noise, with annealed or relative noise, and the server's without."""
     compared = reference(frame)
     runs = select(frame, group="sweep", batch_size=compared["batch_size"])
     same = (runs["noise"] == "constant") & ((runs["sigma"] == compared["sigma"]) | (runs["trained_on"] == "public"))
@@ -171,7 +171,7 @@ def _same_noise(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
 
 
 def _draw_ranks(axes: Axes, ranked: pd.DataFrame, rows: pd.DataFrame, value: str) -> None:
-    """Draw one row a setting, from the bottom up: mean and seeds; where runs diverged, how many."""
+    """Draw one row per setting, from the bottom up: mean, seeds and the number of diverged runs."""
     for same, face in ((True, style.BLUE), (False, "white")):
         places = {row.run: float(row.Index) for row in ranked[ranked["same"] == same].itertuples()}
         draw_rows(axes, rows, places, value, color=style.BLUE, marker="o", markersize=3.5, markerfacecolor=face)
@@ -194,7 +194,7 @@ def _by_sketch(inside: pd.DataFrame) -> list[Series]:
 
 
 def _beside_one_device(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Return the runs with several devices, and in `lower` how far below that of one device's run a value is."""
+    """Return the runs with several devices; `lower` is the decrease of a value compared with one device's run."""
     single = rows[rows["devices"] == 1].set_index(["seed", "decibels"])[value]
     rows = rows[rows["devices"] > 1]
     beside = single.reindex(pd.MultiIndex.from_frame(rows[["seed", "decibels"]])).to_numpy()
@@ -203,7 +203,7 @@ def _beside_one_device(rows: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def _by_devices(runs: pd.DataFrame) -> list[Series]:
-    """Make a series of every number of devices, then those whose shares are skewed, in the same colors, dashed."""
+    """Return one series per number of devices, and dashed ones in the same colors for skewed shares."""
     counts, series = sorted(runs["devices"].unique()), []
     for (skewed, devices), rows in runs.groupby(["label_skewed", "devices"]):
         look = style.group_style(counts.index(devices)) | {"linestyle": style.DASHED if skewed else "-"}

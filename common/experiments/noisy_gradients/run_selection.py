@@ -1,7 +1,7 @@
-"""The runs of 02_noisy_gradients that its figures compare with.
+"""Selection of the runs of 02_noisy_gradients that its figures compare.
 
-Runs of two groups are stored: `full` has the source's batch size and epochs, `sweep` about as many updates of smaller
-batches. Every run of the sweep differs in one thing from its run at the reference noise.
+Runs of two groups are stored: `full` has the source's batch size and epochs, `sweep` about as many updates with smaller
+batches. Every run of the sweep differs in one setting from its run at the reference noise.
 """
 
 import numpy as np
@@ -24,11 +24,11 @@ _ARGUMENTS = {
 
 
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
-    """Prepare a frame for the figures: errors, see `captions.prepared`, and what was done about which noise.
+    """Prepare a frame for the figures: add errors (see `captions.prepared`) and columns for noise and remedy.
 
-    The columns are noise (constant, annealed, relative or channel), sketch (none, random or public), trained_on (all
-    or public), sigma, momentum, averaging, devices, label_skewed, decibels, dimensions and redraw_every; where a run
-    has none of it, zero.
+    The columns are noise (constant, annealed, relative or channel), sketch (none, random or public), trained_on (all or
+    public), sigma, momentum, averaging, devices, label_skewed, decibels, dimensions and redraw_every. A missing setting
+    is zero.
     """
     frame = captions.prepared(frame)
     derived = {}
@@ -55,10 +55,10 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def reference(frame: pd.DataFrame) -> pd.Series:
-    """Return a row of the sweep's run that does nothing about the reference noise: what the other runs vary.
+    """Return a row of the sweep's run at the reference noise without a remedy, which the other runs vary.
 
     Raises:
-        NothingToDraw: when there is none.
+        NothingToDraw: there is no such run.
     """
     rows = select(frame, group="sweep", run=NOTHING_DONE)
     if rows.empty:
@@ -67,12 +67,12 @@ def reference(frame: pd.DataFrame) -> pd.Series:
 
 
 def sigma_sweep(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of the sweep that differ from the reference in σ alone, σ = 0 and the reference among them."""
+    """Return the runs of the sweep that differ from the reference only in σ, including σ = 0 and the reference."""
     same = {name: reference(frame)[name] for name in ("batch_size", "learning_rate")}
     return select(frame, group="sweep", **PLAIN, **same)
 
 
 def budget(runs: pd.DataFrame) -> str:
-    """Name batch size and epochs of runs that share them, e.g. "batch 32, 1 epoch"."""
+    """Return the words for batch size and epochs of runs that share them, e.g. "batch 32, 1 epoch"."""
     epochs, batch = int(runs["epoch"].max()), int(runs["batch_size"].iloc[0])
     return f"batch {batch}, {epochs} epoch{'s' if epochs > 1 else ''}"

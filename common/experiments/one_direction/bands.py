@@ -1,4 +1,4 @@
-"""What the default parameters of notebook 00_one_direction are known to give."""
+"""Checks of the known results of notebook 00_one_direction with its default parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BANDS: dict[tuple, tuple[float, float]] = {
 
 
 def check(p: OneDirection, frame: pd.DataFrame) -> str:
-    """Assert that the direction's test accuracy is in the band that is known for these parameters, and say so."""
+    """Assert that the direction's test accuracy is in the band known for these parameters, and print it."""
     settings = (p.dataset, p.validation, p.network, tuple(p.hidden), p.estimator, p.optimizer, p.batch_size, p.epochs)
     band = BANDS.get((*settings, p.precision))
     if band is None:

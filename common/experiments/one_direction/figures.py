@@ -1,6 +1,6 @@
-"""Figures and tables of 00_one_direction: one source of a direction beside backpropagation.
+"""Figures and tables of 00_one_direction: one source of a direction compared with backpropagation.
 
-The contract of every figure is said in `common.plotting`.
+`common.plotting` states the contract of every figure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AGAINST = ("epoch", "cost", "seconds")
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against what it took: epochs, gradients of one example, seconds."""
+    """Draw the error against its costs: epochs, gradients of one example, seconds."""
     frame = captions.prepared(frame)
     part, series = captions.part(frame), series_by_run(frame)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, len(AGAINST), sharey=True)
@@ -52,7 +52,7 @@ def cosine(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate error and cosine of each direction, and what its epochs cost."""
+    """Tabulate error, cosine and costs of each direction."""
     frame = captions.prepared(frame)
     errors = tables.errors(frame)
     values = errors | {
@@ -66,7 +66,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds(frame: pd.DataFrame) -> pd.Series:
-    """Return the mean training seconds of each direction, as they were on this machine."""
+    """Return the mean training seconds of each direction, as measured on this machine."""
     rows = results.last_rows(frame)
     return rows.groupby("run", sort=False)["seconds"].mean().round(2).rename("Training seconds")
 

@@ -1,4 +1,4 @@
-"""What the parameters of notebook 00_one_direction may be."""
+"""The allowed parameters of notebook 00_one_direction."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class OneDirection(Parameters):
 
 @cache
 def classes_of(*folders: str) -> tuple[str, ...]:
-    """Name the public classes of folders of common/, read as text: this is asked before TensorFlow starts."""
+    """Return the public classes of folders of common/, read as text, before TensorFlow starts."""
     files = (path for folder in folders for path in sorted((COMMON / folder).rglob("*.py")))
     statements = (node for path in files for node in ast.parse(path.read_text(encoding="utf-8")).body)
     return tuple(node.name for node in statements if isinstance(node, ast.ClassDef) and node.name[0] != "_")
 
 
 def require_known_names(parameter: str, expression: str, known: tuple[str, ...] | None) -> None:
-    """Refuse what is no constructor call, and the name of a direction that does not exist, before TensorFlow starts.
+    """Raise unless a string is a constructor call with known names, before TensorFlow starts.
 
-    Arguments are checked when the call is made; Keras' optimizers are known to Keras alone.
+    Arguments are checked when the call is made. Only Keras knows its own optimizers.
     """
     try:
         call = ast.parse(expression.strip(), mode="eval").body

@@ -1,4 +1,4 @@
-"""What the parameters of the two presets are known to give in notebook 03_optimizers_from_scratch."""
+"""Checks of the known results of notebook 03_optimizers_from_scratch with the parameters of the two presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KNOWN = {
 
 
 def check(p: OptimizersFromScratch, frame: pd.DataFrame) -> str:
-    """Assert that the largest rate kills all units, clipping rescues, standardising helps more; say what was found."""
+    """Assert that the largest rate kills all units, that clipping helps, and that standardising helps more."""
     settings = (p.dataset, tuple(p.hidden), max(p.learning_rates), p.learning_rate, p.epochs, p.validation)
     if settings not in KNOWN:
         return "no band is known for these parameters"

@@ -1,7 +1,7 @@
-"""Figures and table of 03_optimizers_from_scratch; `path_figures` has those about single weights.
+"""Figures and table of 03_optimizers_from_scratch; `path_figures` has those on single weights.
 
-The contract of every figure is said in `common.plotting`; what the notebook measured is in the frame's `attrs`. Which
-test errors there are is said in `run_selection`.
+`common.plotting` states the contract of every figure. The frame's `attrs` hold the notebook's measurements.
+`run_selection` defines the test errors.
 """
 
 import json
@@ -100,7 +100,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def scaling(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw each method's test error on raw and on standardised features, beside the source's."""
+    """Draw each method's test error on raw and on standardised features, with the source's."""
     frame = optimizer_runs.labelled(frame)
     optimizer_runs.require_one_task(frame)
     values = select(run_values(frame), cosine=False)
@@ -133,7 +133,7 @@ def scaling(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the test errors of every setting over the seeds, on Boston housing with the source's beside."""
+    """Tabulate the test errors of every setting over the seeds; for Boston housing, also the source's."""
     frame = optimizer_runs.labelled(frame)
     values = run_values(frame)
     setting = ["features", "method", "hidden", "learning_rate", "cosine"]
@@ -191,7 +191,7 @@ def _draw_source_methods(axes: Axes, frame: pd.DataFrame, places: dict[str, floa
 
 
 def _draw_ranks(axes: Axes, runs: pd.DataFrame, places: dict[str, float], label: str, shift: float, look: dict) -> None:
-    """Draw single seeds and their median, each method on its line."""
+    """Draw single seeds and their median, with one line per method."""
     look = look | {"markersize": 5, "linestyle": "none"}
     _draw_seeds(axes, runs["chosen"], runs["method"].map(places).astype(float) + shift, look)
     medians = runs.groupby("method")["chosen"].median()
@@ -209,7 +209,7 @@ def _seeds_note(values: pd.DataFrame) -> str:
 
 
 def _raw_series(frame: pd.DataFrame) -> list[Series]:
-    """The methods of the source; of plain gradient descent the largest rate and the one that validation data choose."""
+    """Return the source's methods, with plain gradient descent at the largest and at the validated rate."""
     runs = select(frame, part="methods", features="raw")
     descent = select(runs, method="gradient descent")
     lines = [
@@ -236,7 +236,7 @@ def _power(rate: float) -> str:
 
 
 def _visible(frame: pd.DataFrame, series: list[Series]) -> tuple[float, float]:
-    """From below the best median to a few times the constant prediction: runs start a thousand times higher."""
+    """Return limits from below the best median to a few times the constant prediction; runs start far higher."""
     medians = [curve.frame.groupby("epoch")[["train_loss", "curve_test_loss"]].median() for curve in series]
     low = min(float(np.nanmin(median.to_numpy(float))) for median in medians)
     constant = optimizer_runs.measured(frame, "constant_test_loss")

@@ -1,4 +1,4 @@
-"""What the parameters of notebook 03_optimizers_from_scratch may be."""
+"""The allowed parameters of notebook 03_optimizers_from_scratch."""
 
 from __future__ import annotations
 

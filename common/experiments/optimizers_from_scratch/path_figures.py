@@ -1,4 +1,4 @@
-"""Figures of 03_optimizers_from_scratch about single weights; their contract is said in `common.plotting`."""
+"""Figures of 03_optimizers_from_scratch on single weights; `common.plotting` states their contract."""
 
 import json
 import math
@@ -95,7 +95,7 @@ def _draw_trails(axes: Axes, runs: pd.DataFrame, loss: LineLoss) -> None:
 
 
 def _window(runs: pd.DataFrame, star: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Show start, least squares and the trails, with a margin; not where a trail is far off."""
+    """Return limits that show start, least squares and the trails with a margin, except trails that are far off."""
     points = np.vstack([runs[["slope", "intercept"]].astype(float), np.zeros(2), star])
     shown = points[(np.abs(points) < 4 * np.abs(star).max()).all(axis=1)]
     low, high = shown.min(axis=0), shown.max(axis=0)

@@ -1,7 +1,8 @@
-"""The runs of 03_optimizers_from_scratch: their errors, the network that validation data choose, the source's figures.
+"""Selection of runs of 03_optimizers_from_scratch: errors, the network chosen on validation data, the source.
 
-Three test errors are told apart: `lowest`, the lowest point of the test curve, which is what the source reports
-although it is a choice made on test data; `chosen`, that of the epoch with the lowest validation error; `last`.
+There are three test errors. `lowest` is the lowest point of the test curve, which the source reports although it is a
+choice made on test data. `chosen` is that of the epoch with the lowest validation error. `last` is that of the last
+epoch.
 """
 
 import json
@@ -36,7 +37,7 @@ _LINE = "line: "
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add what the figures select by; a frame that has it is returned as it is.
+    """Add the columns by which figures select; a frame that has them is returned unchanged.
 
     Args:
         frame: a tidy frame of this experiment.
@@ -71,7 +72,7 @@ def run_values(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The rows with the columns lowest, chosen and last (test errors), validation (the lowest) and last_validation. A
-        diverged run has no errors (NaN), and `chosen` is NaN where nothing was held out.
+        diverged run has no errors (NaN), and `chosen` is NaN if nothing was held out.
     """
     runs = select(labelled(frame), part="methods")
     number = runs.groupby(results.run_columns(runs), dropna=False, sort=False).ngroup()
@@ -92,10 +93,10 @@ def _errors(run: pd.DataFrame) -> dict[str, float]:
 
 
 def chosen_network(frame: pd.DataFrame) -> tuple[str, str]:
-    """Name method and hidden layers, as in the columns, with the lowest mean validation error after the last epoch.
+    """Return method and hidden layers, as in the columns, with the lowest mean validation error at the end.
 
     Raises:
-        NothingToDraw: no network on standardised features, or all diverged.
+        NothingToDraw: there is no network on standardised features, or all of them diverged.
     """
     networks = select(run_values(frame), cosine=True)
     means = networks.groupby(["method", "hidden"])["last_validation"].mean().dropna()
@@ -105,28 +106,28 @@ def chosen_network(frame: pd.DataFrame) -> tuple[str, str]:
 
 
 def require_one_task(frame: pd.DataFrame) -> None:
-    """Refuse a frame that mixes data sets or training splits; raises ValueError."""
+    """Raise a ValueError if the frame mixes data sets or training splits."""
     require_single(select(labelled(frame), features="raw"), ["dataset", "train_examples"])
 
 
 def name(frame: pd.DataFrame) -> str:
-    """Name data set and shared network for a caption, e.g. "Boston housing (4 hidden units)"."""
+    """Return data set and shared network for a caption, e.g. "Boston housing (4 hidden units)"."""
     return f"{captions.dataset(labelled(frame))} ({units(frame)} hidden units)"
 
 
 def units(frame: pd.DataFrame) -> int:
-    """Return the hidden units of the network that all methods share, unlike those that are chosen from."""
+    """Return the hidden units of the network that all methods share, not of the chosen networks."""
     runs = select(labelled(frame), part="methods", cosine=False)
     return sum(json.loads(runs["hidden"].iloc[0]))
 
 
 def is_source(frame: pd.DataFrame) -> bool:
-    """Return whether the data are those of the source."""
+    """Return whether the data are the source's."""
     return bool((labelled(frame)["dataset"] == "boston_housing").all())
 
 
 def measured(frame: pd.DataFrame, name: str) -> Any:
-    """Return a measurement of the notebook, None without it: it belongs to the data and is the same in all files."""
+    """Return a measurement of the notebook, or None; it belongs to the data and is the same in all files."""
     return next(
         (measurements[name] for measurements in frame.attrs.get("measurements", []) if name in measurements), None
     )

@@ -1,4 +1,4 @@
-"""What the default parameters of notebook 06_synthetic_gradients are known to give."""
+"""Checks of the known results of notebook 06_synthetic_gradients with its default parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BANDS: dict[tuple, tuple[float, float]] = {("digits", 157, 3, 128, 32, 10, 0.002
 
 
 def check(p: SyntheticGradients, frame: pd.DataFrame) -> str:
-    """Assert that cDNI's test accuracy is in the band known for these parameters and above the last layer's alone."""
+    """Assert that cDNI's test accuracy is in its known band, and above that of the last layer alone."""
     settings = (p.dataset, p.validation, p.layers[0], p.units, p.batch_size, p.epochs, p.adam_learning_rate)
     band = BANDS.get((*settings, p.predictor_learning_rate, p.precision))
     if band is None:

@@ -1,4 +1,4 @@
-"""Figures of 06_synthetic_gradients about what predictors know and how long layers wait."""
+"""Figures of 06_synthetic_gradients on the predictors' cosines and on how long layers wait."""
 
 import matplotlib
 import pandas as pd
@@ -17,9 +17,9 @@ _COUNTS = {"Longest chain to an update": longest_chain, "Longest wait of a layer
 
 
 def cosines(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the cosine between synthetic and exact gradients against epochs, a line per boundary, DNI beside cDNI.
+    """Draw the cosine between synthetic and exact gradients against epochs: a line per boundary, DNI and cDNI.
 
-    Of the deepest fully connected network; boundary 1 is the nearest to the input.
+    The network is the deepest fully connected one; boundary 1 is the nearest to the input.
     """
     rows = select(runs_of(frame, "comparison"), family="fully connected")
     rows = rows[rows["label"].isin(["DNI", "cDNI"])]
@@ -53,7 +53,7 @@ def cosines(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the cosines at the end of training, of all networks of the comparison, boundary by boundary."""
+    """Tabulate the final cosines of all networks of the comparison, boundary by boundary."""
     rows = runs_of(frame, "comparison")
     names = _boundaries(rows)
     if not names:
@@ -68,7 +68,7 @@ def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw how many products depend on each other, against the number of layers: to an update, and after forward."""
+    """Draw the number of dependent products against the number of layers: to an update, and after forward."""
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, len(_COUNTS), sharey=True)
     for axes, (title, count) in zip(panels, _COUNTS.items(), strict=True):
         for name, hidden_layers in COUNTED.items():
@@ -92,6 +92,6 @@ def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def _boundaries(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the columns of cosines that hold any, each with its name in a legend."""
+    """Return the columns of cosines that are not empty, each with its name in a legend."""
     names = [name for name in rows if name.startswith("cosine_boundary_") and rows[name].notna().any()]
     return {name: f"Boundary {name.rsplit('_', 1)[1]}" for name in names}

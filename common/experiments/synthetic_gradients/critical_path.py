@@ -1,10 +1,11 @@
-"""How long a layer waits: chains of matrix products, each of which needs the result of the one before it.
+"""Waiting times of layers: chains of matrix products, each of which needs the result of the previous one.
 
-In a network of L layers of one product each, the forward pass to layer l takes l products. Backpropagation goes on to
-the top, comes back in L - l products and ends with the one that is the weight gradient. A layer with a predictor at
-its output needs the predictor's d + 1 products, then its weight gradient: no other layer's. (A predictor of feature
-maps takes two products at least, for what it says of the whole map; counted are fully connected networks.) Chains end
-with a layer's update; the predictors' own training, which no layer waits for within a step, is not counted.
+In a network of L layers of one product each, the forward pass to layer l takes l products. Backpropagation continues to
+the top, comes back in L - l products, and ends with the product for the weight gradient. A layer with a predictor at
+its output needs the predictor's d + 1 products, then its own weight gradient, and no other layer's. (A predictor of
+feature maps takes at least two products for its features of the whole map; only fully connected networks are counted.)
+Chains end with a layer's update. The predictors' own training is not counted, since no layer waits for it within a
+step.
 
     backpropagation: l + (L - l) + (L - l) + 1          synthetic gradients: l + (d + 1) + 1,  L + 1 for the last layer
 """
@@ -23,13 +24,13 @@ def chain(layer: int, layers: int, hidden_layers: int | None) -> int:
         hidden_layers: d ≥ 0 of each predictor; None: backpropagation.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
     """
     return layer + wait(layer, layers, hidden_layers)
 
 
 def wait(layer: int, layers: int, hidden_layers: int | None) -> int:
-    """Count the part of `chain` that comes after the layer's own forward pass: how long it is locked."""
+    """Count the part of `chain` after the layer's own forward pass, while the layer is locked."""
     require(layers >= 1, "layers", "≥ 1", layers)
     require(1 <= layer <= layers, "layer", f"from 1 to {layers}", layer)
     require(hidden_layers is None or hidden_layers >= 0, "hidden_layers", "≥ 0 or None", hidden_layers)

@@ -1,8 +1,8 @@
-"""Figures and tables of 06_synthetic_gradients: modules that learn from predicted gradients, beside backpropagation.
+"""Figures and tables of 06_synthetic_gradients: modules that learn from predicted gradients, and backpropagation.
 
-`source_figures` has the source's experiment, `boundary_figures` what predictors know and how long layers wait, and
-`run_selection` what each run is. A run's `group` is `source`, `comparison` or `unlocked`. Every function takes the
-frame of `results.read` (in the notebook: of `train_all`) and returns a figure.
+`source_figures` has the source's experiment. `boundary_figures` has the predictors' cosines and the waiting times of
+layers, and `run_selection` describes each run. A run's `group` is `source`, `comparison` or `unlocked`. Every function
+takes the frame of `results.read` (in the notebook: of `train_all`) and returns a figure.
 """
 
 import matplotlib
@@ -51,25 +51,25 @@ _METHODS_SAID = (
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs of the fully connected networks, a panel per depth.
+    """Draw the error against epochs of the fully connected networks, with one panel per depth.
 
-    The other figures' contract is the same.
+    The other figures have the same contract.
 
     Args:
-        frame: rows of this experiment on one data set and precision, several settings and seeds.
+        frame: rows of this experiment on one data set and precision, with several settings and seeds.
 
     Returns:
         The figure; in a notebook, the last line of a cell shows it.
 
     Raises:
-        NothingToDraw: when the frame holds nothing of what the figure shows.
-        ValueError: when the frame mixes data sets or precisions, or holds a seed twice.
+        NothingToDraw: the frame has no data for the figure.
+        ValueError: the frame mixes data sets or precisions, or holds a seed twice.
     """
     return _curves(frame, "fully connected")
 
 
 def convolutional_curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs of the convolutional networks, a panel per depth."""
+    """Draw the error against epochs of the convolutional networks, with one panel per depth."""
     return _curves(frame, "convolutional")
 
 
@@ -156,7 +156,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def depth_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the final test error of the comparison: a row a network, a column a method."""
+    """Tabulate the final test error of the comparison, with one row per network and one column per method."""
     rows = runs_of(frame, "comparison")
     summary = results.summarize(rows, ["family", "layers", "label"], "test_error").set_index("label")
     tabulated = []
@@ -193,7 +193,7 @@ TABLES = {
 
 
 def _batches(rows: pd.DataFrame) -> str:
-    """Say each method's batch, and what its predictors have that linear ones behind a block have not."""
+    """Return the words for each method's batch, and for how its predictors differ from linear ones behind a block."""
     sentences = []
     for family, runs in rows.groupby("family"):
         parts = []

@@ -1,4 +1,4 @@
-"""What the parameters of notebook 06_synthetic_gradients may be."""
+"""The allowed parameters of notebook 06_synthetic_gradients."""
 
 from __future__ import annotations
 

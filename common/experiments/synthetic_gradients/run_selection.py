@@ -1,4 +1,4 @@
-"""What the runs of 06_synthetic_gradients are: method, kind of network, depth and predictors, read off the columns."""
+"""Selection of runs of 06_synthetic_gradients: method, kind of network, depth and predictors, from the columns."""
 
 import json
 import re
@@ -23,8 +23,8 @@ def runs_of(frame: pd.DataFrame, group: str) -> pd.DataFrame:
     """Return the rows of one group, with the errors and the columns `label` (the method), `family` and `layers`.
 
     Raises:
-        NothingToDraw: when there is none.
-        ValueError: when the frame mixes data sets or precisions.
+        NothingToDraw: there is no such run.
+        ValueError: the frame mixes data sets or precisions.
     """
     rows = select(frame, group=group)
     if rows.empty:
@@ -46,19 +46,19 @@ def described(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def setting(frame: pd.DataFrame, name: str, default: Any) -> pd.Series:
-    """Return a column of settings, and the default where a run, or the whole frame, has none."""
+    """Return a column of settings, with the default where a run, or the whole frame, lacks them."""
     settings = column(frame, name)
     return settings.astype(object).where(settings.notna(), default)
 
 
 def by_method(rows: pd.DataFrame) -> list[Series]:
-    """Make a series of every method of the comparison that there is, always in the same style."""
+    """Return one series per existing method of the comparison, always in the same style."""
     parts = {name: select(rows, label=name) for name in METHODS}
     return [Series(name, part, METHOD_STYLES[name]) for name, part in parts.items() if len(part)]
 
 
 def predictor_rate(rows: pd.DataFrame) -> pd.Series:
-    """Return the (first) learning rate of each run's predictors or models, NaN where there are none."""
+    """Return the (first) learning rate of each run's predictors or models; NaN if there are none."""
     columns = ("SyntheticGradients.optimizer", "WeightRegression.optimizer")
     texts = setting(rows, columns[0], None).fillna(setting(rows, columns[1], None))
     # "Adam(CosineDecay(0.003))": an optimizer's first argument is its rate, a schedule's likewise.
@@ -66,14 +66,14 @@ def predictor_rate(rows: pd.DataFrame) -> pd.Series:
 
 
 def place(rows: pd.DataFrame) -> str:
-    """Say where the predictors of one method's runs are: "before the ReLU"; empty where they follow a block."""
+    """Return the place of one method's predictors: "before the ReLU", or empty if they follow a block."""
     boundaries = setting(rows, "SyntheticGradients.boundaries", "").iloc[:1]
     named = re.match(r"\W*([a-z]+)_\d", "".join(boundaries))
     return CUTS.get(named[1], "") if named else ""
 
 
 def measured(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the rows in which a diagnostic left an array of finite numbers under this name."""
+    """Return the rows in which a diagnostic stored an array of finite numbers under this name."""
     if name not in rows:
         return rows.iloc[:0]
     finite = [np.ndim(cell) > 0 and bool(np.isfinite(np.asarray(cell, float)).all()) for cell in rows[name]]
@@ -81,9 +81,10 @@ def measured(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _layers(rows: pd.DataFrame) -> pd.Series:
-    """Count the layers, the last one included: those of a convolutional network are in its name.
+    """Count the layers, including the last one; for a convolutional network they are in its name.
 
-    The hidden layers of others are a column, unless they are the same in all runs; then the run's name says it.
+    The hidden layers of other networks are a column, unless they are the same in all runs; then they are in the run's
+    name.
     """
     count = rows["network"].astype(str).str.extract(r"convnet_(\d+)$", expand=False)
     hidden = setting(rows, "Network.hidden", "[]").map(lambda text: len(json.loads(text)))

@@ -1,4 +1,4 @@
-"""Figures of 06_synthetic_gradients about the source's experiment: weight gradients regressed, and set right."""
+"""Figures of 06_synthetic_gradients on the source's experiment: regressed weight gradients, and the correction."""
 
 import matplotlib
 import numpy as np
@@ -43,13 +43,13 @@ def weight_gradients(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def boundary_gradients(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the actual gradient of the hidden activations, the one that cDNI predicts and their difference."""
+    """Draw the actual gradient of the hidden activations, cDNI's prediction and their difference."""
     what = "Gradient of the hidden activations (examples of a batch by hidden units)"
     return _gradients(frame, "cDNI", "boundary_gradient", what, "Example")
 
 
 def digits(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw test images with the class that each method's network predicts for them."""
+    """Draw test images with the class that each method's network predicts."""
     rows = measured(runs_of(frame, "source"), "sample_images")
     rows = rows[rows["status"] != "diverged"]
     if rows.empty:
@@ -81,7 +81,7 @@ def digits(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def _gradients(frame: pd.DataFrame, label: str, name: str, what: str, rows_name: str) -> style.PaperFigure:
-    """Draw an exact gradient, the synthetic one and their difference, of the first seed that has them."""
+    """Draw an exact gradient, the synthetic one and their difference, for the first seed that has them."""
     rows = select(runs_of(frame, "source"), label=label)
     rows = measured(measured(rows, name), f"synthetic_{name}").sort_values("seed")
     if rows.empty:
@@ -107,7 +107,7 @@ def _gradients(frame: pd.DataFrame, label: str, name: str, what: str, rows_name:
 
 
 def _image(axes, matrix: np.ndarray, **options):
-    """Draw a matrix as an image, all over the panel."""
+    """Draw a matrix as an image that fills the panel."""
     with matplotlib.rc_context(style.RC):
         image = axes.imshow(matrix, interpolation="nearest", **options)
     axes.grid(False)
