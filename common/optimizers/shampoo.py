@@ -55,6 +55,12 @@ class Shampoo(Adam):
     Anil et al., arXiv 2002.09018, and Shi et al., arXiv 2309.06497. Deviations: the first paper sums L and R where β₂
     is here, and has no grafting, no momentum and a ridge that does not grow with λ; vectors have no factor; long sides
     are left out where the others split the matrix into blocks.
+
+    Example:
+        >>> matrix, optimizer = keras.Variable(tf.zeros([2, 2])), Shampoo(0.1, refresh_every=1)
+        >>> optimizer.apply([tf.constant([[3.0, 0.0], [0.0, 0.1]])], [matrix])
+        >>> matrix.numpy().astype(float).round(4).tolist()  # the roots of a diagonal gradient make its entries equal
+        [[-0.1, 0.0], [0.0, -0.1]]
     """
 
     def __init__(

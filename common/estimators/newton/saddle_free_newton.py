@@ -92,6 +92,18 @@ class SaddleFreeNewton(GradientEstimator):
     Raises:
         ValueError: an argument of another kind or out of range; by `build`, a rank above P; by `estimate`, a minibatch
             too small for hessian_batch (an epoch's smaller last one excepted).
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = SaddleFreeNewton(
+        ...     Backpropagation(), rank=2, damping=0.25, hessian_batch=2, averaging=0.0, oversampling=0
+        ... )
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().astype(float).round(4).tolist()  # (1 / (1 + γ), -0.375 / (0.25 + γ))
+        [0.8, -0.75]
     """
 
     def __init__(

@@ -50,6 +50,15 @@ class DPGradient(GradientEstimator):
         ValueError: a value out of range, or noise on what is not clipped; by `build`, a network with batch norm or with
             other weights than those of dense and convolutional layers in float32, or `poisson` in a run of unknown
             examples or batch size.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = DPGradient(clip_norm=1.0, noise_multiplier=0.0)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # half of (1, 0) and (0, -0.75): (2, 0) was clipped
+        [0.5, -0.375]
     """
 
     def __init__(self, clip_norm: float, noise_multiplier: float, *, delta: float = 1e-5, poisson: bool = False):
