@@ -21,6 +21,8 @@ extensions = [
     "docstrings",
     "mathml",
     "every_public_name",
+    "figure_captions",
+    "stored_results",
 ]
 # The source folder is the repository's: links between pages, notebooks and code are the same here and on GitHub.
 root_doc = "docs/index"

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from common import results
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -24,7 +26,7 @@ def site(tmp_path_factory):
 
 def test_pages_are_complete_and_need_no_network(site):
     """One test, since another process of the tests would build the site again."""
-    pages = [page for page in site.rglob("*.html") if "_static" not in page.parts]
+    pages = [page for page in site.rglob("*.html") if "_static" not in page.parts and "records" not in page.parts]
     assert {page.stem for page in pages} >= {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert len([page for page in pages if "results" in page.parts]) >= 7
     for page in pages:
@@ -36,4 +38,25 @@ def test_pages_are_complete_and_need_no_network(site):
                 continue
             assert "://" not in source, f"{page.name} loads {source}"
             assert (page.parent / unquote(html.unescape(source)).split("?")[0]).exists(), f"{page.name} lacks {source}"
+        if "results" in page.parts and page.stem != "records":
+            figures = re.findall(r"<figure.*?</figure>", text, flags=re.DOTALL)
+            assert len(figures) == len(re.findall(r'<img[^>]* src="[^"]*_images', text)) > 0
+            for figure in figures:
+                words = " ".join(re.sub(r"<[^>]+>", " ", figure).split())
+                assert re.search(rf"Records: results/paper/{page.stem}.*, seeds .*trained at", words), words
+                assert f"Drawn by python -m common.experiments {page.stem} " in words
     assert "<math" in (site / "notebooks" / "02_noisy_gradients.html").read_text(encoding="utf-8")
+
+
+def test_stored_results_are_pages_that_sort_and_need_no_network(site):
+    folder = site / "docs" / "results"
+    listed = (folder / "records.html").read_text(encoding="utf-8")
+    names = {path.name for path in (ROOT / "results" / "paper").iterdir() if path.is_dir()}
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (folder / "records").glob("*.html")}
+    assert names | {"ledger_mnist_mlp"} <= set(pages)
+    for name, text in pages.items():
+        assert f'href="records/{name}.html"' in listed
+        assert not re.search(r'<(?:script|link)[^>]* (?:src|href)="(?!data:)', text), f"{name} loads something"
+    assert "backpropagation" in pages["ledger_mnist_mlp"]
+    count = results.last_rows(results.read(ROOT / "results" / "paper" / "08_comparison")).shape[0]
+    assert f"One row for each of {count:,} records" in pages["08_comparison"]

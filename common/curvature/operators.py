@@ -89,7 +89,14 @@ class CurvatureOperator:
 
 
 class HessianOperator(CurvatureOperator):
-    """Products with the Hessian of the mean loss, H v = ∇(vᵀ∇L); it is indefinite in general."""
+    """Products with the Hessian of the mean loss, H v = ∇(vᵀ∇L); it is indefinite in general.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples().train, SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> HessianOperator(task, data.x, data.y).block(tf.eye(2)).numpy().tolist()  # diagonal: 1 and μ (3 v² - 1)
+        [[1.0, 0.0], [0.0, -0.25]]
+    """
 
     def linearized(self) -> Product:
         """See `CurvatureOperator.linearized`."""

@@ -181,6 +181,11 @@ def load(
     Raises:
         ValueError: an argument is not allowed, or a file does not hold the published data.
         DataUnavailable: the data set is not on this machine and cannot be downloaded.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.train.x.shape, digits.classes
+        ((1257, 28, 28, 1), 10)
     """
     specification = _specification(name)
     validation = _validation_size(name, specification, validation)

@@ -38,6 +38,12 @@ class Adam(keras.optimizers.Optimizer):
         ValueError: an argument has a wrong value or an unknown name.
 
     Reference: Kingma and Ba, arXiv 1412.6980, section 2.
+
+    Example:
+        >>> weights, optimizer = keras.Variable([1.0, 1.0]), Adam(0.1)
+        >>> optimizer.apply([tf.constant([0.01, -100.0])], [weights])
+        >>> weights.numpy().astype(float).round(4).tolist()  # the first step is η, whatever the gradient's length
+        [0.9, 1.1]
     """
 
     def __init__(

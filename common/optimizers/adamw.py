@@ -34,6 +34,13 @@ class AdamW(Adam):
 
     Reference: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. There the decay is multiplied only by the schedule;
     here, as in Keras and PyTorch, by the whole learning rate. With the same ε, this is keras.optimizers.AdamW.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> weight, optimizer = keras.Variable(1.0), AdamW(0.1, weight_decay=0.5)
+        >>> optimizer.apply([tf.ones([])], [weight])
+        >>> round(float(weight), 4)  # 1 - η λ, and Adam's first step, η
+        0.85
     """
 
     def __init__(

@@ -16,6 +16,11 @@ def copy_of(
         optimizer: any Keras optimizer; its state, if it has one, is not copied.
         steps: number of updates of the copy's run, to which a relative schedule is bound; None leaves it unbound.
         steps_per_epoch: number of updates per epoch of that run; None: all of `steps` are one epoch.
+
+    Example:
+        >>> from common.optimizers import Momentum
+        >>> copy_of(Momentum(0.1, momentum=0.5)).momentum
+        0.5
     """
     copy = type(optimizer).from_config(optimizer.get_config())
     if steps is not None:

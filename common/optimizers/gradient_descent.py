@@ -26,6 +26,14 @@ class GradientDescent(keras.optimizers.Optimizer):
         ValueError: an argument has a wrong value or an unknown name.
 
     Reference: Cauchy 1847. This is keras.optimizers.SGD without momentum.
+
+    Example:
+        >>> weight, optimizer = keras.Variable(1.0), GradientDescent(0.1)
+        >>> for _ in range(2):  # a gradient of one: steps of η
+        ...     optimizer.apply([tf.ones([])], [weight])
+        ...     print(round(float(weight), 4))
+        0.9
+        0.8
     """
 
     def __init__(self, learning_rate: arguments.LearningRate = 0.01, **options: Any):

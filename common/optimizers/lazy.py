@@ -26,6 +26,15 @@ class Lazy(keras.optimizers.Optimizer):
 
     Raises:
         ValueError: `inner` is not an optimizer, or it clips by the global norm, averages or accumulates over steps.
+
+    Example:
+        >>> from common.optimizers import Momentum
+        >>> resting, moving = keras.Variable(1.0), keras.Variable(1.0)
+        >>> optimizer = Lazy(Momentum(0.5, momentum=0.5))
+        >>> for gradient in (1.0, 0.0):  # momentum alone would move the first one on
+        ...     optimizer.apply([tf.constant(gradient), tf.ones([])], [resting, moving])
+        >>> float(resting), float(moving)
+        (0.5, -0.25)
     """
 
     def __init__(self, inner: keras.optimizers.Optimizer, name: str = "lazy"):

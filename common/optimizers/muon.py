@@ -51,6 +51,13 @@ class Muon(Adam):
     (kellerjordan.github.io/posts/muon); the factor: Liu et al., Muon is scalable for LLM training, arXiv 2502.16982,
     section 2.2. Deviations from the report: the iteration uses float32 instead of bfloat16, and the factor is added.
     Adam updates convolutions unless `convolutions` is set. There is no weight decay unless `weight_decay` is set.
+
+    Example:
+        >>> matrix, optimizer = keras.Variable(tf.zeros([2, 2])), Muon(1.0)
+        >>> optimizer.apply([tf.constant([[3.0, 0.0], [0.0, 0.1]])], [matrix])
+        >>> singular_values = tf.linalg.svd(matrix.value, compute_uv=False) / (0.2 * 2**0.5)
+        >>> bool(tf.reduce_all(tf.abs(singular_values - 1) < 0.35))  # near 1, though the gradient's are 3 and 0.1
+        True
     """
 
     def __init__(

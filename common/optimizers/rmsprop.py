@@ -31,6 +31,12 @@ class RMSprop(keras.optimizers.Optimizer):
 
     Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012. ε is inside the square root, as in Keras
     and unlike PyTorch. This is keras.optimizers.RMSprop, without its momentum and centering.
+
+    Example:
+        >>> weight, optimizer = keras.Variable(1.0), RMSprop(0.1, rho=0.75)
+        >>> optimizer.apply([tf.ones([])], [weight])
+        >>> round(float(weight), 4)  # the first step is η / √(1 - ρ)
+        0.8
     """
 
     def __init__(

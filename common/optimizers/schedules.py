@@ -131,6 +131,12 @@ class ExponentialDecay(RelativeSchedule):
 
     Raises:
         ValueError: a value is out of range, or the schedule is called before `bind`.
+
+    Example:
+        >>> schedule = ExponentialDecay(0.1, per_epoch=0.5)
+        >>> schedule.bind(steps=20, steps_per_epoch=10)
+        >>> [round(float(schedule(step)), 4) for step in (0, 10, 20)]
+        [0.1, 0.05, 0.025]
     """
 
     def __init__(self, initial: float, per_epoch: float, warmup: float = 0.0):

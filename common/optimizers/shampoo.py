@@ -56,6 +56,12 @@ class Shampoo(Adam):
     Anil et al., arXiv 2002.09018, and Shi et al., arXiv 2309.06497. Deviations: the first paper sums L and R instead of
     averaging with β₂. It has no grafting, no momentum and a ridge that does not grow with λ. Here vectors have no
     factor. Long sides are left out; the other papers split the matrix into blocks.
+
+    Example:
+        >>> matrix, optimizer = keras.Variable(tf.zeros([2, 2])), Shampoo(0.1, refresh_every=1)
+        >>> optimizer.apply([tf.constant([[3.0, 0.0], [0.0, 0.1]])], [matrix])
+        >>> matrix.numpy().astype(float).round(4).tolist()  # the roots of a diagonal gradient make its entries equal
+        [[-0.1, 0.0], [0.0, -0.1]]
     """
 
     def __init__(

@@ -59,6 +59,13 @@ class SOAP(Adam):
     As in the authors' code, the first step only initialises. Columns are sorted by their eigenvalue before each QR (V
     with them), and the bias of M' and V is corrected. V is not rotated. ε stands outside the root. There is no weight
     decay unless `weight_decay` is set.
+
+    Example:
+        >>> matrix, optimizer = keras.Variable(tf.zeros([2, 2])), SOAP(0.1)
+        >>> for _ in range(2):  # the first step only sets the basis; the second is Adam's first, of length η in it
+        ...     optimizer.apply([tf.constant([[3.0, 0.0], [0.0, 0.1]])], [matrix])
+        >>> matrix.numpy().astype(float).round(4).tolist()
+        [[-0.1, 0.0], [0.0, -0.1]]
     """
 
     def __init__(

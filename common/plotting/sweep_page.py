@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from common import results
+from common.notebook_parameters import FILES, notebook_defaults
 from common.plotting.curves import column
 from common.plotting.sweep_points import (
     ANY,
@@ -24,15 +25,16 @@ from common.plotting.sweep_points import (
     swept_rows,
 )
 from common.plotting.tables import Page
-from common.results.command import FILES, papermill_command
+from common.results.command import NOTEBOOKS, papermill_command
 from common.results.frame import bare, plain
 
 _POINTS = 40  # of a curve, at most
 _NO_COMMAND = "unknown: the stored parameters do not tell which call made this record"
+_OTHER_NOTEBOOK = "unknown: the notebook has other parameters since; the one that made this record is in its commit"
 
 
 def sweep_page(frame: pd.DataFrame, title: str = "Sweep") -> Page:
-    """Return a page of all records of a sweep; `write_page` writes it.
+    """Return a page of all records of a sweep, or of any other results; `write_page` writes it.
 
     Args:
         frame: of `results.read`, with its `attrs`: the command of a record is made of the parameters in them.
@@ -58,9 +60,13 @@ def _words(rows: pd.DataFrame, ends: str) -> str:
     accuracy = rows["metric"] == "accuracy"
     metric = "accuracy in per cent" if accuracy.all() else "accuracy or mean squared error"
     metric = metric if accuracy.any() else "mean squared error"
+    of_sweep = (
+        f" at one point of the sweep. {ANY.capitalize()} stands where a record is the same whatever the value"
+        if columns_of(rows)
+        else ""
+    )
     words = (
-        f"One row for each of {len(rows):,} records: a run with one seed at one point of the sweep. "
-        f"{ANY.capitalize()} stands where a record is the same whatever the value. Test, validation and train: the "
+        f"One row for each of {len(rows):,} records: a run with one seed{of_sweep}. Test, validation and train: the "
         f"final {metric}. Seconds: of training. Cost: in gradients of one example. A click on a header sorts; the "
         "fields below the headers filter by their columns (their sign says how), the one above by all. The triangle "
         "unfolds settings, provenance, and the command that repeats the record from the repository's folder: what the "
@@ -150,7 +156,7 @@ def _commands(rows: pd.DataFrame, origins: Sequence[Mapping[str, Any]]) -> list[
     """
     names = sweep_names(rows)
     calls = _calls(origins, names)
-    written = functools.cache(lambda notebook, call: papermill_command(notebook, json.loads(call)))
+    written = functools.cache(_written)
     commands = []
     for notebook, seed, *values in rows[["experiment", "seed", *columns_of(rows)]].itertuples(index=False, name=None):
         point = {name: _comparable(value) for name, value in zip(names, values, strict=True)}
@@ -160,6 +166,14 @@ def _commands(rows: pd.DataFrame, origins: Sequence[Mapping[str, Any]]) -> list[
             fitting |= by_point.get((int(seed), *swept)) or by_point.get((None, *swept), set())
         commands.append(written(notebook, fitting.pop()) if len(fitting) == 1 else _NO_COMMAND)
     return commands
+
+
+def _written(notebook: str, call: str) -> str:
+    """Return the command of a call, whose parameters are JSON; a sentence where the notebook no longer has them all."""
+    parameters = json.loads(call)
+    known = notebook_defaults(NOTEBOOKS / f"{notebook}.ipynb")
+    lost = set(parameters).difference(known, FILES) if known else ()
+    return _OTHER_NOTEBOOK if lost else papermill_command(notebook, parameters)
 
 
 def _calls(origins: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[tuple[str, ...], dict[tuple, set[str]]]:

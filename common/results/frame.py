@@ -91,6 +91,16 @@ def run_frame(
     Raises:
         ValueError: status or metric is unknown, or a parameter has the name of a fixed column, a column of the
             provenance or a diagnostic.
+
+    Example:
+        >>> frame = run_frame(
+        ...     [{"epoch": 1, "step": 4, "test_metric": None}, {"epoch": 2, "step": 8, "test_metric": 0.95}],
+        ...     experiment="00_one", method="SGD", seed=0, status="finished", metric="accuracy", run="plain", sigma=0.1,
+        ... )
+        >>> frame[["run", "sigma", "epoch", "test_metric"]].values.tolist()
+        [['plain', 0.1, 1, nan], ['plain', 0.1, 2, 0.95]]
+        >>> parameter_columns(frame), run_columns(frame)
+        (['run', 'sigma'], ['experiment', 'method', 'seed', 'run', 'sigma'])
     """
     check_choice("status", status, STATUSES)
     check_choice("metric", metric, METRICS)

@@ -77,6 +77,12 @@ def identity_digest(identity: Mapping[str, Any]) -> str:
 
     Raises:
         TypeError: any other value, since its `repr` might contain its address in memory.
+
+    Example:
+        >>> identity_digest({"epochs": 3, "seed": 0}) == identity_digest({"seed": 0, "epochs": 3})
+        True
+        >>> identity_digest({"epochs": 3, "seed": 0}) == identity_digest({"epochs": 3, "seed": 1})
+        False
     """
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=_canonical)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -116,6 +116,20 @@ def paired_differences(
 
     Raises:
         ValueError: the frame does not have the baseline; the message gives the nearest name.
+
+    Example:
+        >>> names, status = {"experiment": "01", "method": "SGD"}, {"status": "finished", "metric": "accuracy"}
+        >>> accuracies = {"exact": (0.90, 0.91, 0.92), "noise": (0.91, 0.93, 0.95)}
+        >>> frame = pd.DataFrame(
+        ...     [
+        ...         names | {"seed": seed, "run": run, "epoch": 1, "test_metric": accuracy} | status
+        ...         for run, values in accuracies.items()
+        ...         for seed, accuracy in enumerate(values)
+        ...     ]
+        ... )
+        >>> compared = paired_differences(frame, "exact", margin=0.0025)  # 0.01, 0.02, 0.03: t = 2√3, p = 0.0742
+        >>> compared.round(4).reset_index()[["difference", "low", "high", "p", "verdict"]].values.tolist()
+        [[0.02, -0.0048, 0.0448, 0.0742, 'not told apart']]
     """
     check_choice("run", baseline, list(frame["run"].unique()))
     names = [name for name in last_rows(frame)["run"].drop_duplicates() if name != baseline]

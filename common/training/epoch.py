@@ -143,7 +143,12 @@ class EpochFunction:
 
 
 def is_finite(tensors: Iterable[tf.Tensor]) -> bool:
-    """Say whether no value is infinite or not a number."""
+    """Say whether no value is infinite or not a number.
+
+    Example:
+        >>> is_finite([tf.zeros([2])]), is_finite([tf.zeros([2]), tf.constant([1.0, float("nan")])])
+        (True, False)
+    """
     return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
 
 
@@ -167,7 +172,14 @@ class Evaluation:
 
 
 def evaluate(task: Task, split: Split) -> tuple[float, float]:
-    """Return mean loss and mean metric over a split, without dropout; NaN for an empty one."""
+    """Return mean loss and mean metric over a split, without dropout; NaN for an empty one.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> task = SaddleSurface(mu=1.0, start=(1.0, 0.0)).task(examples(), seed=0)
+        >>> evaluate(task, examples().train)  # mean of u² and μ/2, as loss and as metric
+        (0.75, 0.75)
+    """
     return Evaluation(task, split)()
 
 

@@ -87,6 +87,15 @@ def train(
     Raises:
         ValueError: an argument of the wrong kind or out of range; an estimate whose gradients do not fit the weights or
             whose cost is no number; a checkpoint of a run with other settings or more epochs.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.optimizers import GradientDescent
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.0)).task(examples(), seed=0)
+        >>> history = train(task, Backpropagation(), GradientDescent(0.5), data, epochs=3, batch_size=2, seed=0)
+        >>> history.status, task.weights[0].numpy().ravel().tolist()  # u = (1 - η)³; the saddle holds v
+        ('finished', [0.125, 0.0])
     """
     trainer = Trainer(
         task,

@@ -39,6 +39,16 @@ class LowRankGradient(CompressedGradient):
 
     Raises:
         ValueError: an argument has the wrong type or is out of range.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = LowRankGradient(Backpropagation(), rank=1)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().astype(float).round(4).tolist()  # one column has rank one
+        [1.0, -0.375]
     """
 
     def __init__(self, inner: GradientEstimator, rank: int = 2, *, error_feedback: bool = True):

@@ -36,6 +36,16 @@ class SignGradient(CompressedGradient):
 
     Raises:
         ValueError: an argument has the wrong type.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = SignGradient(Backpropagation())
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # of (1, -0.375)
+        [0.6875, -0.6875]
     """
 
     def __init__(self, inner: GradientEstimator, *, error_feedback: bool = True):

@@ -31,6 +31,16 @@ class TopKGradient(CompressedGradient):
 
     Raises:
         ValueError: an argument has the wrong type or is out of range.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = TopKGradient(Backpropagation(), fraction=0.5)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # of (1, -0.375)
+        [1.0, 0.0]
     """
 
     def __init__(self, inner: GradientEstimator, fraction: float = 0.01, *, error_feedback: bool = True):

@@ -46,6 +46,15 @@ class FeedbackAlignment(GradientEstimator):
     Raises:
         ValueError: the kind is unknown. `build` raises it if the network is not sequential, or if a layer with a kernel
             is neither Dense nor Conv2D, or has groups.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = FeedbackAlignment()
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # one layer has no way back: the exact gradient
+        [1.0, -0.375]
     """
 
     def __init__(self, feedback: str = "random"):

@@ -48,6 +48,17 @@ class ForwardGradient(GradientEstimator):
     Raises:
         ValueError: a value is out of range. `build` raises it if the network is not sequential, or if the projection
             has more tangents than weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = ForwardGradient(combination="projection")
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> projected = estimate.gradients[0].numpy().ravel()  # of (1, -0.375): the rest is orthogonal to it
+        >>> bool(abs(projected @ (np.array([1.0, -0.375]) - projected)) < 0.01 * projected @ projected)
+        True
     """
 
     def __init__(self, tangents: int = 1, *, combination: str = "mean", directions: str = "gaussian"):

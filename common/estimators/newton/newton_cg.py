@@ -44,6 +44,16 @@ class NewtonCG(GradientEstimator):
     Raises:
         ValueError: an argument has the wrong type or is out of range. `estimate` raises it for a minibatch smaller than
             hessian_batch, except an epoch's smaller last one.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.0)).task(examples(), seed=0)
+        >>> estimator = NewtonCG(Backpropagation(), damping=1.0, hessian_batch=2)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().astype(float).round(4).tolist()  # u / (1 + γ)
+        [0.5, 0.0]
     """
 
     def __init__(

@@ -95,6 +95,18 @@ class SaddleFreeNewton(GradientEstimator):
     Raises:
         ValueError: an argument has the wrong type or is out of range. `build` raises it for a rank above P. `estimate`
             raises it for a minibatch too small for hessian_batch, except an epoch's smaller last one.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = SaddleFreeNewton(
+        ...     Backpropagation(), rank=2, damping=0.25, hessian_batch=2, averaging=0.0, oversampling=0
+        ... )
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().astype(float).round(4).tolist()  # (1 / (1 + γ), -0.375 / (0.25 + γ))
+        [0.8, -0.75]
     """
 
     def __init__(

@@ -52,6 +52,15 @@ class DPGradient(GradientEstimator):
         ValueError: a value is out of range, or there is noise without clipping. `build` raises it for a network with
             batch norm or with weights other than those of dense and convolutional layers in float32. With `poisson`, it
             also raises it if the run's examples or batch size are unknown.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = DPGradient(clip_norm=1.0, noise_multiplier=0.0)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # half of (1, 0) and (0, -0.75): (2, 0) was clipped
+        [0.5, -0.375]
     """
 
     def __init__(self, clip_norm: float, noise_multiplier: float, *, delta: float = 1e-5, poisson: bool = False):

@@ -45,7 +45,12 @@ class NoiseLevel(Configured):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ConstantNoise(NoiseLevel):
-    """Constant noise: σ_t = σ ≥ 0, in units of the gradient's coordinates; a negative σ raises a ValueError."""
+    """Constant noise: σ_t = σ ≥ 0, in units of the gradient's coordinates; a negative σ raises a ValueError.
+
+    Example:
+        >>> ConstantNoise(0.1).standard_deviation(tf.constant(7), [])
+        0.1
+    """
 
     sigma: float
 
@@ -107,6 +112,11 @@ class RelativeNoise(NoiseLevel):
 
     Raises:
         ValueError: r is not positive.
+
+    Example:
+        >>> noise = RelativeNoise(signal_to_noise=0.5)
+        >>> float(noise.standard_deviation(tf.constant(0), [tf.constant([3.0, 4.0])]))  # 5 / √(2 · 0.5)
+        5.0
     """
 
     signal_to_noise: float
@@ -145,6 +155,16 @@ class NoisyGradient(GradientEstimator):
     Raises:
         ValueError: an argument has the wrong type, or clip_norm is not positive and finite. `build` raises it if the
             sketch has more dimensions than the network has parameters.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = NoisyGradient(Backpropagation(), ConstantNoise(0.0))
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # without noise, the exact gradient
+        [1.0, -0.375]
     """
 
     def __init__(

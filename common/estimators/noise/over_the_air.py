@@ -52,6 +52,16 @@ class OverTheAir(GradientEstimator):
     Raises:
         ValueError: an argument has the wrong type or is out of range. `build` raises it for a network with batch norm,
             `estimate` for a batch size that K does not divide.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = OverTheAir(Backpropagation(), devices=2, channel_noise=0.0)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # a perfect channel
+        [1.0, -0.375]
     """
 
     def __init__(
