@@ -18,12 +18,12 @@ from common import results
 from common.plotting.sweep import write_summary
 from common.results import result_file
 
-SEEDS = 5
+SEEDS, EPOCHS = 5, 5
 CURVES = ("train_loss", "validation_loss", "validation_metric", "test_loss", "test_metric")
 
 
 def simulate(template: Path, folder: Path, points: int) -> None:
-    """Write a result file for each point: the template's run, five seeds of each value of `sweep.sigma`.
+    """Write a result file for each point: five epochs of the template's run, five seeds of each value of `sweep.sigma`.
 
     Args:
         template: a result file of a sweep.
@@ -32,6 +32,7 @@ def simulate(template: Path, folder: Path, points: int) -> None:
     """
     loaded = result_file.load(template)
     frame = loaded.frame.loc[loaded.frame["run"] == loaded.frame["run"].iloc[-1]]
+    frame = frame[frame["epoch"] <= EPOCHS]
     swept = [name for name in frame if str(name).startswith("sweep.")]
     frame = frame.drop(columns=swept)
     curves = [name for name in CURVES if name in frame]
@@ -53,17 +54,24 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="write into this folder, and leave it there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.keep or Path(temporary)
+        folder = arguments.keep or Path(temporary) / "many"
         folder.mkdir(parents=True, exist_ok=True)
         simulate(min(arguments.results.glob("*.parquet")), folder, arguments.points)
-        begun = time.perf_counter()
+        moments = [time.perf_counter()]
         frame = results.read(folder)
-        read = time.perf_counter()
+        moments.append(time.perf_counter())
         write_summary(folder, folder)
-        summed = time.perf_counter()
+        moments.append(time.perf_counter())
+        whole = folder.parent / f"{folder.name}.parquet"
+        results.collect(folder, whole)
+        moments.append(time.perf_counter())
+        results.read(whole)
+        moments.append(time.perf_counter())
+        read, summed, collected, again = np.diff(moments)
         size = (folder / "index.html").stat().st_size
-        print(f"{arguments.points:,} result files, {len(frame):,} rows: read in {read - begun:.1f} s,", end=" ")
-        print(f"read and summed up in {summed - read:.1f} s; page of {size / 1e6:.1f} MB")
+        print(f"{arguments.points:,} result files, {len(frame):,} rows: read in {read:.1f} s,", end=" ")
+        print(f"read and summed up in {summed:.1f} s, page of {size / 1e6:.1f} MB;", end=" ")
+        print(f"made one file in {collected:.1f} s, that file read in {again:.1f} s")
 
 
 if __name__ == "__main__":
