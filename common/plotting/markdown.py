@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from common import results
+from common.plotting.tables import signed
 from common.results.collection import PAPER
 from common.results.frame import check_choice
 
@@ -104,7 +105,7 @@ def comparisons(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin
     if frame["metric"].iloc[0] != "accuracy":  # less is better
         frame = frame.assign(test_metric=-frame["test_metric"])
     compared = results.paired_comparisons(frame, pairs, margin=margin)
-    differences = [_signed(-scale * value) for value in compared["difference"]]
+    differences = [signed(-scale * value) for value in compared["difference"]]
     intervals = [_interval(-scale * row.high, -scale * row.low) for row in compared.itertuples()]
     shown = compared.assign(difference=differences, interval=intervals)
     return shown[["run", "baseline", "difference", "interval", "n", "verdict"]]
@@ -136,12 +137,8 @@ def _spread(summary: pd.Series) -> str:
     return f"{summary['mean']:.2f} ± {summary['std']:.2f}" if summary["n"] else "diverged"
 
 
-def _signed(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.2f}".replace("-0.00", "0.00").replace("+0.00", "0.00")
-
-
 def _interval(low: float, high: float) -> str:
-    return "-" if math.isnan(low) else f"{_signed(low)} to {_signed(high)}"
+    return "-" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
 
 
 def _looks_numeric(column: pd.Series) -> bool:

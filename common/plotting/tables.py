@@ -136,6 +136,16 @@ def setting_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[st
     return final_table(frame, {"order": "order", **by}, values).drop(columns="order")
 
 
+def signed(value: float) -> str:
+    """Return a difference with its sign and two decimals, "-" for none.
+
+    Example:
+        >>> signed(0.128), signed(-0.001), signed(math.nan)
+        ('+0.13', '0.00', '-')
+    """
+    return "-" if math.isnan(value) else f"{value:+.2f}".replace("-0.00", "0.00").replace("+0.00", "0.00")
+
+
 def mean_and_spread(mean: float, std: float, digits: int) -> str:
     """Return "mean ± standard deviation", the mean alone where one seed has no deviation, "-" without a mean.
 

@@ -68,7 +68,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate `values` as strings, for a page of a paper."""
     rows = []
     for row in values(frame).itertuples():
-        interval = "-" if math.isnan(row.difference) else f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+        low, high = tables.signed(row.low), tables.signed(row.high)
+        interval = "-" if math.isnan(row.difference) else f"{tables.signed(row.difference)} [{low}, {high}]"
         rows.append(
             {
                 "Source": row.source,
