@@ -57,12 +57,14 @@ class History:
         status: "finished", "diverged" (a loss or gradient was not finite) or "stopped" (by a callback).
         diverged_step: the update, counted from 1, that was refused because it was not finite; None otherwise.
         tracing_seconds: time to trace the epoch in this process; 0 where the trace of another seed served.
+        unfinished: where a run was interrupted since its last record, which a resumed run goes on from; None otherwise.
     """
 
     epochs: list[Record] = field(default_factory=list)
     status: str = "running"
     diverged_step: int | None = None
     tracing_seconds: float = math.nan
+    unfinished: Record | None = None
 
 
 def epochs_done(records: list[Record]) -> int:
