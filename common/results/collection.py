@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.results.files import files_below, listed, load_all, result_files
+from common.results.files import REPOSITORY, files_below, listed, load_all, located, nearest_path, result_files
 from common.results.frame import bare, combine, plain, refuse_two_meanings, run_columns
 from common.results.result_file import ResultFile, write_table
 
-PAPER = Path(__file__).resolve().parents[2] / "results" / "paper"
+PAPER = REPOSITORY / "results" / "paper"
 _FILE = "_file"
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
@@ -22,8 +22,9 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
     """Read result files back as one frame; what is missing or unreadable is named, not passed over.
 
     Args:
-        paths: a result file, a folder (searched with its subfolders), or several of them; None: this repository's
-            results/paper, from any working folder.
+        paths: a result file, a folder (searched with its subfolders), or several of them, each relative to the working
+            folder or, where it has none of this name, to this repository: "results/quick" from a notebook's folder,
+            too. None: this repository's results/paper.
         expected: files that should be there; those that are not are listed in attrs["missing"].
 
     Returns:
@@ -33,13 +34,14 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
         the runs of a file differ in it, for each set of them) and "measurements" (a dict for each notebook or record).
 
     Raises:
-        FileNotFoundError: when not a single file can be read.
+        FileNotFoundError: when not a single file can be read; it names the nearest path that there is.
+        TypeError: something else than paths.
         ValueError: when two files hold the same run (experiment, method, parameters and seed), or a name is a parameter
             in one file and a diagnostic in another.
     """
-    roots = listed(PAPER if paths is None else paths)
+    roots = [located(path) for path in listed(PAPER if paths is None else paths)]
     files = result_files(roots)
-    missing = [str(path) for path in dict.fromkeys([*files, *map(Path, expected or ())]) if not path.is_file()]
+    missing = [str(path) for path in dict.fromkeys([*files, *map(located, expected or ())]) if not path.is_file()]
     loaded, unreadable = load_all(path for path in files if path.is_file())
     if not loaded:
         raise FileNotFoundError(_nothing_read(roots, missing, unreadable))
@@ -119,7 +121,7 @@ def _load_or_refuse(roots: list[str | os.PathLike]) -> dict[str, ResultFile]:
 
 def _nothing_read(roots: Iterable[Any], missing: list[str], unreadable: dict[str, str]) -> str:
     places = ", ".join(str(root) for root in roots) or "an empty list of paths"
-    reasons = [f"{path} is missing" for path in missing]
+    reasons = [f"{path} is missing{nearest_path(Path(path))}" for path in missing]
     reasons += [f"{path} is unreadable: {reason}" for path, reason in unreadable.items()]
     return f"no result file could be read from {places}" + (f" ({'; '.join(reasons)})" if reasons else "")
 

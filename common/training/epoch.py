@@ -10,6 +10,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from common.checks import require
 from common.data.load import Split
 from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
@@ -204,7 +205,12 @@ class Evaluation:
     """Evaluation of one split, traced by the first call; the data stay on the device."""
 
     def __init__(self, task: Task, split: Split):
+        require(isinstance(task, Task), "task", "a Task", task)
+        require(isinstance(split, Split), "split", "a Split, such as dataset.validation", split)
         self._task, self._split, self._function = task, split, None
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self._task!r} on {self._split!r}>"
 
     def __call__(self) -> tuple[float, float]:
         """Return mean loss and mean metric with the weights of this moment; NaN for an empty split."""

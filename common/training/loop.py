@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from common.checks import require
+from common.checks import require, require_count
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.optimizers.schedules import bind
@@ -26,7 +26,7 @@ from common.settings import text
 from common.tasks.task import Task
 from common.training.budget import Budget
 from common.training.checkpoint import run_identity
-from common.training.checks import check_cost, check_estimate, check_kinds
+from common.training.checks import check_attached, check_cost, check_estimate, check_kinds, check_seed
 from common.training.epoch import EpochFunction, Evaluation, Progress, Totals, on_device
 from common.training.history import Diagnostic, History, Record
 from common.training.interrupts import held_back
@@ -153,7 +153,8 @@ class Trainer:
     ):
         check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
         self._budget = Budget(dataset, epochs, batch_size, drop_remainder, steps_per_epoch)
-        require(record_every >= 1, "record_every", "≥ 1", record_every)
+        require_count("record_every", record_every)
+        require(jit_compile in (None, True, False), "jit_compile", "True, False or None", jit_compile)
         self.task, self.estimator, self.optimizer = task, estimator, optimizer
         self._settings = {"estimator": text(estimator), "optimizer": text(optimizer)}
         self._given: tuple | None = (task, estimator, optimizer)
@@ -162,6 +163,11 @@ class Trainer:
         self._epochs = EpochFunction(task, estimator, optimizer, self._budget, xla)
         self._data: tuple | None = None
         self._evaluations = Evaluation(task, dataset.validation), Evaluation(task, dataset.test)
+
+    def __repr__(self) -> str:
+        budget = self._budget
+        what = f"{self._settings['estimator']}, {self._settings['optimizer']} on {budget.dataset.name}"
+        return f"<Trainer: {what}, {budget.epochs} epochs, batch {budget.batch_size}>"
 
     def restart(self, task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer) -> None:
         """Give the objects of the next run; after it, `task` has its weights.
@@ -185,6 +191,8 @@ class Trainer:
         checkpoint_dir: str | Path | None = None,
     ) -> History:
         """Train with the objects that were given last, once; see `train`."""
+        check_attached(callbacks, diagnostics, checkpoint_dir)
+        check_seed(seed)
         given = self._take(seed)
         recording = Recording(
             *self._traced,

@@ -54,7 +54,7 @@ class Recording:
         diagnostics: Sequence[Diagnostic] = (),
         checkpoint_dir: str | Path | None = None,
     ):
-        self.history = History()
+        self.history = History.of(task, estimator, seed)
         self.moment = Moment(task, estimator, optimizer, dataset, seed, 0, epochs)
         self._validation, self._test = evaluations
         self._callbacks = callback_list(callbacks, task, optimizer, epochs)
