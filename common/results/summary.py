@@ -96,9 +96,7 @@ def pivot(
             raise ValueError(f"the runs have several values of {name!r}, {_listed(last[name])}: {_SEPARATE}")
     for key, cell in last.groupby(by, dropna=False, sort=False):
         _require_one_setting(cell, dict(zip(by, _as_tuple(key), strict=True)))
-    return summary.pivot(index=_names(rows), columns=_names(columns), values="mean").rename_axis(
-        columns=_names(columns)[0] if len(_names(columns)) == 1 else None
-    )
+    return summary.pivot(index=_names(rows), columns=_names(columns), values="mean")
 
 
 _COMMON = ("dataset", "network", "precision", "train_examples")
