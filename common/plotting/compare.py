@@ -15,6 +15,7 @@ from common.plotting.curves import (
     draw_curves,
     require_single,
     set_error_axis,
+    spread_note,
     with_errors,
 )
 from common.results.frame import check_choice, diagnostic_columns
@@ -81,6 +82,7 @@ def compare(
     else:
         axes.set_ylabel(y.replace("_", " ").capitalize())
     style.legend(axes)
+    style.annotate(drawn, spread_note(series), "", whole)
     return drawn
 
 

@@ -33,13 +33,14 @@ def test_each_name_is_a_line():
 def test_the_default_is_the_validation_error_in_percent():
     figure = compare({"a": _history()})
     np.testing.assert_allclose(_lines(figure)["a"][:, 1], [10, 5, 10 / 3])
-    assert "Validation error (%)" in figure.axes[0].get_ylabel()
+    assert "Validation error (%), log scale" in figure.axes[0].get_ylabel()
 
 
 def test_seeds_are_averaged_and_drawn_pale():
     figure = compare({"a": [_history(0, loss=1.0), _history(1, loss=3.0)]}, "train_loss", x="cost")
     np.testing.assert_allclose(_lines(figure)["a"], [[5, 2], [10, 1], [15, 2 / 3]])
     assert len(figure.axes[0].get_lines()) == 3
+    assert figure.caption == "Pale: single seeds; full: mean of 2 seeds."
 
 
 def test_a_plain_legend_is_in_the_projects_style():
