@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 
@@ -17,6 +18,26 @@ def require(condition: bool, name: str, allowed: str, value: Any) -> None:
     """
     if not condition:
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+def is_whole(value: Any) -> bool:
+    """Say whether a value is a whole number; True, False and 2.0 are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def require_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise a ValueError unless `value` is a whole number ≥ `least`.
+
+    Example:
+        >>> require_count("epochs", 3)
+        >>> require_count("epochs", "3")
+        Traceback (most recent call last):
+            ...
+        ValueError: epochs must be a whole number ≥ 1, got '3'
+    """
+    # What a number out of range is told needs no word about its kind.
+    require(is_whole(value), name, f"a whole number ≥ {least}", value)
+    require(value >= least, name, f"≥ {least}", value)
 
 
 def require_one_of(name: str, value: str, known: Iterable[str]) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
-from common.checks import nearest
+from common.checks import is_whole, nearest
 
 
 class ExpressionError(ValueError):
@@ -36,6 +38,13 @@ class Configured:
         True
     """
 
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _refusing(cls.__init__)
+        elif "__post_init__" in vars(cls):
+            cls.__post_init__ = _refusing_after(cls.__post_init__)
+
     @property
     def settings(self) -> dict[str, Any]:
         """Each argument of the constructor by its name, in the constructor's order."""
@@ -49,6 +58,74 @@ class Configured:
 
     def __hash__(self) -> int:
         return hash(repr(self))
+
+
+def _refusing(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Have a constructor refuse arguments that it does not know, and those of another kind than their annotation.
+
+    What the constructor itself says of a value, such as that it is out of range, comes first.
+    """
+    parameters = list(inspect.signature(constructor).parameters.values())[1:]
+    kinds = {parameter.name: parameter.annotation for parameter in parameters}
+    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *arguments: Any, **keywords: Any) -> None:
+        for name in keywords if not free else ():
+            if name not in kinds:
+                owner, listed = type(self).__name__, ", ".join(kinds) or "none"
+                raise TypeError(f"{owner} has no argument {name!r}{nearest(name, kinds)}; its arguments are {listed}")
+        given = dict(zip(kinds, arguments, strict=False)) | keywords
+        with _refused_kinds(given, kinds):
+            constructor(self, *arguments, **keywords)
+
+    return checked
+
+
+def _refusing_after(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Have the check of a dataclass refuse fields of another kind than their annotation; see `_refusing`."""
+
+    @functools.wraps(check)
+    def checked(self: Any) -> None:
+        kinds = inspect.get_annotations(type(self))
+        with _refused_kinds({name: getattr(self, name, None) for name in kinds}, kinds):
+            check(self)
+
+    return checked
+
+
+@contextmanager
+def _refused_kinds(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[None]:
+    """Raise a ValueError for a value of another kind than its annotation, unless the block raises one of its own."""
+    try:
+        yield
+    except (TypeError, AttributeError):
+        _refuse_wrong_kinds(given, kinds)  # a comparison with it was what failed
+        raise
+    _refuse_wrong_kinds(given, kinds)
+
+
+def _refuse_wrong_kinds(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        annotation = kinds.get(name)
+        written = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+        kind = written.removesuffix(" | None").partition("[")[0]
+        allowed, is_kind = _KINDS.get(kind, ("", lambda _: True))
+        if not is_kind(value) and not (value is None and written.endswith(" | None")):
+            raise ValueError(f"{name} must be {allowed}, got {value!r}") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "float": ("a number", _is_number),
+    "int": ("a whole number", is_whole),
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "str": ("a string", lambda value: isinstance(value, str)),
+    "Sequence": ("a list", lambda value: isinstance(value, Sequence) and not isinstance(value, str)),
+}
 
 
 @functools.singledispatch

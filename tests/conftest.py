@@ -58,6 +58,7 @@ SLOW = frozenset(
         "tasks/test_layers.py",
         "test_benchmarks.py",
         "test_site.py",
+        "training/test_interrupts.py",
         "training/test_keras_fit.py",
         "training/test_loop.py",
         "training/test_steps.py",

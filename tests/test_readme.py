@@ -67,3 +67,13 @@ def test_readme_is_short_and_its_python_runs(tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), names)
     assert list(names["frame"]["run"].unique()) == ["exact", "noisy"]
     check_estimator(lambda: names["Clipped"](0.5))
+
+
+def test_the_python_of_how_to_run_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs/run.md").read_text("utf-8"), flags=re.DOTALL):
+        exec(compile(block, "run.md", "exec"), names)
+    assert list(names["frame"]["run"].unique()) == ["exact", "noisy"]
+    assert [text.get_text() for text in names["figure"].axes[0].get_legend().get_texts()] == ["exact", "noisy"]
+    names["figure"].savefig(tmp_path / "compared.png")

@@ -40,6 +40,9 @@ class Eigenpairs(NamedTuple):
     values: tf.Tensor
     vectors: tf.Tensor
 
+    def __repr__(self) -> str:
+        return f"<Eigenpairs: values {tuple(self.values.shape)}, vectors {tuple(self.vectors.shape)}>"
+
     def product(self, columns: tf.Tensor) -> tf.Tensor:
         """Return U Λ Uᵀ X for the columns of X, (P, k)."""
         return tf.matmul(self.vectors, self.values[:, None] * tf.matmul(self.vectors, columns, transpose_a=True))

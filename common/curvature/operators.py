@@ -62,6 +62,10 @@ class CurvatureOperator:
         self.task, self.x, self.y, self.damping, self.l2 = task, x, y, damping, l2
         self.seed = tf.zeros([2], tf.int64) if seed is None else seed
 
+    def __repr__(self) -> str:
+        size, examples = f"{self.size:,} × {self.size:,}", self.x.shape[0]
+        return f"<{type(self).__name__}: {size} on {examples} examples, damping={self.damping:g}, l2={self.l2:g}>"
+
     @property
     def size(self) -> int:
         """P, the number of trainable scalars."""

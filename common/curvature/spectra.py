@@ -25,6 +25,9 @@ class SpectralDensity(NamedTuple):
     nodes: np.ndarray
     weights: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<SpectralDensity: {len(self.nodes)} nodes from {self.nodes[0]:.4g} to {self.nodes[-1]:.4g}>"
+
 
 def spectral_density(operator: CurvatureOperator, *, steps: int, probes: int, seed: int) -> SpectralDensity:
     """Return a quadrature of the distribution of an operator's eigenvalues; see the module docstring.

@@ -4,3 +4,7 @@ from common.data.load import SPECIFICATIONS, Dataset, Specification, Split, load
 from common.data.mnist_files import DataUnavailable
 
 __all__ = ["SPECIFICATIONS", "DataUnavailable", "Dataset", "Specification", "Split", "load"]
+
+
+def __dir__() -> list[str]:
+    return __all__

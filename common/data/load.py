@@ -22,7 +22,7 @@ from common.data.mnist_files import DataUnavailable, read_images
 __all__ = ["SPECIFICATIONS", "DataUnavailable", "Dataset", "Specification", "Split", "load"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Examples and their labels or targets.
 
@@ -37,8 +37,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        return f"<Split: {len(self):,} examples, x {self.x.shape} {self.x.dtype}, y {self.y.shape} {self.y.dtype}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A data set in three parts.
 
@@ -61,6 +64,9 @@ class Dataset:
     classes: int | None
     checksum: str
     source: str
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         splits = {"training": self.train, "validation": self.validation, "test": self.test}
@@ -199,7 +205,7 @@ def load(
 
 
 def _specification(name: str) -> Specification:
-    if name in SPECIFICATIONS:
+    if isinstance(name, str) and name in SPECIFICATIONS:
         return SPECIFICATIONS[name]
     hint = nearest(name, SPECIFICATIONS)
     raise ValueError(f"There is no data set {name!r}: the names are {', '.join(SPECIFICATIONS)}{hint}")

@@ -38,3 +38,7 @@ __all__ = [
     "WeightPath",
     "eigenvector_overlaps",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

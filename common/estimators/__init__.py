@@ -144,3 +144,7 @@ _BASES = (Damping, GradientEstimator, LogitObjective, NoiseLevel)
 _CLASSES = [value for value in map(globals().get, __all__) if isinstance(value, type) and value not in _BASES]
 ESTIMATORS = tuple(value for value in _CLASSES if issubclass(value, GradientEstimator))
 KNOWN = {value.__name__: value for value in _CLASSES if issubclass(value, Configured)} | OPTIMIZERS_AND_SCHEDULES
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -60,6 +60,13 @@ class GradientEstimate(NamedTuple):
     outputs: tf.Tensor
     gradients: list[tf.Tensor]
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(tuple(part.shape)) for part in self.gradients[:4])
+        more = ", …" if len(self.gradients) > 4 else ""
+        return (
+            f"<GradientEstimate: outputs {tuple(self.outputs.shape)}, {len(self.gradients)} gradients {shapes}{more}>"
+        )
+
 
 class GradientEstimator(Configured, tf.Module):
     """Base of all estimators. Subclasses implement `estimate` and `cost`, and `build` if they keep state.

@@ -8,3 +8,7 @@ before TensorFlow starts.
 from common.experiments.parameters import NOTEBOOKS, ParameterError, check, validate
 
 __all__ = ["NOTEBOOKS", "ParameterError", "check", "validate"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,8 +14,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import inspect
+import itertools
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +27,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from common.checks import nearest, require
+from common.checks import is_whole, nearest, require, require_count
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.experiments import progress
@@ -41,6 +43,12 @@ from common.training.history import Diagnostic, History
 from common.training.loop import Trainer, device, train
 from common.training.tensorboard import TensorBoard
 
+__all__ = ["Run", "Trained", "completed", "train_all", "without_constant_settings"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class TaskSettings(Protocol):
     """What a run trains, as settings: a `Network`, or another object of settings that makes a task of data."""
@@ -53,7 +61,7 @@ class TaskSettings(Protocol):
         """Return the network with its loss on a data set, with the initial weights of a seed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One line of a plan: a training and its settings. All its objects are unbuilt and serve as settings.
 
@@ -87,13 +95,40 @@ class Run:
     loop: Callable[..., History] = train
 
     def __post_init__(self):
+        require(isinstance(self.name, str), "name", "a string", self.name)
         require(isinstance(self.estimator, GradientEstimator), "estimator", "a GradientEstimator", self.estimator)
         require(isinstance(self.optimizer, keras.optimizers.Optimizer), "optimizer", "an optimizer", self.optimizer)
-        require(self.epochs >= 1, "epochs", "≥ 1", self.epochs)
-        require(self.batch_size is None or self.batch_size >= 1, "batch_size", "≥ 1 or None", self.batch_size)
+        require_count("epochs", self.epochs)
+        if self.batch_size is not None:
+            require_count("batch_size", self.batch_size)
+        _require_network(self.network)
+        require(self.data is None or isinstance(self.data, Dataset), "data", _DATA, self.data)
+        for name, kind in (("diagnostics", "diagnostics"), ("callbacks", "classes of Keras callbacks")):
+            value = getattr(self, name)
+            require(isinstance(value, list | tuple), name, f"a list of {kind}", value)
+        for diagnostic in self.diagnostics:
+            function = callable(diagnostic) and not inspect.isclass(diagnostic)
+            require(function, "each of diagnostics", "a diagnostic, such as GradientAlignment(32)", diagnostic)
+        for callback in self.callbacks:
+            constructor = callable(callback) and not isinstance(callback, keras.callbacks.Callback)
+            require(constructor, "each of callbacks", "a class, of which each seed gets an object", callback)
+        require(callable(self.loop), "loop", "a function, such as training.train", self.loop)
+        self._refuse_unknown_options()
+
+    def _refuse_unknown_options(self) -> None:
+        require(isinstance(self.options, Mapping), "options", "a dictionary", self.options)
+        parameters = inspect.signature(self.loop).parameters.values()
+        known = [part.name for part in parameters if part.kind is part.KEYWORD_ONLY and part.name not in _GIVEN]
+        if any(part.kind is part.VAR_KEYWORD for part in parameters):
+            return
+        for name in self.options:
+            require(name in known, "an option", f"one of {', '.join(known)}{nearest(str(name), known)}", name)
 
     def but(self, name: str, **changes: Any) -> Run:
-        """Return another run, with another name and some changed settings."""
+        """Return another run, with another name and some changed settings: arguments of `Run`, by name."""
+        known = [part.name for part in dataclasses.fields(self)]
+        for change in changes:
+            require(change in known, "a change", f"one of {', '.join(known)}{nearest(change, known)}", change)
         return dataclasses.replace(self, name=name, **changes)
 
     def with_settings(self, name: str, **settings: Any) -> Run:
@@ -107,6 +142,15 @@ class Run:
             allowed = f"one of {', '.join(known)}{nearest(setting, known)}"
             require(setting in known, f"a setting of {type(self.estimator).__name__}", allowed, setting)
         return self.but(name, estimator=type(self.estimator)(**known | settings))
+
+    def __repr__(self) -> str:
+        given = [text(getattr(self, name)) for name in ("name", "estimator", "optimizer")]
+        for part in dataclasses.fields(self)[len(given) :]:
+            value = getattr(self, part.name)
+            default = part.default if part.default_factory is dataclasses.MISSING else part.default_factory()
+            if value is not default and not (part.name != "loop" and value == default):
+                given.append(f"{part.name}={_argument(value)}")
+        return f"Run({', '.join(given)})"
 
     def __str__(self) -> str:
         size = self.batch_size or "all"
@@ -122,6 +166,25 @@ class Run:
     def examples_per_step(self) -> int:
         """The batch size as a number, also if it is the whole training split."""
         return self.batch_size or len(self.data.train)
+
+
+_DATA = "a Dataset, such as load('digits')"
+# What the loop gets from the run itself.
+_GIVEN = ("epochs", "batch_size", "seed", "callbacks", "diagnostics", "checkpoint_dir")
+
+
+def _require_network(network: Any) -> None:
+    allowed = network is None or (callable(getattr(network, "task", None)) and not inspect.isclass(network))
+    require(allowed, "network", "a Network, such as Network('mlp', [32])", network)
+
+
+def _argument(value: Any) -> str:
+    """Write an argument of a run as Python: classes and functions by their names."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_argument, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_argument(part)}' for key, part in value.items())}}}"
+    return value.__name__ if inspect.isclass(value) or inspect.isroutine(value) else text(value)
 
 
 def train_all(
@@ -154,7 +217,9 @@ def train_all(
     Raises:
         ValueError: a name occurs twice, a run has no network, or `training.train` raises.
     """
-    plan = completed(plan, data, network)
+    require(isinstance(experiment, str), "experiment", "a string", experiment)
+    plan, seeds = completed(plan, data, network), _distinct(seeds)
+    require(len(plan) > 0, "plan", "a list of one run or more", plan)
     records = Store(store) if store else None
     frames, trained = [], Trained()
     with progress.bar(sum(run.epochs for run in plan) * len(seeds)) as bar:
@@ -174,6 +239,13 @@ def train_all(
 
 def completed(plan: Sequence[Run], data: Dataset, network: TaskSettings | None) -> list[Run]:
     """Give the plan's data set and network to runs without their own; raise if a name occurs twice."""
+    require(not isinstance(plan, Run), "plan", "a list of runs: write [run]", plan)
+    require(isinstance(plan, Iterable), "plan", "a list of runs", plan)
+    plan = list(plan)
+    for run in plan:
+        require(isinstance(run, Run), "each of plan", "a Run", run)
+    require(data is None or isinstance(data, Dataset), "data", _DATA, data)
+    _require_network(network)
     names = [run.name for run in plan]
     for name in names:
         require(names.count(name) == 1, "the names of a plan", "different from each other", name)
@@ -182,8 +254,22 @@ def completed(plan: Sequence[Run], data: Dataset, network: TaskSettings | None) 
         own = run.network or network
         if own is None:
             raise ValueError(f"network of the run {run.name!r} must be given, or the plan's, got None")
+        require(run.data is not None or data is not None, f"data of the run {run.name!r}", "given, or the plan's", None)
         complete.append(dataclasses.replace(run, data=run.data or data, network=own))
     return complete
+
+
+def _distinct(seeds: Any) -> list[int]:
+    """Return seeds as a list; refuse what is no whole number, or there twice."""
+    hint = f": write [{seeds}] or range({seeds})" if is_whole(seeds) else ""
+    listed = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    require(listed, "seeds", f"a list of whole numbers, such as [0, 1, 2]{hint}", seeds)
+    seeds = list(seeds)
+    require(len(seeds) > 0, "seeds", "one or more", seeds)
+    for seed in seeds:
+        require(is_whole(seed), "each of seeds", "a whole number", seed)
+        require(seeds.count(seed) == 1, "seeds", "different from each other", seeds)
+    return seeds
 
 
 def without_constant_settings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -211,6 +297,10 @@ class Trained(Mapping):
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(self._weights)
+
+    def __repr__(self) -> str:
+        keys = ", ".join(map(repr, itertools.islice(self, 3)))
+        return f"<Trained: {len(self)} tasks by (name, seed): {keys}{', …' if len(self) > 3 else ''}>"
 
     def __len__(self) -> int:
         return len(self._weights)

@@ -41,3 +41,7 @@ __all__ = [
     "copy_of",
     "parse",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

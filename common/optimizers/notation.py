@@ -99,6 +99,18 @@ def _(value: keras.optimizers.Optimizer | LearningRateSchedule) -> str:
     return f"{name_of(type(value))}({', '.join(parts)})"
 
 
+def _shown(value: keras.optimizers.Optimizer | LearningRateSchedule) -> str:
+    """Write an optimizer or a schedule as its constructor call; one whose settings cannot be told, as any object."""
+    try:
+        return text(value)
+    except Exception:  # a class of a notebook's own, or inside of a traced function
+        return object.__repr__(value)
+
+
+# Keras' optimizers show where they lie in memory, and nothing else.
+keras.optimizers.Optimizer.__repr__ = LearningRateSchedule.__repr__ = _shown
+
+
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
     """Return a schedule, or the shortest decimal number that equals the variable's float32."""
     rate = optimizer._learning_rate

@@ -19,6 +19,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
 from common.atomic import replacing
@@ -176,6 +177,15 @@ class PaperFigure(Figure):
         return buffer.getvalue()
 
 
+class PaperAxes(Axes):
+    """Axes whose `legend` is in this style, wherever it is called."""
+
+    def legend(self, *args: Any, **kwargs: Any) -> Legend:
+        """Draw a legend, see matplotlib's."""
+        with matplotlib.rc_context(RC):
+            return super().legend(*args, **kwargs)
+
+
 def figure(
     width: float, height: float, columns: int = 1, *, rows: int = 1, **options: Any
 ) -> tuple[PaperFigure, list[Axes]]:
@@ -194,7 +204,7 @@ def figure(
     with matplotlib.rc_context(RC):
         drawn = PaperFigure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawn)
-        axes = drawn.subplots(rows, columns, squeeze=False, **options)
+        axes = drawn.subplots(rows, columns, squeeze=False, subplot_kw={"axes_class": PaperAxes}, **options)
     return drawn, list(axes.flat)
 
 

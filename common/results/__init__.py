@@ -9,7 +9,7 @@ from common.results.frame import METRICS, PROVENANCE, STATUSES, combine, paramet
 from common.results.provenance import provenance, run_provenance
 from common.results.result_file import write
 from common.results.store import Record, Store, StoreWarning, identity_digest
-from common.results.summary import last_rows, paired_comparisons, paired_differences, summarize, with_interval
+from common.results.summary import last_rows, paired_comparisons, paired_differences, pivot, summarize, with_interval
 
 __all__ = [
     "METRICS",
@@ -28,6 +28,7 @@ __all__ = [
     "paired_comparisons",
     "paired_differences",
     "parameter_columns",
+    "pivot",
     "provenance",
     "read",
     "run_columns",
@@ -37,3 +38,7 @@ __all__ = [
     "with_interval",
     "write",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -192,6 +192,8 @@ def _places(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[s
 
 
 def _is_export(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef):  # it only says what there is
+        return node.name == "__dir__"
     if isinstance(node, ast.Assign):
         return [ast.unparse(target) for target in node.targets] == ["__all__"]
     return isinstance(node, ast.Import | ast.ImportFrom | ast.Pass) or _is_text(node)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.results.files import files_below, listed, load_all, result_files
+from common.results.files import REPOSITORY, files_below, listed, load_all, located, nearest_path, result_files
 from common.results.frame import bare, combine, plain, refuse_two_meanings, run_columns
 from common.results.result_file import ResultFile, write_table
 
-PAPER = Path(__file__).resolve().parents[2] / "results" / "paper"
+PAPER = REPOSITORY / "results" / "paper"
 _FILE = "_file"
 _NAMED = 3  # files in a sentence
 
@@ -23,8 +23,9 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
     """Read result files into one frame; missing and unreadable files are listed.
 
     Args:
-        paths: a result file, a folder (searched with its subfolders), or several of them; None: this repository's
-            results/paper, from any working directory.
+        paths: a result file, a folder (searched with its subfolders), or several of them. Each is relative to the
+            working directory or, if it does not exist there, to this repository, as in a notebook. None: this
+            repository's results/paper.
         expected: files that should exist; the others are listed in attrs["missing"].
 
     Returns:
@@ -35,13 +36,14 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
         notebook or record.
 
     Raises:
-        FileNotFoundError: no file can be read.
+        FileNotFoundError: no file can be read; the message gives the nearest path that exists.
+        TypeError: an argument is no path.
         ValueError: two files hold the same run (experiment, method, parameters and seed). Also if a name is a parameter
             in one file and a diagnostic in another.
     """
-    roots = listed(PAPER if paths is None else paths)
+    roots = [located(path) for path in listed(PAPER if paths is None else paths)]
     files = result_files(roots)
-    missing = [str(path) for path in dict.fromkeys([*files, *map(Path, expected or ())]) if not path.is_file()]
+    missing = [str(path) for path in dict.fromkeys([*files, *map(located, expected or ())]) if not path.is_file()]
     loaded, unreadable = load_all(path for path in files if path.is_file())
     if not loaded:
         raise FileNotFoundError(_nothing_read(roots, missing, unreadable))
@@ -121,7 +123,7 @@ def _load_or_refuse(roots: list[str | os.PathLike]) -> dict[str, ResultFile]:
 
 def _nothing_read(roots: Iterable[Any], missing: list[str], unreadable: dict[str, str]) -> str:
     places = ", ".join(str(root) for root in roots) or "an empty list of paths"
-    reasons = [f"{path} is missing" for path in missing]
+    reasons = [f"{path} is missing{nearest_path(Path(path))}" for path in missing]
     reasons += [f"{path} is unreadable: {reason}" for path, reason in unreadable.items()]
     return f"no result file could be read from {places}" + (f" ({'; '.join(reasons)})" if reasons else "")
 

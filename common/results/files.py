@@ -5,13 +5,45 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from common.checks import nearest
 from common.results.arrays import to_frames
 from common.results.result_file import UNREADABLE, ResultFile, read_table, reasons, result_file
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def listed(paths: Any) -> list[Any]:
     """Return paths or frames as a list, even if there is only one."""
-    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
+    if not isinstance(paths, Iterable) or isinstance(paths, bytes):
+        raise TypeError(f"paths must be a path, or several, got {type(paths).__name__} {paths!r}")
+    return list(paths)
+
+
+def located(path: str | os.PathLike) -> Path:
+    """Return a path that the working folder has or, where it has none of this name, that of this repository."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a path must be a string or a Path, got {type(path).__name__}")
+    given = Path(path).expanduser()
+    of_ours = REPOSITORY / given
+    return of_ours if not given.exists() and of_ours.exists() else given
+
+
+def nearest_path(path: Path) -> str:
+    """Name the path that is most like one that does not exist, as the end of a sentence; "" where none is like it."""
+    for base in dict.fromkeys([Path(), REPOSITORY]):
+        parent = base
+        for part in path.parts:
+            if (parent / part).exists():
+                parent /= part
+                continue
+            names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
+            if hint := nearest(part, [name for name in names if not name.startswith(".")]):
+                name = hint.split("'")[1]
+                return f"; did you mean {str(parent / name)!r}?"
+            break
+    return ""
 
 
 def files_below(root: Path) -> list[Path]:

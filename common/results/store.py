@@ -67,6 +67,10 @@ class Record:
     weights: list[np.ndarray] = field(default_factory=list)
     measurements: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        rows, columns = self.frame.shape
+        return f"<Record {self.digest[:12]}: {rows} rows × {columns} columns, {len(self.weights)} weights>"
+
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
     """Return the SHA-256, 64 hexadecimal digits, of everything that determines a run's numbers.
@@ -95,6 +99,9 @@ class Store:
         self.folder = Path(folder)
         self._begun: dict[str, dict[str, Any]] = {}
         self._warned = False
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r})"
 
     def path(self, digest: str) -> Path:
         """Return the path of a record's frame, whether or not it exists."""

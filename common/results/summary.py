@@ -6,22 +6,24 @@ from typing import Any
 
 import pandas as pd
 
+from common.checks import require
 from common.results.arrays import array_columns
 from common.results.frame import bare, check_choice, run_columns
 
 
 def last_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return each run's last row, which holds the test metric."""
+    _require_frame(frame)
     ordered = bare(frame).sort_values("epoch", kind="stable")
     return ordered.drop_duplicates(run_columns(frame), keep="last").sort_index()
 
 
-def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric") -> pd.DataFrame:
+def summarize(frame: pd.DataFrame, by: str | Sequence[str], value: str = "test_metric") -> pd.DataFrame:
     """Summarize a value of each run's last row over the seeds.
 
     Args:
         frame: a tidy frame.
-        by: columns that define a group, e.g. ["method", "batch_size"].
+        by: column(s) that define a group, e.g. ["method", "batch_size"].
         value: the column to average.
 
     Returns:
@@ -39,6 +41,8 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
         >>> summarize(frame, ["run"]).round(3).to_dict("records")
         [{'run': 'SGD', 'mean': 0.98, 'std': 0.014, 'n': 2, 'diverged': 1}]
     """
+    _require_frame(frame)
+    by = _names(by)
     for name in (*by, value):
         check_choice("column", name, list(frame.columns))
     if arrays := array_columns(frame[list(dict.fromkeys((*by, value)))]):
@@ -51,6 +55,81 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], value: str = "test_metric"
     return groups.agg(
         mean=("_value", "mean"), std=("_value", "std"), n=("_value", "count"), diverged=("_failed", "sum")
     ).reset_index()
+
+
+def pivot(
+    frame: pd.DataFrame,
+    rows: str | Sequence[str] = "method",
+    columns: str | Sequence[str] = "optimizer",
+    value: str = "test_metric",
+) -> pd.DataFrame:
+    """Tabulate the mean of a value over the seeds, by method and setting; no cell mixes two settings.
+
+    Args:
+        frame: a tidy frame.
+        rows: column(s) whose values make the table's rows, "method" or "run".
+        columns: likewise for its columns.
+        value: the column to average, of each run's last row; runs that diverged are in no mean.
+
+    Returns:
+        The means, in a table; NaN where no run is left, or there was none.
+
+    Raises:
+        ValueError: a column that the frame does not have, with the nearest; runs of several data sets, networks or
+            precisions, unless they make rows or columns; a cell whose runs differ in anything but their seed, such as a
+            setting or the number of epochs, or hold a seed twice. It says in what: add that to `rows` or `columns`, or
+            take a part of the frame.
+
+    Example:
+        >>> made = {"experiment": "mine", "method": "SPSA", "seed": [0, 1, 0]}
+        >>> made |= {"optimizer": ["SGD(0.1)", "SGD(0.1)", "SGD(1)"]}
+        >>> frame = pd.DataFrame(made | {"epoch": 5, "status": "finished", "test_metric": [0.5, 0.75, 0.25]})
+        >>> pivot(frame)
+        optimizer  SGD(0.1)  SGD(1)
+        method
+        SPSA          0.625    0.25
+    """
+    by = [*_names(rows), *_names(columns)]
+    summary = summarize(frame, by, value)
+    last = last_rows(frame)
+    for name in (name for name in last if name in _COMMON or name.startswith("Network.")):
+        if name not in by and last[name].nunique(dropna=False) > 1:
+            raise ValueError(f"the runs have several values of {name!r}, {_listed(last[name])}: {_SEPARATE}")
+    for key, cell in last.groupby(by, dropna=False, sort=False):
+        _require_one_setting(cell, dict(zip(by, _as_tuple(key), strict=True)))
+    return summary.pivot(index=_names(rows), columns=_names(columns), values="mean")
+
+
+_COMMON = ("dataset", "network", "precision", "train_examples")
+_LABELS = ("experiment", "run", "group", "order")
+_SEPARATE = "add it to the rows or columns, or take a part of the frame"
+
+
+def _require_one_setting(cell: pd.DataFrame, key: dict[str, Any]) -> None:
+    """Refuse a cell of a table whose runs differ in more than their seed."""
+    names = [name for name in run_columns(cell) if name not in (*_LABELS, "seed", *key)]
+    finished = cell[cell["status"] == "finished"]
+    for name, values in [*((name, cell[name]) for name in names), ("epoch", finished["epoch"])]:
+        if values.nunique(dropna=False) > 1:
+            what = "last epochs" if name == "epoch" else f"values of {name!r}"
+            raise ValueError(f"the runs of the cell {key} have several {what}, {_listed(values)}: {_SEPARATE}")
+    twice = cell.loc[cell["seed"].duplicated(), "seed"]
+    if len(twice):
+        raise ValueError(f"the cell {key} has several runs of seed {twice.iloc[0]}: {_SEPARATE.replace('it', 'run')}")
+
+
+def _require_frame(frame: Any) -> None:
+    allowed = "a tidy frame, such as that of train_all, results.read or History.frame"
+    require(isinstance(frame, pd.DataFrame), "frame", allowed, frame)
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _listed(values: pd.Series) -> str:
+    distinct = values.drop_duplicates().tolist()
+    return ", ".join(map(repr, distinct[:4])) + (", …" if len(distinct) > 4 else "")
 
 
 def with_interval(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
@@ -162,6 +241,7 @@ def paired_comparisons(
     Raises:
         ValueError: the frame does not have a name; the message gives the nearest one.
     """
+    require(margin > 0, "margin", "> 0", margin)
     rows = last_rows(frame)
     known = list(rows["run"].unique())
     values = rows.assign(_value=rows[value].astype(float).mask(rows["status"] == "diverged"))

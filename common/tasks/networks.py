@@ -15,13 +15,19 @@ import keras
 from keras import layers
 
 from common.atomic import replacing
-from common.checks import require, require_one_of
+from common.checks import is_whole, require, require_count, require_one_of
 from common.data.load import Dataset
 from common.settings import Configured
 from common.tasks.layers import MaxPool2D, PooledConv2D, SeenPixels
 from common.tasks.task import Task, classification, regression
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+
+__all__ = ["NETWORKS", "OF_HIDDEN_LAYERS", "PRECISIONS", "Network", "build", "hash_seed", "load", "load_task", "save"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def build(
@@ -55,6 +61,12 @@ def build(
     """
     require_one_of("network", name, sorted(NETWORKS))
     require_one_of("precision", precision, PRECISIONS)
+    shaped = isinstance(input_shape, list | tuple) and len(input_shape) > 0
+    require(shaped, "input_shape", "that of one example, such as (28, 28, 1)", input_shape)
+    require_count("outputs", outputs)
+    require(is_whole(seed), "seed", "a whole number", seed)
+    for units in hidden or ():
+        require_count("the units of a hidden layer", units)
     if name not in OF_HIDDEN_LAYERS and len(input_shape) != 3:
         raise ValueError(
             f"network {name!r} takes images (height, width, channels), got input shape {tuple(input_shape)}"
@@ -84,7 +96,7 @@ class Network(Configured):
     def __init__(self, name: str, hidden: Sequence[int] = (), *, precision: str = "float32", dropout: bool = True):
         require_one_of("network", name, sorted(NETWORKS))
         require_one_of("precision", precision, PRECISIONS)
-        listed = isinstance(hidden, list | tuple) and all(isinstance(units, int) and units > 0 for units in hidden)
+        listed = isinstance(hidden, list | tuple) and all(is_whole(units) and units > 0 for units in hidden)
         require(listed, "hidden", "a list of units of each hidden layer, such as [64, 32]", hidden)
         allowed = f"empty for {name!r}: {' and '.join(map(repr, OF_HIDDEN_LAYERS))} have hidden layers to choose"
         require(not hidden or name in OF_HIDDEN_LAYERS, "hidden", allowed, hidden)
@@ -92,7 +104,8 @@ class Network(Configured):
         self.name, self.hidden, self.precision, self.dropout = name, tuple(hidden), precision, dropout
 
     def task(self, dataset: Dataset, seed: int) -> Task:
-        """Build the network for a data set, with initial weights of this seed, and return its task."""
+        """Build the network for a data set, with initial weights of this seed, and return its task; see `build`."""
+        require(isinstance(dataset, Dataset), "dataset", "a Dataset, such as load('digits')", dataset)
         hidden = self.hidden if self.name in OF_HIDDEN_LAYERS else None
         shape, outputs = dataset.train.x.shape[1:], dataset.classes or 1
         network = build(self.name, shape, outputs, seed=seed, precision=self.precision, hidden=hidden)

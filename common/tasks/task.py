@@ -11,6 +11,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from common.checks import require
+
 PerExample = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -34,12 +36,18 @@ class Task(tf.Module):
         training_mode: bool = True,
     ):
         super().__init__(name="task")
+        require(isinstance(network, keras.Model), "network", "a Keras model, such as networks.build(...)", network)
         self.network = network
         self.training_mode = training_mode
         self.metric_name = metric_name
         self._loss = loss
         self._metric = metric
         self._seed_generators = _seed_generators(network)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.network.name!r}, {self.parameter_count:,} parameters, {self.metric_name}>"
+        )
 
     @property
     def weights(self) -> list[keras.Variable]:

@@ -24,3 +24,7 @@ __all__ = [
     "train",
     "train_steps",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

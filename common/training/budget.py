@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common.checks import require
+from common.checks import is_whole, require, require_count
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator, RunContext
 
@@ -36,7 +36,10 @@ class Budget:
     limit: int | None = None
 
     def __post_init__(self):
-        require(self.epochs >= 1, "epochs", "≥ 1", self.epochs)
+        require_count("epochs", self.epochs)
+        require(is_whole(self.batch_size), "batch_size", "a whole number of examples", self.batch_size)
+        require(self.limit is None or is_whole(self.limit), "steps_per_epoch", "a whole number, or None", self.limit)
+        require(isinstance(self.drop_remainder, bool), "drop_remainder", "True or False", self.drop_remainder)
         examples = len(self.dataset.train)
         allowed = f"between 1 and the {examples:,} training examples of {self.dataset.name!r}"
         require(1 <= self.batch_size <= examples, "batch_size", allowed, self.batch_size)

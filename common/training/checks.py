@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from common.checks import is_whole, require
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimate, GradientEstimator
 from common.tasks.task import Task
@@ -24,13 +26,51 @@ _KINDS = {
 
 
 def check_kinds(**arguments: Any) -> None:
-    """Raise a ValueError for an argument of the wrong kind: task, estimator, optimizer or dataset."""
+    """Raise a ValueError for a task, an estimator, an optimizer or a data set of the wrong kind, or that do not fit."""
     for name, value in arguments.items():
         kind, allowed = _KINDS[name]
         if not isinstance(value, kind):
             got = f"the class {value.__name__}" if inspect.isclass(value) else f"{type(value).__name__} {value!r}"
             hint = f": write {value.__name__}(...)" if inspect.isclass(value) and issubclass(value, kind) else ""
             raise ValueError(f"{name} must be {allowed}, got {got}{hint}")
+    rate = getattr(arguments.get("optimizer"), "_learning_rate", None)
+    if isinstance(rate, keras.Variable):
+        require(float(rate) >= 0, "learning_rate", "≥ 0, as gradients point uphill and are subtracted", float(rate))
+    if {"task", "dataset"} <= arguments.keys():
+        check_fit(arguments["task"], arguments["dataset"])
+
+
+def check_fit(task: Task, dataset: Dataset) -> None:
+    """Raise a ValueError for a network that does not take the data set's examples."""
+    takes, has = getattr(task.network, "input_shape", None), dataset.train.x.shape[1:]
+    if isinstance(takes, tuple) and not tf.TensorShape(takes[1:]).is_compatible_with(has):
+        name = task.network.name
+        raise ValueError(f"dataset must have examples of shape {takes[1:]}, as {name!r} takes, got {dataset!r}")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise a ValueError for a seed that is no whole number."""
+    require(is_whole(seed), "seed", "a whole number", seed)
+
+
+def check_attached(callbacks: Any, diagnostics: Any, checkpoint_dir: Any) -> None:
+    """Raise a ValueError for callbacks, diagnostics or a folder of another kind, before any of them is called."""
+    listed = isinstance(callbacks, Iterable) and not isinstance(callbacks, str)
+    require(listed, "callbacks", "a list of Keras callbacks", callbacks)
+    for callback in callbacks:
+        instance = isinstance(callback, keras.callbacks.Callback)
+        require(instance, "each of callbacks", f"a Keras callback{_written(callback)}", callback)
+    listed = isinstance(diagnostics, Iterable) and not isinstance(diagnostics, str)
+    require(listed, "diagnostics", "a list of diagnostics", diagnostics)
+    for diagnostic in diagnostics:
+        function = callable(diagnostic) and not inspect.isclass(diagnostic)
+        require(function, "each of diagnostics", f"a function of a Moment{_written(diagnostic)}", diagnostic)
+    path = checkpoint_dir is None or isinstance(checkpoint_dir, str | os.PathLike)
+    require(path, "checkpoint_dir", "a path, or None", checkpoint_dir)
+
+
+def _written(value: Any) -> str:
+    return f", {value.__name__}(...)" if inspect.isclass(value) else ""
 
 
 def check_cost(estimator: GradientEstimator, batch_sizes: Sequence[int], steps: int) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from common.checks import require
 from common.data.load import Split
 from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
@@ -17,6 +18,9 @@ from common.training.budget import Budget
 from common.training.checks import check_estimate
 
 EVALUATION_BATCH = 1_000
+# What one call of the traced loop is to take: Python looks at interrupts in between.
+CALL_SECONDS = 0.5
+_FASTER = 8  # how much longer than the last call, in steps, the next may be
 
 
 def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
@@ -45,8 +49,31 @@ def _no_totals() -> Totals:
     return Totals(tf.constant(0, tf.int64), *[tf.constant(0.0)] * 3, tf.constant(True))
 
 
+class Progress(NamedTuple):
+    """Where the traced loop stands, between two of its calls.
+
+    Attributes:
+        epoch: the one that was begun last, counted from 1; int64.
+        steps: those of all epochs so far; int64.
+        totals: of that one epoch.
+    """
+
+    epoch: tf.Tensor
+    steps: tf.Tensor
+    totals: Totals
+
+    @classmethod
+    def before(cls, epoch: int, steps: int) -> Progress:
+        """Return where an epoch begins that so many steps went before."""
+        return cls(*_int64(epoch, steps), _no_totals())
+
+
 class EpochFunction:
-    """Epochs as one traced call: loops over epochs and full batches, then the smaller rest, each of static shape."""
+    """Epochs as traced calls: loops over epochs and full batches, then the smaller rest, each of static shape.
+
+    A call ends after about `CALL_SECONDS`, wherever in an epoch that is, and the next goes on there. What is computed
+    does not depend on where calls end.
+    """
 
     def __init__(
         self,
@@ -58,6 +85,7 @@ class EpochFunction:
     ):
         self.task, self.estimator, self.optimizer = task, estimator, optimizer
         self._budget, self._jit_compile = budget, jit_compile
+        self._limit = 1  # steps of the next call
 
     def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
         """Trace for these data, make it ready to run, and return the seconds it took."""
@@ -69,44 +97,68 @@ class EpochFunction:
         else:
             traced = tf.function(self._epochs, jit_compile=False, autograph=False)
             arguments = (scalar, scalar, scalar, scalar)
-        self._traced = traced.get_concrete_function(_spec(x), _spec(y), *arguments)
+        totals = tf.nest.map_structure(_spec, _no_totals())
+        self._traced = traced.get_concrete_function(_spec(x), _spec(y), *arguments, scalar, totals)
         if not self._jit_compile:
-            self._traced(x, y, *_int64(0, 1, 0, 0))  # no epoch: TensorFlow optimises the graph when it is first called
+            self._call(x, y, 0, 0, 0, Progress.before(1, 0))  # no step: TensorFlow optimises when it is first called
         return time.perf_counter() - start
 
-    def __call__(self, x, y, seed: int, first: int, last: int, steps_before: int) -> tuple[int, int, Totals]:
-        """Run the epochs first to last, or up to a step that is not finite.
+    def __call__(
+        self, x, y, seed: int, last: int, progress: Progress, interrupted: Callable[[], bool] = lambda: False
+    ) -> Progress:
+        """Go on from `progress` to the end of the epoch `last`, up to a step that is not finite, or until interrupted.
 
         Returns:
-            The last epoch that was begun, the steps so far, and the totals of that epoch.
+            How far it came.
         """
+        while self._goes_on(progress, last) and not interrupted():
+            before, start = int(progress.steps), time.perf_counter()
+            progress = self._call(x, y, seed, last, self._limit, progress)
+            per_second = (int(progress.steps) - before) / (time.perf_counter() - start)
+            self._limit = max(1, min(_FASTER * self._limit, int(CALL_SECONDS * per_second)))
+        return progress
+
+    def _goes_on(self, progress: Progress, last: int) -> bool | tf.Tensor:
+        epoch, _, totals = progress
+        return totals.finite & ((epoch < last) | (totals.steps < self._budget.steps_per_epoch))
+
+    def _call(self, x, y, seed: int, last: int, limit: int, progress: Progress) -> Progress:
         if not self._jit_compile:
-            epoch, steps, totals = self._traced(x, y, *_int64(seed, first, last, steps_before))
-            return int(epoch), int(steps), totals
-        steps = steps_before
-        for epoch in range(first, last + 1):
-            # Outside the traced function: XLA knows no stateless shuffle.
-            totals = self._traced(x, y, epoch_order(len(x), seed, epoch), *_int64(seed, steps))
-            steps += int(totals.steps)
-            if not totals.finite:
-                break
-        return epoch, steps, totals
+            return Progress(*self._traced(x, y, *_int64(seed, last, limit), *progress))
+        epoch, steps, totals = self._epoch_begun(progress)
+        before, order = steps - totals.steps, epoch_order(len(x), seed, epoch)  # XLA knows no stateless shuffle
+        totals = self._traced(x, y, order, *_int64(seed, before, limit), totals)
+        return Progress(epoch, before + totals.steps, totals)
 
-    def _epochs(self, x, y, seed, first, last, steps_before) -> tuple[tf.Tensor, tf.Tensor, Totals]:
-        def run(epoch, steps, _):
-            totals = self._epoch(x, y, epoch_order(x.shape[0], seed, epoch), seed, steps)
-            return epoch + 1, steps + totals.steps, totals
+    def _epoch_begun(self, progress: Progress) -> Progress:
+        """Begin the next epoch if this one has all its steps."""
+        epoch, steps, totals = progress
+        complete = totals.steps == self._budget.steps_per_epoch
+        totals = Totals(*(tf.where(complete, zero, sum_) for zero, sum_ in zip(_no_totals(), totals, strict=True)))
+        return Progress(epoch + tf.cast(complete, tf.int64), steps, totals)
 
-        epoch, steps, totals = tf.while_loop(
-            lambda epoch, _, totals: totals.finite & (epoch <= last),
-            run,
-            (first, steps_before, _no_totals()),
-            parallel_iterations=1,  # each epoch needs the last one's weights
+    def _epochs(self, x, y, seed, last, limit, epoch, steps, totals) -> Progress:
+        end = steps + limit
+
+        def run(*progress) -> Progress:
+            epoch, steps, totals = self._epoch_begun(Progress(*progress))
+            before, order = steps - totals.steps, epoch_order(x.shape[0], seed, epoch)
+            totals = self._epoch(x, y, order, seed, before, end - steps, totals)
+            return Progress(epoch, before + totals.steps, totals)
+
+        return Progress(
+            *tf.while_loop(
+                lambda *progress: self._goes_on(Progress(*progress), last) & (progress[1] < end),
+                run,
+                Progress(epoch, steps, totals),
+                parallel_iterations=1,  # each epoch needs the last one's weights
+            )
         )
-        return epoch - 1, steps, totals
 
-    def _epoch(self, x, y, order, seed, steps_before) -> Totals:
+    def _epoch(self, x, y, order, seed, steps_before, limit, totals) -> Totals:
+        """Go on for at most `limit` steps, from where `totals` stand, with the epoch that begins at `steps_before`."""
         size, full_steps, rest = self._budget.batch_size, self._budget.full_steps_per_epoch, self._budget.rest
+        end = totals.steps + limit
 
         def step(totals: Totals, batch_size: int) -> Totals:
             start = tf.cast(totals.steps, tf.int32) * size
@@ -114,15 +166,17 @@ class EpochFunction:
             step_seed = tf.stack([seed, steps_before + totals.steps])
             return self._step(tf.gather(x, chosen), tf.gather(y, chosen), step_seed, totals)
 
+        end_of_full = tf.minimum(end, tf.constant(full_steps, tf.int64))
         (totals,) = tf.while_loop(
-            lambda totals: totals.finite & (totals.steps < full_steps),
+            lambda totals: totals.finite & (totals.steps < end_of_full),
             lambda totals: (step(totals, size),),
-            (_no_totals(),),
+            (totals,),
             parallel_iterations=1,  # each step needs the last one's weights
         )
         if not rest:
             return totals
-        return tf.cond(totals.finite, lambda: step(totals, rest), lambda: totals)
+        ready = totals.finite & (totals.steps == full_steps) & (totals.steps < end)
+        return tf.cond(ready, lambda: step(totals, rest), lambda: totals)
 
     def _step(self, x, y, seed, totals: Totals) -> Totals:
         """Estimate, then update if all is finite: a step that is not leaves the last finite weights in place."""
@@ -156,7 +210,12 @@ class Evaluation:
     """Evaluation of one split, traced by the first call; the data stay on the device."""
 
     def __init__(self, task: Task, split: Split):
+        require(isinstance(task, Task), "task", "a Task", task)
+        require(isinstance(split, Split), "split", "a Split, such as dataset.validation", split)
         self._task, self._split, self._function = task, split, None
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self._task!r} on {self._split!r}>"
 
     def __call__(self) -> tuple[float, float]:
         """Return mean loss and mean metric with the weights of this moment; NaN for an empty split."""

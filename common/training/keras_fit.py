@@ -18,7 +18,7 @@ from common.tasks.task import Task
 from common.training.budget import Budget
 from common.training.callbacks import with_averages
 from common.training.checkpoint import RunCheckpoint, run_identity
-from common.training.checks import check_kinds
+from common.training.checks import check_attached, check_kinds, check_seed
 from common.training.epoch import evaluate
 from common.training.history import Diagnostic, History, Moment, epochs_done, measured, measured_at_start
 from common.training.recording import copies_of
@@ -61,7 +61,10 @@ def fit(
     """
     check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
     _refuse_what_fit_does_not(task, estimator)
-    budget, history, callbacks = Budget(dataset, epochs, batch_size), History(), with_averages(callbacks, optimizer)
+    check_attached(callbacks, diagnostics, checkpoint_dir)
+    check_seed(seed)
+    budget, history = Budget(dataset, epochs, batch_size), History.of(task, estimator, seed)
+    callbacks = with_averages(callbacks, optimizer)
     estimator.build(task, budget.context(seed))
     bind(optimizer, budget.steps, budget.steps_per_epoch)
     optimizer.build(task.weights)

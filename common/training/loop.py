@@ -1,7 +1,8 @@
-"""The only training loop: an estimator's gradients, given to any Keras optimizer, one traced call an epoch or for many.
+"""The only training loop: an estimator's gradients, given to any Keras optimizer, in traced calls of many steps.
 
 The data sit on the device as one tensor, the order of epoch e is a stateless shuffle of (seed, e) and the steps are a
-loop inside the traced function, so that no step waits for Python or for an input pipeline. All randomness is a function
+loop inside the traced function, so that no step waits for Python or for an input pipeline. Every half a second, and at
+least once a step, the call returns for Python to look whether it was interrupted. All randomness is a function
 of (seed, step): on the same device and number of threads, a run is reproducible to the last bit, and so is one that was
 killed and resumed, and one that another seed's trace serves. (On GPUs only with
 `tf.config.experimental.enable_op_determinism()`: some kernels there add up in whatever order their threads finish.)
@@ -17,7 +18,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from common.checks import require
+from common.checks import require, require_count
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.optimizers.schedules import bind
@@ -25,9 +26,10 @@ from common.settings import text
 from common.tasks.task import Task
 from common.training.budget import Budget
 from common.training.checkpoint import run_identity
-from common.training.checks import check_cost, check_estimate, check_kinds
-from common.training.epoch import EpochFunction, Evaluation, Totals, on_device
+from common.training.checks import check_attached, check_cost, check_estimate, check_kinds, check_seed
+from common.training.epoch import EpochFunction, Evaluation, Progress, Totals, on_device
 from common.training.history import Diagnostic, History, Record
+from common.training.interrupts import held_back
 from common.training.recording import Recording
 from common.training.state import carry_over, variables_of
 
@@ -160,7 +162,8 @@ class Trainer:
     ):
         check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
         self._budget = Budget(dataset, epochs, batch_size, drop_remainder, steps_per_epoch)
-        require(record_every >= 1, "record_every", "≥ 1", record_every)
+        require_count("record_every", record_every)
+        require(jit_compile in (None, True, False), "jit_compile", "True, False or None", jit_compile)
         self.task, self.estimator, self.optimizer = task, estimator, optimizer
         self._settings = {"estimator": text(estimator), "optimizer": text(optimizer)}
         self._given: tuple | None = (task, estimator, optimizer)
@@ -169,6 +172,11 @@ class Trainer:
         self._epochs = EpochFunction(task, estimator, optimizer, self._budget, xla)
         self._data: tuple | None = None
         self._evaluations = Evaluation(task, dataset.validation), Evaluation(task, dataset.test)
+
+    def __repr__(self) -> str:
+        budget = self._budget
+        what = f"{self._settings['estimator']}, {self._settings['optimizer']} on {budget.dataset.name}"
+        return f"<Trainer: {what}, {budget.epochs} epochs, batch {budget.batch_size}>"
 
     def restart(self, task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer) -> None:
         """Give the objects of the next run; after it, `task` has its weights.
@@ -192,6 +200,8 @@ class Trainer:
         checkpoint_dir: str | Path | None = None,
     ) -> History:
         """Train with the objects that were given last, once; see `train`."""
+        check_attached(callbacks, diagnostics, checkpoint_dir)
+        check_seed(seed)
         given = self._take(seed)
         recording = Recording(
             *self._traced,
@@ -204,12 +214,14 @@ class Trainer:
             diagnostics=diagnostics,
             checkpoint_dir=checkpoint_dir,
         )
-        recording.begin()
-        if recording.history.status == "running":
-            self._train(recording, seed)
-        recording.end()
-        if given is not self.task:
-            carry_over(self.task.network.variables, given.network.variables)
+        try:
+            recording.begin()
+            if recording.history.status == "running":
+                self._train(recording, seed)
+            recording.end()
+        finally:  # also where it was interrupted: what was trained is not lost
+            if given is not self.task:
+                carry_over(self.task.network.variables, given.network.variables)
         return recording.history
 
     @property
@@ -241,6 +253,9 @@ class Trainer:
             recording.begin_epoch()
             # Multiples of record_every, also where a resumed run recorded in other places.
             last = min(recording.done + every - recording.done % every, epochs)
+            if history.unfinished:
+                last = max(last, history.unfinished["epoch"])
+                require(last <= epochs, "epochs", f"≥ {last}, which the checkpoint's run has begun", epochs)
             recording.end_epoch(self._train_epochs(recording, seed, last))
         recording.finish()
 
@@ -251,21 +266,49 @@ class Trainer:
         return self._epochs.trace(*self._data)
 
     def _train_epochs(self, recording: Recording, seed: int, last: int) -> Record:
-        """Run the missing epochs up to `last` and return its record; a non-finite step sets the history's status."""
-        before, start = recording.before, time.perf_counter()
-        epoch, step, totals = self._epochs(*self._data, seed, recording.done + 1, last, before["step"])
-        totals = Totals(*(value.numpy().item() for value in totals))
-        seconds = time.perf_counter() - start
+        """Run the missing epochs up to `last` and return its record; a non-finite step sets the history's status.
+
+        Raises:
+            KeyboardInterrupt: the checkpoint then holds all steps that were made.
+        """
+        progress, seconds = self._progress(recording)
+        start = time.perf_counter()
+        with held_back() as interrupted:
+            progress = self._epochs(*self._data, seed, last, progress, interrupted)
+            seconds += time.perf_counter() - start
+            if interrupted():
+                recording.interrupt(_plain(progress) | {"seconds": seconds})
+        totals = Totals(*(value.numpy().item() for value in progress.totals))
+        epoch, step = int(progress.epoch), int(progress.steps)
         if not totals.finite:
             recording.history.status, recording.history.diverged_step = "diverged", step
         return {
             "epoch": epoch,
             "step": step,
-            "seconds": before["seconds"] + seconds,
+            "seconds": seconds,
             **self._budget.spent(self.estimator, step),
             "train_loss": totals.loss / totals.examples,
             "train_metric": totals.metric / totals.examples,
         }
+
+    def _progress(self, recording: Recording) -> tuple[Progress, float]:
+        """Return where to go on, and the seconds that training took so far."""
+        kept, before = recording.history.unfinished, recording.before
+        if kept is None:
+            return Progress.before(recording.done + 1, before["step"]), before["seconds"]
+        totals = [tf.constant(kept[name], dtype) for name, dtype in _TOTALS.items()]
+        return Progress(*(tf.constant(kept[name], tf.int64) for name in ("epoch", "step")), Totals(*totals)), kept[
+            "seconds"
+        ]
+
+
+_TOTALS = dict(zip(Totals._fields, (tf.int64, tf.float32, tf.float32, tf.float32, tf.bool), strict=True))
+
+
+def _plain(progress: Progress) -> dict[str, float]:
+    """Return where the traced loop stands as Python's numbers, which a checkpoint keeps exactly."""
+    totals = {name: value.numpy().item() for name, value in progress.totals._asdict().items()}
+    return {"epoch": int(progress.epoch), "step": int(progress.steps), **totals}
 
 
 def one_step(

@@ -54,7 +54,7 @@ class Recording:
         diagnostics: Sequence[Diagnostic] = (),
         checkpoint_dir: str | Path | None = None,
     ):
-        self.history = History()
+        self.history = History.of(task, estimator, seed)
         self.moment = Moment(task, estimator, optimizer, dataset, seed, 0, epochs)
         self._validation, self._test = evaluations
         self._callbacks = callback_list(callbacks, task, optimizer, epochs)
@@ -92,6 +92,11 @@ class Recording:
         """Call the callbacks' hook before an epoch."""
         self._callbacks.on_epoch_begin(self.done)
 
+    def interrupt(self, unfinished: Record) -> None:
+        """Keep how far the epochs since the last record came."""
+        self.history.unfinished = unfinished
+        self._checkpoint.save()
+
     def end_epoch(self, record: Record, *, evaluate: bool = True) -> None:
         """Complete the record of an epoch and keep it, then the checkpoint, unless the run is at its end.
 
@@ -104,6 +109,7 @@ class Recording:
             record |= self._evaluated("validation", self._validation)
         record |= measured(self._diagnostics, self.moment._replace(epoch=record["epoch"]), record)
         history.epochs.append(record)
+        history.unfinished = None
         self._callbacks.on_epoch_end(record["epoch"] - 1, keras_logs(record, task.metric_name))
         if task.network.stop_training and history.status == "running":
             history.status = "stopped"

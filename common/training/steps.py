@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.checks import require
+from common.checks import require_count
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator, RunContext
 from common.optimizers.schedules import bind
 from common.tasks.task import Task
 from common.training.budget import Budget, spent_by
 from common.training.checkpoint import run_identity
-from common.training.checks import check_cost, check_kinds
+from common.training.checks import check_attached, check_cost, check_kinds, check_seed
 from common.training.epoch import Evaluation, epoch_order, is_finite
 from common.training.history import Diagnostic, History, Moment, Record
 from common.training.loop import one_step
@@ -70,7 +70,9 @@ def train_steps(
         ValueError: a value of the wrong kind or out of range; a cost that is no number.
     """
     check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
-    require(steps_per_epoch >= 1, "steps_per_epoch", "≥ 1", steps_per_epoch)
+    check_attached(callbacks, diagnostics, checkpoint_dir)
+    check_seed(seed)
+    require_count("steps_per_epoch", steps_per_epoch)
     budget, steps = Budget(dataset, epochs, batch_size, drop_remainder=True), epochs * steps_per_epoch
     estimator.build(task, RunContext(seed, steps, steps_per_epoch, batch_size, dataset.train))
     bind(optimizer, steps, steps_per_epoch)

@@ -21,7 +21,7 @@ from common.estimators.estimator import GradientEstimator
 from common.optimizers.schedules import bind
 from common.tasks.task import Task
 from common.training.budget import Budget
-from common.training.epoch import EpochFunction, on_device
+from common.training.epoch import EpochFunction, Progress, on_device
 from common.training.loop import compiles_with_xla
 
 TIMED_EPOCHS = 100
@@ -112,9 +112,9 @@ def one_epoch(
 
     def run() -> float:
         nonlocal epoch, steps
-        epoch, done, totals = function(x, y, seed, epoch + 1, epoch + epochs_a_call, steps)
-        steps = done if count_on else 0
-        return float(totals.loss) / len(split)
+        progress = function(x, y, seed, epoch + epochs_a_call, Progress.before(epoch + 1, steps))
+        epoch, steps = int(progress.epoch), int(progress.steps) if count_on else 0
+        return float(progress.totals.loss) / len(split)
 
     return run
 
