@@ -79,8 +79,8 @@ def defaults_of(job: Job) -> dict[str, Any]:
 
 
 def error_of(job: Job) -> str:
-    """Return the sentence that a failed job left."""
-    return text_of(job.path(ERROR)).strip() or STOPPED
+    """Return the sentence that a failed job left; one that left none has not begun."""
+    return text_of(job.path(ERROR)).strip() or NOT_STARTED
 
 
 def text_of(path: str) -> str:
