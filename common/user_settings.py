@@ -1,14 +1,16 @@
-"""Settings of the user's own that would change numbers or break modules: Keras' and TensorFlow's, and an encoding.
+"""Settings of the user's own that would change numbers or break modules: of Keras, TensorFlow, Matplotlib, pandas.
 
 Keras reads a keras.json and environment variables when it is imported. Whatever they say, networks here are made for
 TensorFlow, in float32 unless they say otherwise, with the channels last; so this is stated as soon as Keras is there.
+A Matplotlib backend that does not exist is passed over, since figures here need none; tables of notebooks are whole.
 What TensorFlow says while it is imported (that there is no GPU) would land in every notebook; it is kept for the case
-that the import fails. Importing this module imports neither.
+that the import fails. Importing this module imports none of them.
 """
 
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.abc import Loader, MetaPathFinder
@@ -66,6 +68,34 @@ def state_keras(keras: ModuleType) -> None:
     keras.config.set_max_steps_per_epoch(None)
 
 
+def show_whole_tables() -> None:
+    """Have pandas show tables as it does by itself: what a notebook says of them is of all rows, columns and digits.
+
+    For the project's own notebooks alone: who imports it into another one keeps what was set there.
+    """
+    if "pandas" in sys.modules:  # otherwise nobody has set anything
+        with warnings.catch_warnings(action="ignore"):  # of options that will be renamed
+            for pattern in (r"^display\.", r"^styler\."):
+                sys.modules["pandas"].reset_option(pattern)
+
+
+@contextmanager
+def _any_backend() -> Iterator[None]:
+    """Pass over an MPLBACKEND that Matplotlib does not know, with which its import ends in an error."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        try:
+            sys.modules["matplotlib"].rcParams["backend"] = backend
+        except ValueError:
+            # No warning: who makes errors of warnings would be left without Matplotlib.
+            print(f"MPLBACKEND is {backend!r}, which Matplotlib does not know: it is passed over", file=sys.stderr)
+
+
 @contextmanager
 def _silent_import() -> Iterator[None]:
     """Keep what is written to the standard error, by C++ too, and write it only if the import fails."""
@@ -104,11 +134,11 @@ def _keras_file() -> str:
     return os.path.join(os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras"), "keras.json")
 
 
-_AROUND: dict[str, Callable] = {"tensorflow": _silent_import, "keras": _stated_import}
+_AROUND: dict[str, Callable] = {"tensorflow": _silent_import, "keras": _stated_import, "matplotlib": _any_backend}
 
 
 class _Finder(MetaPathFinder):
-    """Finds TensorFlow and Keras where they are, and has their imports done within a context."""
+    """Finds these libraries where they are, and has their imports done within a context."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -8,6 +8,7 @@ import textwrap
 import types
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from common import user_settings
@@ -116,6 +117,52 @@ def test_the_loaders_of_the_two_stay_their_own(packages):
         "import common, sys, keras, inspect; print(type(keras.__loader__).__name__, len(inspect.getsource(keras)) > 9)"
     )
     assert _python(code, packages()).stdout.split() == ["SourceFileLoader", "True"]
+
+
+MATPLOTLIB = """
+import os
+known = ("agg", "tkagg")
+class Settings(dict):
+    def __setitem__(self, name, value):
+        if value not in known:
+            raise ValueError(f"Key {name}: {value!r} is not a valid value")
+        super().__setitem__(name, value)
+rcParams = Settings()
+if os.environ.get("MPLBACKEND"):
+    rcParams["backend"] = os.environ["MPLBACKEND"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "taken", "says"),
+    [
+        ("tkagg", "{'backend': 'tkagg'}", ""),
+        ("qtagg7", "{}", "MPLBACKEND is 'qtagg7', which Matplotlib does not know: it is passed over"),
+        ("", "{}", ""),
+    ],
+)
+def test_a_backend_of_figures_that_does_not_exist_is_passed_over_and_said(tmp_path, backend, taken, says):
+    (tmp_path / "matplotlib.py").write_text(MATPLOTLIB)
+    code = "import common, matplotlib, os; print(matplotlib.rcParams, os.environ['MPLBACKEND'])"
+    done = _python(code, tmp_path, MPLBACKEND=backend)
+    assert done.stdout.strip() == f"{taken} {backend}".strip(), done.stderr
+    assert says in done.stderr
+    assert bool(done.stderr) == bool(says)
+
+
+def test_tables_of_a_notebook_are_shown_as_pandas_shows_them_by_itself():
+    wanted = str(pd.DataFrame({"a": [1.23456] * 5, "b": 2.0}))
+    options = ("display.max_rows", 2, "display.max_columns", 1, "display.precision", 0, "styler.format.precision", 0)
+    with pd.option_context(*options):
+        assert str(pd.DataFrame({"a": [1.23456] * 5, "b": 2.0})) != wanted
+        user_settings.show_whole_tables()
+        assert str(pd.DataFrame({"a": [1.23456] * 5, "b": 2.0})) == wanted
+        assert pd.get_option("styler.format.precision") == 6
+
+
+def test_who_has_no_pandas_waits_for_none(tmp_path):
+    code = "import sys, common.user_settings as s; s.show_whole_tables(); print('pandas' in sys.modules)"
+    assert _python(code, tmp_path).stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,10 @@ FIGURES_LOG = "logs/{preset}/{experiment}/figures.txt"
 LATENCY = 30.0
 
 # A job's error file holds this until it has ended; so a job without an end is known, though its earlier result is kept.
-STOPPED = "it was stopped before it could say why; started again, it goes on"
-# The same of a job that is to run again and has not begun.
-NOT_STARTED = "it has not been started since a run asked for it; started again, it goes on"
+# From there it goes on; a store that cannot be written holds nothing, and then nothing is promised.
+STOPPED = f"it was stopped before it could say why; started again, it goes on from what {STORE} holds"
+# The same of a job that is to run and has not begun: whatever kept it from that is told by something else.
+NOT_STARTED = "it has not been started since a run asked for it"
 
 # The one job of a notebook without seeds or variants; the jobs that run a seed each.
 _ALL, _SEED = "all", "seed{}"

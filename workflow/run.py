@@ -18,9 +18,9 @@ from workflow.experiments import (
     EXECUTED,
     FIGURES_DRAWN,
     FIGURES_LOG,
+    NOT_STARTED,
     PRESETS,
     RESULT,
-    STOPPED,
     Job,
     WorkflowError,
     option,
@@ -28,7 +28,7 @@ from workflow.experiments import (
     unknown,
 )
 from workflow.processes import end_group, end_on_terminate, one_at_a_time
-from workflow.stored import did_not_end, error_of, has_other_parameters, text_of, was_cut_off
+from workflow.stored import did_not_end, error_of, failure_of, has_other_parameters, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEMAKE_LOG = "logs/{preset}/snakemake.txt"
@@ -134,7 +134,7 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
     for job in again:
         # Kept until the job has ended: after a kill these jobs are known, though their earlier results are there.
         Path(job.path(ERROR)).parent.mkdir(parents=True, exist_ok=True)
-        Path(job.path(ERROR)).write_text(STOPPED + "\n", encoding="utf-8")
+        Path(job.path(ERROR)).write_text(NOT_STARTED + "\n", encoding="utf-8")
     sound = snakemake(results, options, ["--forcerun", *(job.path(RESULT) for job in again)] if again else [])
     failed = [job for job in jobs if did_not_end(job) or not Path(job.path(RESULT)).exists()]
     refusals = _note_ends(failed, text_of(str(log)).splitlines()) if cluster.is_cluster(options.profile) else []
@@ -150,7 +150,7 @@ def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
     """Store the reasons of jobs that Slurm ended; return the reasons why it did not take jobs."""
     for end in reversed(list(cluster.ends_of(lines))):  # the last try tells
         for job in failed:
-            if job.path(RESULT) in end.files and (was_cut_off(job) or not did_not_end(job)):
+            if job.path(RESULT) in end.files and not failure_of(job):
                 Path(job.path(ERROR)).parent.mkdir(parents=True, exist_ok=True)
                 Path(job.path(ERROR)).write_text(end.sentence() + "\n", encoding="utf-8")
     return cluster.refusals_of(lines)

@@ -79,8 +79,8 @@ def defaults_of(job: Job) -> dict[str, Any]:
 
 
 def error_of(job: Job) -> str:
-    """Return the sentence that a failed job stored."""
-    return text_of(job.path(ERROR)).strip() or STOPPED
+    """Return the sentence that a failed job stored; one without a sentence has not begun."""
+    return text_of(job.path(ERROR)).strip() or NOT_STARTED
 
 
 def text_of(path: str) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,8 @@ PUBLISHED_MD5 = {
         "15d484375f8d13e6eb1aabb0c3f46965",
     ),
 }
+_INFO = "dataset_info.json"
+_DESCRIPTION = (_INFO, "features.json")  # without them tensorflow-datasets can't read a folder, and says something else
 _KEYS = ("image", "label")
 _PARTS = ("training images", "training labels", "test images", "test labels")
 
@@ -85,7 +88,10 @@ def read_images(name: str, data_dir: Path, train: int, test: int, checksum: str 
         DataUnavailable: nothing is prepared in `data_dir` and the download failed, or the data there cannot be decoded.
         ValueError: the prepared data are not the published data set.
     """
-    folder = _prepared_folder(data_dir, name) or _download(name, data_dir)
+    folder = _prepared_folder(data_dir, name)
+    if folder is None:
+        _refuse_half_prepared(data_dir, name)
+        folder = _download(name, data_dir)
     sizes = (train, test)
     content = _read_cache(name, folder, sizes, checksum)
     if content is None:
@@ -97,10 +103,26 @@ def read_images(name: str, data_dir: Path, train: int, test: int, checksum: str 
 
 def _prepared_folder(data_dir: Path, name: str) -> Path | None:
     """Return the folder of the newest prepared version."""
-    versions = [file.parent for file in (data_dir / name).glob("*/dataset_info.json")]
+    versions = [file.parent for file in (data_dir / name).glob(f"*/{_INFO}")]
     return max(
         versions, key=lambda folder: [int(n) if n.isdigit() else -1 for n in folder.name.split(".")], default=None
     )
+
+
+def _refuse_half_prepared(data_dir: Path, name: str) -> None:
+    """Name the file that a copied folder lacks: a download beside it would be for nothing, or fail and not say why."""
+    for folder in sorted((data_dir / name).glob("*")):
+        if re.fullmatch(r"\d+\.\d+\.\d+", folder.name):
+            _refuse_without_description(name, folder)
+
+
+def _refuse_without_description(name: str, folder: Path) -> None:
+    missing = [folder / file for file in _DESCRIPTION if not (folder / file).is_file()]
+    if missing and any(folder.glob("*.tfrecord*")):
+        raise DataUnavailable(
+            f"The data set {name!r} in {folder} is not whole, because {missing[0]} is missing: copy it from where that "
+            "folder comes from, or delete that folder and load again with a network connection"
+        )
 
 
 def _download(name: str, data_dir: Path) -> Path:
@@ -133,6 +155,7 @@ def quiet() -> Iterator[None]:
 
 def _decode(name: str, folder: Path) -> list[np.ndarray]:
     """Decode both parts, and undo the storage order of tensorflow-datasets."""
+    _refuse_without_description(name, folder)
     arrays = []
     try:
         with quiet():

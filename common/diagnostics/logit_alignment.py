@@ -12,6 +12,7 @@ from common.checks import require
 from common.diagnostics.diagnostic import Diagnostic, Epochs, Measured, require_epochs
 from common.estimators.evolution.logit_gradient import LogitGradient
 from common.estimators.evolution.logit_quadrature import ExactLogitGradient
+from common.estimators.noise.noisy_gradient import AnnealedNoise
 from common.randomness import Stream, key
 from common.training.history import Moment
 
@@ -33,7 +34,8 @@ class LogitAlignment(Diagnostic):
         at: when to look, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value out of range; an estimator whose noise changes with the step: estimates of one moment have
+            one level, and here none has the number of a step.
     """
 
     def __init__(
@@ -43,6 +45,9 @@ class LogitAlignment(Diagnostic):
         require(examples >= 1, "examples", "≥ 1", examples)
         require(repeats >= 2, "repeats", "≥ 2", repeats)
         require_epochs(at)
+        for estimator in estimators:
+            annealed = isinstance(estimator.level, AnnealedNoise)
+            require(not annealed, "sigma of estimators to align", "one that no step changes", estimator.sigma)
         self.estimators, self.examples, self.repeats, self.at = estimators, examples, repeats, at
 
     def measure(self, moment: Moment) -> Measured:

@@ -13,6 +13,7 @@ from keras import layers
 
 from common.data.load import Split
 from common.estimators.estimator import GradientEstimate, GradientEstimator, RunContext
+from common.tasks.layers import CHANNELS_LAST
 from common.tasks.task import Task, classification
 
 BATCH, REST = 24, 10  # examples of a full batch, and of a smaller last one
@@ -35,8 +36,15 @@ def small_task(seed: int, *, precision: str = "float32", batch_norm: bool = Fals
     def norm(number: int) -> list[layers.Layer]:
         return [layers.BatchNormalization(name=f"norm_{number}", dtype=precision)] if batch_norm else []
 
-    body = [layers.Conv2D(4, 3, **options("conv_1", 0)), *norm(1), layers.ReLU(name="relu_1", dtype=precision)]
-    body += [layers.MaxPooling2D(2, name="pool_1", dtype=precision), layers.Flatten(name="flatten_1", dtype=precision)]
+    body = [
+        layers.Conv2D(4, 3, data_format=CHANNELS_LAST, **options("conv_1", 0)),
+        *norm(1),
+        layers.ReLU(name="relu_1", dtype=precision),
+    ]
+    body += [
+        layers.MaxPooling2D(2, data_format=CHANNELS_LAST, name="pool_1", dtype=precision),
+        layers.Flatten(data_format=CHANNELS_LAST, name="flatten_1", dtype=precision),
+    ]
     body += [layers.Dense(16, **options("dense_1", 1)), *norm(2), layers.ReLU(name="relu_2", dtype=precision)]
     body += [
         layers.Dropout(0.25, seed=seed, name="dropout_1", dtype=precision),

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from common.checks import nearest
 from common.experiments.fields import Parameters
 from common.experiments.places import replaced
+from common.user_settings import show_whole_tables
 
 PARAMETER_CELL_MARK = "# Parameters"  # how papermill begins the cell that it injects; our own cells begin so too
 INJECTED_PATHS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # of papermill's --inject-*; they change no run
@@ -67,6 +68,7 @@ def check(notebook: str, namespace: MutableMapping[str, Any], cells: Sequence[st
         ParameterError: parameters are wrong, with one sentence for each: name, value, allowed values and the nearest
             valid name. Also if a place cannot be written.
     """
+    show_whole_tables()
     former = _drop(namespace)
     try:
         checked = validate(notebook, _values(namespace.get("In", ()) if cells is None else cells, namespace))

@@ -30,6 +30,7 @@ from common.checks import require
 
 FEW_CHANNELS = 8  # measured with 1, 6 and 32: below it, less memory is worth more multiplications
 PACKAGE = "gradient_estimators"
+CHANNELS_LAST = "channels_last"  # said by each layer that has it: the default is the user's, who may have the other one
 
 _CORNERS = tuple(itertools.product((0, 1), (0, 1)))  # of a window, in the order in which ties are broken
 
@@ -139,7 +140,7 @@ class PooledConv2D(keras.layers.Conv2D):
     """
 
     def __init__(self, filters: int, kernel_size: int | tuple[int, int], **options):
-        super().__init__(filters, kernel_size, **options)
+        super().__init__(filters, kernel_size, **{"data_format": CHANNELS_LAST} | options)
         rising = (keras.activations.linear, keras.activations.relu)
         require(self.activation in rising, "activation", "None or 'relu'", options.get("activation"))
         plain = self.padding == "valid" and self.data_format == "channels_last" and self.groups == 1

@@ -18,7 +18,7 @@ from common.atomic import replacing
 from common.checks import is_whole, require, require_count, require_one_of
 from common.data.load import Dataset
 from common.settings import Configured
-from common.tasks.layers import MaxPool2D, PooledConv2D, SeenPixels
+from common.tasks.layers import CHANNELS_LAST, MaxPool2D, PooledConv2D, SeenPixels
 from common.tasks.task import Task, classification, regression
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -150,7 +150,7 @@ class _Layers:
     def conv(
         self, filters: int, size: int, activation: str | None = None, *, strides: int = 1, use_bias: bool = True
     ) -> layers.Layer:
-        options = {"strides": strides, "activation": activation, "use_bias": use_bias}
+        options = {"strides": strides, "activation": activation, "use_bias": use_bias, "data_format": CHANNELS_LAST}
         return layers.Conv2D(filters, size, **options, **self._initializer("conv"))
 
     def pooled_conv(self, filters: int, size: int, activation: str | None = None) -> list[layers.Layer]:
@@ -173,10 +173,12 @@ class _Layers:
         return [linear, norm, layers.ReLU(**self._options("relu"))]
 
     def pool(self) -> layers.Layer:
-        return (layers.MaxPooling2D if self._standard else MaxPool2D)(**self._options("pool"))
+        if not self._standard:
+            return MaxPool2D(**self._options("pool"))
+        return layers.MaxPooling2D(data_format=CHANNELS_LAST, **self._options("pool"))
 
     def mean_pool(self) -> layers.Layer:
-        return layers.AveragePooling2D(2, **self._options("mean_pool"))
+        return layers.AveragePooling2D(2, data_format=CHANNELS_LAST, **self._options("mean_pool"))
 
     def standardise(self, mean: float, deviation: float) -> layers.Layer:
         return layers.Rescaling(1 / deviation, -mean / deviation, **self._options("standardise"))
@@ -188,10 +190,10 @@ class _Layers:
         return layers.Dropout(rate, seed=next(self._seeds), **self._options("dropout"))
 
     def flatten(self) -> layers.Layer:
-        return layers.Flatten(**self._options("flatten"))
+        return layers.Flatten(data_format=CHANNELS_LAST, **self._options("flatten"))
 
     def zero_padding(self, pixels: int) -> layers.Layer:
-        return layers.ZeroPadding2D(pixels, **self._options("zero_padding"))
+        return layers.ZeroPadding2D(pixels, data_format=CHANNELS_LAST, **self._options("zero_padding"))
 
     def _options(self, kind: str) -> dict:
         # Keras' own names count on from network to network; a checkpoint and a plot need the same name every time.

@@ -19,9 +19,12 @@ class BestWeights(keras.callbacks.Callback):
     The last record's validation metric is that of the last epoch; the best one of the history is that of the weights.
 
     Attributes:
+        monitor: what it is told by; a run whose logs do not hold it is refused.
         best: the best validation accuracy so far.
         kept: holds the weights that had it.
     """
+
+    monitor = "val_accuracy"
 
     def __init__(self):
         super().__init__()
@@ -34,7 +37,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Record | None = None) -> None:
         """Keep the weights of an epoch that is better than all before; after the last one put the best in place."""
-        accuracy = (logs or {}).get("val_accuracy", math.nan)
+        accuracy = (logs or {}).get(self.monitor, math.nan)
         if accuracy > self.best:
             self.best = float(accuracy)
             _assign(self.kept.weights, self.model.weights)

@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 
+from common.checks import require, require_one_of
+from common.data.load import Dataset
 from common.tasks.task import Task
-from common.training.history import Record
+from common.training.history import Diagnostic, Moment, Record
+
+# Those that Keras calls while it trains and evaluates. What it calls in `predict` no training calls.
+TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+BATCH_HOOKS = (*TRAIN_BATCH_HOOKS, "on_test_batch_begin", "on_test_batch_end")
+
+# Which way each measure gets better, so that `mode="auto"` works as in `fit`, where Keras knows its own metrics.
+_BETTER = {"loss": "min", "accuracy": "max", "mean_squared_error": "min"}
+
+# Keras' own that do by batches what they do by epochs too.
+_BY_EPOCHS = frozenset({keras.callbacks.ModelCheckpoint, keras.callbacks.ProgbarLogger, keras.callbacks.TensorBoard})
+
+_ALWAYS_LOGGED = ("step", "seconds", "cost", "bytes_sent", "epsilon")
 
 
 def callback_list(
-    callbacks: Iterable[keras.callbacks.Callback], task: Task, optimizer: keras.optimizers.Optimizer, epochs: int
+    callbacks: Iterable[keras.callbacks.Callback],
+    moment: Moment,
+    diagnostics: Sequence[Diagnostic],
+    *,
+    steps_per_epoch: int,
+    each_step: bool,
 ) -> keras.callbacks.CallbackList:
-    """Return Keras' list of callbacks for a network that our loop trains.
+    """Return Keras' list of callbacks for a network that our loops train.
 
     An optimizer with `use_ema` keeps an average of the weights: `SwapEMAWeights`, which has it evaluated, is put in
     front unless one is given.
+
+    Args:
+        callbacks: Keras callbacks; one whose `mode` is "auto" is given the direction of what it monitors.
+        moment: the run before its first epoch.
+        diagnostics: of the run, whose numbers callbacks may monitor.
+        steps_per_epoch: what callbacks see as `params["steps"]`.
+        each_step: True: steps run one by one, so that hooks for batches are called, and only the last epoch is
+            evaluated, see `train_steps`. False: an epoch is one traced call, and each is evaluated, see `train`.
+
+    Raises:
+        ValueError: a callback that waits for a hook that is not called, or that monitors what no epoch's logs hold.
     """
+    task, given = moment.task, with_averages(callbacks, moment.optimizer)
+    not_called = BATCH_HOOKS[len(TRAIN_BATCH_HOOKS) :] if each_step else BATCH_HOOKS
+    for callback in given:
+        _refuse_hooks(callback, not_called)
+    names = ("loss",) if each_step else measures(task, moment.dataset)
+    check_monitors(given, names, _ALWAYS_LOGGED, open_ended=bool(diagnostics))
     return keras.callbacks.CallbackList(
-        with_averages(callbacks, optimizer),
+        given,
         model=task.network,
-        epochs=epochs,
-        steps=1,
+        epochs=moment.epochs,
+        steps=steps_per_epoch,
         verbose=1,
         add_history=False,
         add_progbar=False,
@@ -39,9 +75,87 @@ def with_averages(
     return [keras.callbacks.SwapEMAWeights(), *given] if optimizer.use_ema and not swaps else given
 
 
-def keras_logs(record: Record, metric_name: str) -> dict[str, float]:
-    """Rename a record's numbers to what Keras callbacks monitor by default; arrays are none of their business."""
+def measures(task: Task, dataset: Dataset) -> tuple[str, ...]:
+    """Name loss and metric as Keras does: loss, accuracy, and with a validation split val_loss, val_accuracy."""
+    names = ("loss", task.metric_name)
+    return (*names, *(f"val_{name}" for name in names)) if len(dataset.validation) else names
+
+
+def check_monitors(
+    callbacks: Iterable[keras.callbacks.Callback],
+    names: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    open_ended: bool = False,
+) -> None:
+    """Refuse a callback that monitors what it never sees, and tell those with `mode="auto"` the direction.
+
+    Keras itself says the first after an epoch, in a warning, and the second not at all in a loop of one's own.
+
+    Args:
+        callbacks: Keras callbacks.
+        names: of loss and metric in the logs.
+        others: of what else is in the logs.
+        open_ended: whether diagnostics add numbers whose names are not known before they are measured.
+    """
+    for callback in callbacks:
+        monitor, name = getattr(callback, "monitor", None), type(callback).__name__
+        if monitor is None or (isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only):
+            continue
+        known = [*names, *others]
+        if not open_ended:
+            require_one_of(f"what {name} monitors", monitor, known)
+        if getattr(callback, "mode", None) == "auto":
+            direction = _BETTER.get(monitor.removeprefix("val_")) if monitor in names else None
+            require(direction is not None, f"mode of {name}, which monitors {monitor!r},", "'min' or 'max'", "auto")
+            callback.mode = direction
+
+
+def waits_for(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> list[str]:
+    """Name those hooks that a callback does not leave as Keras' `Callback` has them."""
+    base = keras.callbacks.Callback
+    return [
+        hook for hook in hooks if hook in vars(callback) or getattr(type(callback), hook) is not getattr(base, hook)
+    ]
+
+
+def keras_logs(record: Record, metric_name: str, *, validated: bool) -> dict[str, float]:
+    """Rename a record's numbers to what Keras callbacks monitor by default; arrays are none of their business.
+
+    As in `fit`, there is no val_loss where there is no validation split, and a record has NaN.
+    """
     names = {"train_loss": "loss", "train_metric": metric_name}
     names |= {"validation_loss": "val_loss", "validation_metric": f"val_{metric_name}"}
-    numbers = {key: value for key, value in record.items() if key != "epoch" and not isinstance(value, np.ndarray)}
+    left_out = {"epoch"} if validated else {"epoch", "validation_loss", "validation_metric"}
+    numbers = {key: value for key, value in record.items() if key not in left_out and not isinstance(value, np.ndarray)}
     return {names.get(key, key): value for key, value in numbers.items()}
+
+
+def _refuse_hooks(callback: keras.callbacks.Callback, not_called: Sequence[str]) -> None:
+    """Raise a ValueError unless all that a callback does is done by hooks that our loop calls."""
+    name, instead = type(callback).__name__, "train with `common.training.fit`, which is Keras' own"
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        raise ValueError(f"callback {name} goes on where Keras' fit was killed, not this loop: give checkpoint_dir")
+    hooks = waits_for(callback, not_called)
+    if not hooks:
+        return
+    for setting in ("save_freq", "update_freq"):
+        value = getattr(callback, setting, "epoch")
+        if value != "epoch" and "on_train_batch_end" in hooks:
+            raise ValueError(
+                f"callback {name} has {setting}={value!r}, in batches, which are not reported by this loop: "
+                f"give {setting}='epoch', or {instead}"
+            )
+    if getattr(callback, "_should_trace", False):
+        raise ValueError(f"callback {name} profiles batches, which are not reported by this loop: give profile_batch=0")
+    if all(_owner(callback, hook) in _BY_EPOCHS for hook in hooks):
+        return
+    raise ValueError(
+        f"callback {name} waits for {' and '.join(hooks)}, not called by this loop, for which an epoch is one step of "
+        f"Python: use on_epoch_begin and on_epoch_end, or {instead}"
+    )
+
+
+def _owner(callback: keras.callbacks.Callback, hook: str) -> type | None:
+    """Return the class that defines a hook; None where the callback itself has it, as LambdaCallback's do."""
+    return None if hook in vars(callback) else next(each for each in type(callback).__mro__ if hook in vars(each))

@@ -16,7 +16,7 @@ from common.optimizers.schedules import bind
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
 from common.training.budget import Budget
-from common.training.callbacks import with_averages
+from common.training.callbacks import check_monitors, measures, with_averages
 from common.training.checkpoint import RunCheckpoint, run_identity
 from common.training.checks import check_attached, check_kinds, check_seed
 from common.training.epoch import evaluate
@@ -51,13 +51,14 @@ def fit(
         epochs: passes over the training split, ≥ 1.
         batch_size: examples a step, ≥ 1.
         seed: sets the global seed of Keras, from which `fit` draws the order of the examples.
-        callbacks: Keras callbacks; all their hooks are called.
+        callbacks: Keras callbacks; all their hooks are called, and logs have the names of those of `train`.
         diagnostics: see `train`.
         checkpoint_dir: with it, a killed run goes on after its last full epoch; the order of the remaining epochs is
             then another one, because `fit` keeps no state of it: unlike our loop's, such a run is not bit-identical.
 
     Raises:
-        ValueError: the task's training mode is off, or the estimator is another one; see `train`.
+        ValueError: the task's training mode is off, or the estimator is another one, or a callback monitors what is not
+            in the logs; see `train`.
     """
     check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
     _refuse_what_fit_does_not(task, estimator)
@@ -65,6 +66,7 @@ def fit(
     check_seed(seed)
     budget, history = Budget(dataset, epochs, batch_size), History.of(task, estimator, seed)
     callbacks = with_averages(callbacks, optimizer)
+    check_monitors(callbacks, measures(task, dataset))
     estimator.build(task, budget.context(seed))
     bind(optimizer, budget.steps, budget.steps_per_epoch)
     optimizer.build(task.weights)
@@ -113,7 +115,7 @@ def _fit(task: Task, budget: Budget, done: int, callbacks: list[keras.callbacks.
 
 
 def _metric(task: Task) -> keras.metrics.Metric:
-    return keras.metrics.MeanMetricWrapper(fn=task.per_example_metric, name="metric")
+    return keras.metrics.MeanMetricWrapper(fn=task.per_example_metric, name=task.metric_name)
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -154,10 +156,11 @@ class _Recorder(keras.callbacks.Callback):
         step = history.diverged_step or (epoch + 1) * self._budget.steps_per_epoch
         record = {"epoch": epoch + 1, "step": step, "seconds": before + seconds}
         record |= self._budget.spent(self._moment.estimator, step)
-        record |= {"train_loss": logs["loss"], "train_metric": logs["metric"]}
+        metric = self._moment.task.metric_name
+        record |= {"train_loss": logs["loss"], "train_metric": logs[metric]}
         record |= {
             "validation_loss": logs.get("val_loss", np.nan),
-            "validation_metric": logs.get("val_metric", np.nan),
+            "validation_metric": logs.get(f"val_{metric}", np.nan),
         }
         record |= measured(self.diagnostics, self._moment._replace(epoch=epoch + 1), record)
         history.epochs.append(record)

@@ -64,11 +64,12 @@ def train(
             the division leaves a remainder, as in Keras, unless `drop_remainder`.
         seed: decides the order of the examples and all that is random in network and estimator (the network's initial
             weights apart).
-        callbacks: Keras callbacks; epoch-level hooks, those around an evaluation (so that `SwapEMAWeights` has the
-            averaged weights evaluated; an optimizer with `use_ema` brings it along) and `stop_training` work,
-            batch-level hooks are not called. In their logs the names are Keras' own (loss, val_loss, accuracy,
-            val_accuracy). A resumed run restores their counters (by class), not what else they hold: not the weights
-            that EarlyStopping keeps for `restore_best_weights`, and a CSVLogger needs `append=True`.
+        callbacks: Keras callbacks; the hooks of training, of epochs and around an evaluation are called (so that
+            `SwapEMAWeights` has the averaged weights evaluated; an optimizer with `use_ema` brings it along), and
+            `stop_training` works. Logs have Keras' own names (loss, accuracy, val_loss, val_accuracy), then what else
+            is in the record. One that waits for batches is refused: an epoch is one traced call. A resumed run restores
+            their counters (by class), not what else they hold: not the weights that EarlyStopping keeps for
+            `restore_best_weights`, and a CSVLogger needs `append=True`.
         diagnostics: called with a `Moment` after every recorded epoch, and before the first where they ask for it; what
             they measure, numbers or arrays, joins the record. Those that are settings are copied for the run.
         checkpoint_dir: with it, every recorded epoch ends with an atomic checkpoint of network, optimizer, estimator,
@@ -88,7 +89,8 @@ def train(
 
     Raises:
         ValueError: an argument of the wrong kind or out of range; an estimate whose gradients do not fit the weights or
-            whose cost is no number; a checkpoint of a run with other settings or more epochs.
+            whose cost is no number; a checkpoint of a run with other settings or more epochs; a callback that waits for
+            what is not called, or monitors what is not in the logs.
 
     Example:
         >>> from common.estimators import Backpropagation
@@ -208,6 +210,7 @@ class Trainer:
             self._budget.dataset,
             seed=seed,
             epochs=self._budget.epochs,
+            steps_per_epoch=self._budget.steps_per_epoch,
             identity=run_identity(*self._traced, self._budget, seed),
             evaluations=self._evaluations,
             callbacks=callbacks,

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from common.data.load import Dataset
 from common.estimators.estimator import GradientEstimator
 from common.settings import Configured
 from common.tasks.task import Task
-from common.training.callbacks import callback_list, keras_logs
+from common.training.callbacks import TRAIN_BATCH_HOOKS, callback_list, keras_logs, waits_for
 from common.training.checkpoint import RunCheckpoint
 from common.training.epoch import Evaluation, is_finite
 from common.training.history import Diagnostic, History, Moment, Record, epochs_done, measured, measured_at_start
@@ -28,6 +29,8 @@ class Recording:
         dataset: what diagnostics see.
         seed: the run's.
         epochs: how many the run is to have.
+        steps_per_epoch: what callbacks are told.
+        each_step: whether `begin_step` and `end_step` are called, see `callback_list`.
         identity: what must be equal for a checkpoint to be of the same run, see `run_identity`.
         evaluations: of the validation and of the test split.
         callbacks: see `train`, as the others.
@@ -48,6 +51,8 @@ class Recording:
         *,
         seed: int,
         epochs: int,
+        steps_per_epoch: int,
+        each_step: bool = False,
         identity: dict,
         evaluations: tuple[Evaluation, Evaluation],
         callbacks: Iterable[keras.callbacks.Callback] = (),
@@ -57,8 +62,12 @@ class Recording:
         self.history = History.of(task, estimator, seed)
         self.moment = Moment(task, estimator, optimizer, dataset, seed, 0, epochs)
         self._validation, self._test = evaluations
-        self._callbacks = callback_list(callbacks, task, optimizer, epochs)
         self._diagnostics = copies_of(diagnostics)
+        self._callbacks = callback_list(
+            callbacks, self.moment, self._diagnostics, steps_per_epoch=steps_per_epoch, each_step=each_step
+        )
+        self._steps_are_watched = any(waits_for(callback, TRAIN_BATCH_HOOKS) for callback in self._callbacks.callbacks)
+        self._logs: dict[str, float] = {}
         state = (self.history, self._callbacks.callbacks, task, optimizer, estimator)
         self._checkpoint = RunCheckpoint(checkpoint_dir, identity, *state)
 
@@ -97,6 +106,17 @@ class Recording:
         self.history.unfinished = unfinished
         self._checkpoint.save()
 
+    def begin_step(self, number: int) -> None:
+        """Call the hook before step `number`, from 0, of an epoch, where a callback waits for it."""
+        if self._steps_are_watched:
+            self._callbacks.on_train_batch_begin(number)
+
+    def end_step(self, losses: Sequence[float]) -> bool:
+        """Call the hook after a step, with the mean loss of the epoch so far; return whether to end the epoch here."""
+        if self._steps_are_watched:
+            self._callbacks.on_train_batch_end(len(losses) - 1, {"loss": float(np.mean(losses))})
+        return self.moment.task.network.stop_training
+
     def end_epoch(self, record: Record, *, evaluate: bool = True) -> None:
         """Complete the record of an epoch and keep it, then the checkpoint, unless the run is at its end.
 
@@ -110,7 +130,8 @@ class Recording:
         record |= measured(self._diagnostics, self.moment._replace(epoch=record["epoch"]), record)
         history.epochs.append(record)
         history.unfinished = None
-        self._callbacks.on_epoch_end(record["epoch"] - 1, keras_logs(record, task.metric_name))
+        self._logs = keras_logs(record, task.metric_name, validated=len(self.moment.dataset.validation) > 0)
+        self._callbacks.on_epoch_end(record["epoch"] - 1, self._logs)
         if task.network.stop_training and history.status == "running":
             history.status = "stopped"
         if self.runs:
@@ -123,20 +144,29 @@ class Recording:
             # The last update overflowed, and no step came after it to notice.
             history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
         if history.status != "diverged":
+            self._restore_best_weights()
             history.epochs[-1].update(self._evaluated("test", self._test))
         if history.status == "running":
             history.status = "finished"
         self._checkpoint.save()
 
     def end(self) -> None:
-        """Call the callbacks' last hook."""
-        self._callbacks.on_train_end()
+        """Call the callbacks' last hook, with the logs of the last epoch."""
+        self._callbacks.on_train_end(self._logs)
+
+    def _restore_best_weights(self) -> None:
+        """Let the test split see the weights that EarlyStopping is about to put in place in its last hook."""
+        for callback in self._callbacks.callbacks:
+            if isinstance(callback, keras.callbacks.EarlyStopping) and callback.best_weights is not None:
+                self.moment.task.network.set_weights(callback.best_weights)
 
     def _evaluated(self, split: str, evaluation: Evaluation) -> Record:
         """Evaluate between the hooks that Keras calls around it: a callback may swap in averaged weights."""
         self._callbacks.on_test_begin()
         loss, metric = evaluation()
-        self._callbacks.on_test_end()
+        # The logs of the validation alone: Keras' fit sees no other.
+        validated = split == "validation" and len(self.moment.dataset.validation)
+        self._callbacks.on_test_end({"loss": loss, self.moment.task.metric_name: metric} if validated else None)
         return {f"{split}_loss": loss, f"{split}_metric": metric}
 
 

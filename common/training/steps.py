@@ -56,7 +56,8 @@ def train_steps(
         batch_size: examples a step, 1 to the size of the training split; no batch is smaller.
         steps_per_epoch: updates from record to record, ≥ 1.
         seed: decides the order of the examples and all that is random in network and estimator.
-        callbacks: see `train`.
+        callbacks: see `train`; here hooks for training's batches are called too, with the mean loss so far, and
+            `stop_training` ends the "epoch". What only an evaluation tells can't be monitored.
         diagnostics: see `train`.
         checkpoint_dir: see `train`.
 
@@ -83,6 +84,8 @@ def train_steps(
         *(task, estimator, optimizer, dataset),
         seed=seed,
         epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        each_step=True,
         identity=run_identity(task, estimator, optimizer, budget, seed) | {"steps_per_epoch": steps_per_epoch},
         evaluations=(Evaluation(task, dataset.validation), Evaluation(task, dataset.test)),
         callbacks=callbacks,
@@ -114,8 +117,9 @@ def _train_steps(recording: Recording, step: Step, batches: Batches, steps: int)
     """Run so many steps, or up to a loss that is not finite, and return their record; see `train_steps`."""
     before, start, losses = recording.before, time.perf_counter(), []
     for number in range(before["step"], before["step"] + steps):
+        recording.begin_step(len(losses))
         losses.append(float(step(*next(batches), tf.constant([recording.moment.seed, number], tf.int64))))
-        if not math.isfinite(losses[-1]):
+        if recording.end_step(losses) or not math.isfinite(losses[-1]):
             break
     if not math.isfinite(losses[-1]) or not is_finite(recording.moment.task.weights):
         recording.history.status, recording.history.diverged_step = "diverged", number + 1

@@ -49,8 +49,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
         """Write scalars and weights as Keras does, then the gradients."""
         super().on_epoch_end(epoch, logs)
         with unchanged(variables_of(self._task, self._estimator)):  # a look teaches nothing, batch norm neither
-            # A negative step: no training step has its randomness.
-            estimate = self._estimator.estimate(*self._batch, tf.constant([0, -1 - epoch], tf.int64))
+            # -1 - t, with t the steps so far: no training step has its randomness, and noise is of the level reached.
+            step = -1 - tf.cast(self.model.optimizer.iterations.value, tf.int64)
+            estimate = self._estimator.estimate(*self._batch, tf.stack([tf.constant(0, tf.int64), step]))
         with self._train_writer.as_default(step=epoch):
             for weight, gradient in zip(self._task.weights, estimate.gradients, strict=True):
                 tf.summary.histogram(f"{weight.path}/gradient", gradient)

@@ -483,6 +483,16 @@ def test_a_preparation_that_cannot_be_decoded_is_said_in_one_sentence(fake):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("missing", ["dataset_info.json", "features.json"])
+def test_the_file_that_a_prepared_folder_lacks_is_named(fake, missing):
+    for name in ("features.json", "fashion_mnist-train.tfrecord-00000-of-00001", "dataset_info.json"):
+        (fake.folder / name).write_text("{}")
+    (fake.folder / missing).unlink()
+    with pytest.raises(DataUnavailable, match=rf"because {fake.folder}/{missing} is missing: copy it") as error:
+        load_fake()
+    assert "\n" not in str(error.value)
+
+
 # --- the real MNIST --------------------------------------------------------------------------------------------------
 
 LOAD = """

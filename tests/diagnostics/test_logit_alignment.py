@@ -8,6 +8,7 @@ from common.data import Split
 from common.diagnostics import LogitAlignment
 from common.estimators.evolution.logit_evolution import LogitEvolution
 from common.estimators.evolution.logit_gradient import Likelihood, SmoothedAccuracy
+from common.estimators.noise.noisy_gradient import AnnealedNoise
 from common.tasks import networks as models
 from common.tasks import task as tasks
 
@@ -51,6 +52,12 @@ def test_each_estimator_is_compared_and_improves_with_samples():
     assert measured["logit_variance"][0] > measured["logit_variance"][1]
     again = _align(estimators[1:], 0.5, 50, 5)
     assert again["logit_cosine"] == [many]
+
+
+def test_noise_that_changes_with_the_step_is_not_aligned():
+    words = r"^sigma of estimators to align must be one that no step changes, got AnnealedNoise\(0.1\)$"
+    with pytest.raises(ValueError, match=words):
+        LogitAlignment([LogitEvolution(Likelihood(), AnnealedNoise(0.1), 4)])
 
 
 @pytest.mark.parametrize(

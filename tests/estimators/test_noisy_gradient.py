@@ -138,6 +138,14 @@ def test_annealed_noise_has_the_root_of_the_formula_as_its_standard_deviation(st
         _assert_white(part, sigma)
 
 
+@pytest.mark.parametrize("step", [0, 1, 1000, 2**40])
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
+def test_a_look_at_a_negative_step_has_the_level_that_training_has_reached(step, dtype):
+    level, step = AnnealedNoise(0.3, 0.55), min(step, dtype.max - 1)
+    looked, trained = (level.standard_deviation(tf.constant(t, dtype), []) for t in (-1 - step, step))
+    assert 0 < float(looked) == float(trained) < 1
+
+
 @pytest.mark.parametrize("clip_norm", [None, 0.01])
 def test_relative_noise_has_the_promised_ratio_to_what_is_transmitted(clip_norm):
     signal = _gradients(_built(_noisy(0.0, clip_norm=clip_norm)))

@@ -50,7 +50,8 @@ def test_a_run_comes_out_the_same_under_everybodys_settings(tmp_path):
         "COLUMNS": "20",
         "TERM": "dumb",
         "NO_COLOR": "1",
-        "MPLBACKEND": "TkAgg",
+        "MPLBACKEND": "no backend",
+        "PYTHONWARNINGS": "error",
     }
     code = "import sys, os; os.umask({}); sys.argv[1:] = {}; exec(open('train.py', encoding='utf-8').read())"
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}

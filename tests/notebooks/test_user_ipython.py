@@ -17,7 +17,8 @@ epochs = 4
 import numpy, pandas
 numpy.seterr(all="raise")
 numpy.set_printoptions(precision=1)
-pandas.set_option("display.precision", 1)
+pandas.set_option("display.precision", 1, "display.max_rows", 1, "display.max_columns", 1)
+pandas.set_option("styler.render.repr", "latex", "display.notebook_repr_html", False)
 get_ipython().run_line_magic("matplotlib", "inline")
 get_ipython().run_line_magic("autosave", "0") if False else None
 """
@@ -68,6 +69,14 @@ def test_only_the_notebooks_own_parameters_are_checked(kernel, history):
         assert reply["status"] == "ok", reply
     _, (output, *_) = _run(kernel, "print(p.epochs, learning_rat)", history=False)
     assert output["content"]["text"].split() == ["4", "3"]
+
+
+def test_tables_are_shown_whole_after_the_check(kernel):
+    for source in (PARAMETERS, CHECK):
+        _run(kernel, source)
+    _, (output,) = _run(kernel, "pandas.DataFrame({'a': [1.25, 2], 'b': 3})")
+    assert output["content"]["data"]["text/plain"] == "      a  b\n0  1.25  3\n1  2.00  3"
+    assert "<td>1.25</td>" in output["content"]["data"]["text/html"]
 
 
 def test_a_wrong_parameter_of_a_client_without_history_is_still_refused(kernel):

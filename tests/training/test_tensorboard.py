@@ -1,10 +1,12 @@
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common import training
 from common.data import Dataset, Split
-from common.estimators.backpropagation import Backpropagation
+from common.estimators import AnnealedNoise, Backpropagation, NoisyGradient
 from common.tasks import networks as models
 from common.tasks import task as tasks
 from common.training.tensorboard import TensorBoard
@@ -31,6 +33,23 @@ def test_scalars_graph_and_histograms_are_written(tmp_path):
     assert any("conv_1" in name and "gradient" not in name for name in names)
     validation = EventAccumulator(str(tmp_path / "validation")).Reload()
     assert {"epoch_loss", "epoch_accuracy"} <= set(validation.Tags()["tensors"])
+
+
+def test_annealed_noise_is_drawn_at_the_level_that_training_has_reached(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [Split(rng.random((n, 6), dtype=np.float32), rng.integers(0, 3, n).astype(np.int32)) for n in (32, 8, 8)]
+    dataset = Dataset("noise", "classification", *parts, 3, "abc", "made here")
+    task = tasks.classification(models.build("mlp", (6,), 3, seed=0, hidden=(40,)))
+    estimator = NoisyGradient(Backpropagation(), AnnealedNoise(1e4, 2.0))  # σ = 100 / (1 + t)
+    board = TensorBoard(tmp_path, task, estimator, dataset.train)
+    still = keras.optimizers.SGD(0.0)
+    training.train(task, estimator, still, dataset, epochs=3, batch_size=16, seed=0, callbacks=[board])
+    drawn = EventAccumulator(str(tmp_path / "train"), {"tensors": 0}).Reload()
+    (name,) = [name for name in drawn.Tags()["tensors"] if name.endswith("dense_1/kernel/gradient")]
+    for event, steps in zip(drawn.Tensors(name), (2, 4, 6), strict=True):
+        buckets = tf.make_ndarray(event.tensor_proto)  # from, to, how many
+        deviation = np.sqrt(np.average(buckets[:, :2].mean(1) ** 2, weights=buckets[:, 2]))
+        assert deviation == pytest.approx(100 / (1 + steps), rel=0.2)
 
 
 def test_attaching_it_changes_no_bit_of_a_run_with_batch_norm(tmp_path):

@@ -16,7 +16,7 @@ from filelock import Timeout
 from snakemake.cli import get_argument_parser
 
 from workflow import cluster, engine, execute, run, run_sweep
-from workflow.experiments import ERROR, RESULT, STOPPED, Job, WorkflowError
+from workflow.experiments import ERROR, NOT_STARTED, RESULT, STOPPED, Job, WorkflowError
 from workflow.processes import lock_of
 from workflow.sweeps import Point, Sweep
 
@@ -251,6 +251,22 @@ def test_jobs_of_a_preset_that_slurm_ended_say_why(tmp_path, monkeypatch):
     assert run._note_ends(jobs, said("OUT_OF_MEMORY", output=jobs[0].path(RESULT))) == []
     assert "ran out of memory" in Path(jobs[0].path(ERROR)).read_text()
     assert not Path(jobs[1].path(ERROR)).exists()
+
+
+def test_a_job_that_never_began_is_not_said_to_go_on(tmp_path, monkeypatch):
+    """Whatever kept Snakemake from starting it keeps it from starting again."""
+    monkeypatch.chdir(tmp_path)
+    job = Job("paper", "01_one", "seed0", {})
+    lines = list(run.summary([job], [job], []))
+    assert lines[1] == "FAILED 01_one seed0: it has not been started since a run asked for it"
+    Path(job.path(ERROR)).parent.mkdir(parents=True)
+    Path(job.path(ERROR)).write_text(NOT_STARTED + "\n")
+    assert list(run.summary([job], [job], [])) == lines
+    run._note_ends([job], said("OUT_OF_MEMORY", output=job.path(RESULT)))  # Slurm ended it before it said anything
+    assert "ran out of memory" in next(line for line in run.summary([job], [job], []) if line.startswith("FAILED"))
+    Path(job.path(ERROR)).write_text(STOPPED + "\n")
+    assert "goes on from what results/.store holds" in list(run.summary([job], [job], []))[1]
+    assert len(STOPPED) != len(NOT_STARTED)  # a sweep tells them apart by their files' sizes
 
 
 def test_what_a_killed_snakemake_submitted_is_cancelled(tmp_path, monkeypatch):

@@ -37,6 +37,12 @@ def test_a_job_ends_well_under_awkward_settings(multilingual, tmp_path):
     assert any("σ → é" in output.get("text", "") for cell in executed.cells for output in cell.get("outputs", []))
 
 
+def test_a_job_ends_well_where_warnings_are_errors_and_figures_have_no_backend(multilingual):
+    code, output = multilingual.run("--preset", "quick", PYTHONWARNINGS="error", MPLBACKEND="no backend")
+    assert code == 0, output
+    assert multilingual.stored() == ["quick/01_one/all.parquet"]
+
+
 def test_a_home_that_cannot_be_written_is_told_before_anything_runs(multilingual):
     code, output = multilingual.run("--preset", "quick", HOME="/dev/null/home", XDG_CACHE_HOME="")
     assert code == 2

@@ -34,6 +34,7 @@ from keras import layers
 
 from common.checks import require
 from common.estimators.decoupled.network_modules import layer_products
+from common.tasks.layers import CHANNELS_LAST
 from common.tasks.networks import hash_seed
 
 FILTER = 1  # pixels, the side of the convolutions' kernels
@@ -140,6 +141,6 @@ def _body(convolutional: bool, outputs: int, hidden_layers: int, width: int, see
 
 def _linear(convolutional: bool, outputs: int, start: keras.Initializer | str, use_bias: bool) -> layers.Layer:
     options = {"kernel_initializer": start, "use_bias": use_bias, "dtype": "float32"}
-    return (
-        layers.Conv2D(outputs, FILTER, padding="same", **options) if convolutional else layers.Dense(outputs, **options)
-    )
+    if not convolutional:
+        return layers.Dense(outputs, **options)
+    return layers.Conv2D(outputs, FILTER, padding="same", data_format=CHANNELS_LAST, **options)

@@ -45,6 +45,7 @@ from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, GradientE
 from common.estimators.forward.activity_forward_gradient import ActivityForwardGradient
 from common.optimizers.clone import copy_of
 from common.randomness import Stream
+from common.tasks.layers import CHANNELS_LAST
 from common.tasks.networks import hash_seed
 from common.tasks.task import Task
 
@@ -150,10 +151,11 @@ def _head(shape: Sequence[int], classes: int, kind: str, seed: int) -> keras.Seq
     body: list[keras.Layer] = []
     window = _window(shape)
     if kind == "linear" and window > 1:
-        body.append(keras.layers.AveragePooling2D(window, padding="same", dtype="float32"))
+        body.append(keras.layers.AveragePooling2D(window, padding="same", data_format=CHANNELS_LAST, dtype="float32"))
     start = keras.initializers.GlorotUniform(seed=seed)
     dense = keras.layers.Dense(classes, use_bias=kind == "linear", kernel_initializer=start, dtype="float32")
-    return keras.Sequential([keras.Input(tuple(shape)), *body, keras.layers.Flatten(dtype="float32"), dense])
+    flatten = keras.layers.Flatten(data_format=CHANNELS_LAST, dtype="float32")
+    return keras.Sequential([keras.Input(tuple(shape)), *body, flatten, dense])
 
 
 def _window(shape: Sequence[int]) -> int:

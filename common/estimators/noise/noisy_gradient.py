@@ -39,7 +39,11 @@ class NoiseLevel(Configured):
         raise NotImplementedError(f"{type(self).__name__} does not say whether it is zero")
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> tf.Tensor | float:
-        """Return σ_t ≥ 0 for each coordinate; steps count from 0, and the noise is added to `signal`."""
+        """Return σ_t ≥ 0 for each coordinate; steps count from 0, and the noise is added to `signal`.
+
+        A diagnostic, which is no training step, asks with -1 - t, so that its noise occurs in no training. It gets the
+        level of step t.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement standard_deviation(step, signal)")
 
 
@@ -100,7 +104,8 @@ class AnnealedNoise(NoiseLevel):
 
     def standard_deviation(self, step: tf.Tensor, signal: list[tf.Tensor]) -> tf.Tensor:  # noqa: ARG002 - the signature of NoiseLevel
         """Return √(η / (1 + t)^γ), scalar float32, whatever the signal."""
-        return tf.sqrt(self.eta / (1.0 + tf.cast(step, tf.float32)) ** self.gamma)
+        t = tf.cast(tf.where(step < 0, -1 - step, step), tf.float32)
+        return tf.sqrt(self.eta / (1.0 + t) ** self.gamma)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
