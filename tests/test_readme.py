@@ -16,7 +16,7 @@ TEXT = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
 COMMANDS = [
     line.split("  #")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", TEXT, flags=re.DOTALL)
-    for line in block.splitlines()
+    for line in block.replace("\\\n", "").splitlines()
     if line.strip()
 ]
 

@@ -27,6 +27,13 @@ class Progress(keras.callbacks.Callback):
         self._bar, self._label, self._epochs, self._done = plan_bar, f"{name}, seed {seed}", str(epochs), [0]
         self._describe()
 
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002 - Keras' signature
+        """Say where a run goes on that was stopped in the middle."""
+        if epoch > self._done[0]:
+            self._bar.write(f"{self._label} goes on after epoch {epoch} of {self._epochs}, from its checkpoint")
+            self._bar.update(epoch - self._done[0])
+            self._done[0] = epoch
+
     def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002 - Keras' signature
         """Count the epochs since the last record, made by this process or by the killed one."""
         self._bar.update(epoch + 1 - self._done[0])
