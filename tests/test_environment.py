@@ -74,3 +74,8 @@ def test_conda_gets_the_same_pythons_and_the_same_lock():
     assert pip == "pip"
     assert packages == {"pip": ["-r requirements.txt"]}
     assert all(Version(version) in SpecifierSet(PROJECT["requires-python"]) for version in PYTHONS)
+
+
+def test_the_citation_has_the_projects_version_and_licence():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import (
@@ -215,7 +215,8 @@ class Experiment(BaseModel):
         return [Job(preset, experiment, name, values) for name, values in parameters.items()]
 
 
-Experiments = dict[str, dict[str, Experiment]]  # by preset: quick, paper
+Preset = Literal["quick", "paper"]
+Experiments = dict[Preset, dict[str, Experiment]]
 
 
 def load(path: Path = EXPERIMENTS_FILE) -> Experiments:
@@ -287,7 +288,7 @@ def select(
     Raises:
         WorkflowError: the preset does not have a name, a seed or a variant.
     """
-    entries = (load() if experiments is None else experiments).get(preset, {})
+    entries = (load() if experiments is None else experiments).get(cast(Preset, preset), {})
     if not entries:
         raise WorkflowError(f"the preset {preset!r} has no notebooks in {EXPERIMENTS_FILE}")
     for name in only:
@@ -313,7 +314,7 @@ def find(preset: str, experiment: str, name: str) -> Job:
 
 def drawn_apart(preset: str, experiment: str) -> bool:
     """Return whether each result has its own figures: variants differ in data or network, seeds do not."""
-    return load()[preset][experiment].variants is not None
+    return load()[cast(Preset, preset)][experiment].variants is not None
 
 
 def code_files() -> list[Path]:
