@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import keras
 from tqdm import tqdm
-from tqdm.notebook import tqdm as widget
+
+from common.training.bars import progress_bar
 
 
 def bar(epochs: int) -> tqdm:
-    """Return a bar that counts the epochs of all runs together.
-
-    JupyterLab's server names the session of each kernel that it starts; papermill, nbval and scripts do not. With
-    these, a widget would be an empty box in the stored notebook. They get a line of text every few seconds instead.
-    """
-    make = widget if "JPY_SESSION_NAME" in os.environ else tqdm
-    return make(total=epochs, unit="epoch", mininterval=5)
+    """Return a bar that counts the epochs of all runs together."""
+    return progress_bar(total=epochs, unit="epoch")
 
 
 class Progress(keras.callbacks.Callback):

@@ -14,12 +14,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from common.data.load import Dataset, Split
 from common.estimators.estimator import GradientEstimator
 from common.optimizers.schedules import bind
 from common.tasks.task import Task
+from common.training.bars import progress_bar
 from common.training.budget import Budget
 from common.training.epoch import EpochFunction, Progress, on_device
 from common.training.loop import compiles_with_xla
@@ -34,7 +34,7 @@ def interleaved_runs(candidates: Mapping[str, Callable[[], Any]], rounds: int) -
         candidates: name to a function that does the work and waits for its end.
         rounds: ≥ 1.
     """
-    with tqdm([*candidates.items()] * rounds, unit="run", mininterval=5) as bar:
+    with progress_bar([*candidates.items()] * rounds, unit="run") as bar:
         for name, run in bar:
             bar.set_description(name, refresh=False)
             start = time.perf_counter()
