@@ -115,8 +115,8 @@ def test_an_object_says_in_one_short_line_what_it_is(name):
 def test_an_object_that_is_its_settings_is_written_as_python(name):
     written = repr(CALLS[name])
     assert len(written) <= 210
-    made = eval(written, CONSTRUCTORS | {"Store": results.Store})  # what a user would paste into a cell
-    assert repr(made) == written
+    read_back = eval(written, CONSTRUCTORS | {"Store": results.Store})  # what a user would paste into a cell
+    assert repr(read_back) == written
 
 
 def test_an_optimizer_whose_settings_cannot_be_told_is_shown_as_any_object():
@@ -174,8 +174,8 @@ def test_a_history_of_training_is_a_frame_of_results():
     assert frame["epoch"].tolist() == [1, 2]
     assert frame["metric"].unique().tolist() == ["accuracy"]
     assert np.isfinite(frame["test_metric"].iloc[-1])
-    made = results.run_frame([], experiment="", method="", seed=0, status="finished", metric="accuracy", run="")
-    assert list(frame)[: len(made.columns)] == list(made)
+    empty = results.run_frame([], experiment="", method="", seed=0, status="finished", metric="accuracy", run="")
+    assert list(frame)[: len(empty.columns)] == list(empty)
 
 
 def test_histories_are_summarized_like_results():

@@ -63,8 +63,10 @@ class CurvatureOperator:
         self.seed = tf.zeros([2], tf.int64) if seed is None else seed
 
     def __repr__(self) -> str:
-        size, examples = f"{self.size:,} × {self.size:,}", self.x.shape[0]
-        return f"<{type(self).__name__}: {size} on {examples} examples, damping={self.damping:g}, l2={self.l2:g}>"
+        about = [f"{type(self).__name__}: {self.size:,} × {self.size:,}"]
+        if hasattr(self, "x"):  # a matrix that is known otherwise has no examples
+            about += [f"on {self.x.shape[0]} examples, damping={self.damping:g}, l2={self.l2:g}"]
+        return f"<{' '.join(about)}>"
 
     @property
     def size(self) -> int:

@@ -81,13 +81,11 @@ def pivot(
             take a part of the frame.
 
     Example:
-        >>> made = {"experiment": "mine", "method": "SPSA", "seed": [0, 1, 0]}
-        >>> made |= {"optimizer": ["SGD(0.1)", "SGD(0.1)", "SGD(1)"]}
-        >>> frame = pd.DataFrame(made | {"epoch": 5, "status": "finished", "test_metric": [0.5, 0.75, 0.25]})
-        >>> pivot(frame)
-        optimizer  SGD(0.1)  SGD(1)
-        method
-        SPSA          0.625    0.25
+        >>> runs = {"experiment": "mine", "method": "SPSA", "seed": [0, 1, 0]}
+        >>> runs |= {"optimizer": ["SGD(0.1)", "SGD(0.1)", "SGD(1)"]}
+        >>> frame = pd.DataFrame(runs | {"epoch": 5, "status": "finished", "test_metric": [0.5, 0.75, 0.25]})
+        >>> pivot(frame).loc["SPSA"].to_dict()
+        {'SGD(0.1)': 0.625, 'SGD(1)': 0.25}
     """
     by = [*_names(rows), *_names(columns)]
     summary = summarize(frame, by, value)
