@@ -11,15 +11,15 @@ from tqdm.notebook import tqdm as widget
 
 
 def progress_bar(items: Iterable | None = None, *, unit: str, total: int | None = None) -> tqdm[Any]:
-    """Return a bar that counts the items, or what it is updated by.
+    """Return a bar that counts the items, or the calls of `update`.
 
-    JupyterLab's server names the session of each kernel that it starts; papermill, nbval and scripts do not. There,
-    a widget would be an empty box in the stored notebook, so they get a line of text every few seconds.
+    JupyterLab's server gives each kernel a session name in its environment; papermill, nbval and scripts do not. For
+    these, a widget would be an empty box in the stored notebook. They therefore get a line of text every few seconds.
 
     Args:
-        items: what is looped over; None: `update` counts.
-        unit: of what is counted, such as "epoch".
-        total: how many there are; None: as many as the items.
+        items: the items of the loop; None if `update` counts.
+        unit: name of one counted item, such as "epoch".
+        total: number of items; None: the length of `items`.
     """
     make = widget if "JPY_SESSION_NAME" in os.environ else tqdm
     return make(items, total=total, unit=unit, mininterval=5)

@@ -1,4 +1,4 @@
-"""Early stopping on validation data for rates that fall over the whole run: all of it is trained, the best is kept."""
+"""A substitute for early stopping when rates fall over the whole run: it trains all epochs and keeps the best."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from common.training.history import Record
 class BestWeights(keras.callbacks.Callback):
     """A callback that ends a run with the weights of its best epoch on validation data, which are then tested.
 
-    Unlike `keras.callbacks.EarlyStopping`, it does not end the run early: a rate that decays to zero brings most of
-    what it brings at the end. Its copy of the weights is a part of checkpoints, so that a resumed run ends the same.
-    The last record's validation metric is that of the last epoch; the best one of the history is that of the weights.
+    Unlike `keras.callbacks.EarlyStopping`, it does not end the run early, because a learning rate that decays to zero
+    brings most of its gain at the end. Checkpoints contain its copy of the weights, so that a resumed run ends with the
+    same weights. The last record's validation metric is that of the last epoch. The metric of the kept weights is the
+    best one of the history.
 
     Attributes:
-        monitor: what it is told by; a run whose logs do not hold it is refused.
+        monitor: name of the measure in the logs; a run whose logs do not have it is refused.
         best: the best validation accuracy so far.
-        kept: holds the weights that had it.
+        kept: holds the weights with that accuracy.
     """
 
     monitor = "val_accuracy"
@@ -31,12 +32,12 @@ class BestWeights(keras.callbacks.Callback):
         self.best, self.kept = -math.inf, tf.Module()
 
     def set_model(self, model: keras.Model) -> None:
-        """Attach to the network and make room for a copy of its weights, batch norm's averages included."""
+        """Attach to the network and create variables for a copy of its weights and of batch norm's averages."""
         super().set_model(model)
         self.kept.weights = [tf.Variable(variable.value, trainable=False) for variable in model.weights]
 
     def on_epoch_end(self, epoch: int, logs: Record | None = None) -> None:
-        """Keep the weights of an epoch that is better than all before; after the last one put the best in place."""
+        """Keep the weights of an epoch that is better than all before; after the last epoch restore the best."""
         accuracy = (logs or {}).get(self.monitor, math.nan)
         if accuracy > self.best:
             self.best = float(accuracy)

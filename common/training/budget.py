@@ -1,4 +1,4 @@
-"""How many updates a run has, and what they spend: counted from the sizes of its batches."""
+"""The number of updates of a run, and the amounts that they spend, computed from batch sizes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from common.estimators.estimator import GradientEstimator, RunContext
 
 @dataclass(frozen=True)
 class Budget:
-    """The batches of a run: an epoch's are full ones, then a smaller rest unless that is left out.
+    """The batches of a run: an epoch has full batches, then a smaller last batch unless that is left out.
 
-    With `steps_per_epoch`, an epoch ends after so many full batches of its order: that is how methods whose steps cost
-    different amounts get the same arithmetic, and are looked at equally often.
+    With `limit`, an epoch ends after this number of full batches of its order. Methods whose steps cost different
+    amounts thus get the same arithmetic and are evaluated equally often.
 
     Attributes:
         dataset: its training split is divided into batches.
-        epochs: ≥ 1.
-        batch_size: 1 to the size of the training split.
+        epochs: number of epochs, ≥ 1.
+        batch_size: examples per step, 1 to the size of the training split.
         drop_remainder: whether the smaller last batch of an epoch is left out.
         limit: full batches after which an epoch ends, `steps_per_epoch` of the loop; None: all.
 
@@ -69,7 +69,7 @@ class Budget:
         return self.epochs * self.steps_per_epoch
 
     def context(self, seed: int) -> RunContext:
-        """Return what an estimator may know of the run."""
+        """Return the facts about the run that an estimator may know."""
         return RunContext(
             seed=seed,
             steps=self.steps,
@@ -79,7 +79,7 @@ class Budget:
         )
 
     def spent(self, estimator: GradientEstimator, step: int) -> dict[str, float]:
-        """Return what a run has spent after so many updates, each batch counted by its own size; see `spent_by`."""
+        """Return the amounts that the first `step` updates spend, each batch with its own size; see `spent_by`."""
         return spent_by(estimator, self.batch_size, step, self.rest, self.steps_per_epoch)
 
 
@@ -89,18 +89,18 @@ NOTHING_SPENT = {"cost": 0.0, "bytes_sent": 0.0}
 def spent_by(
     estimator: GradientEstimator, batch_size: int, step: int, rest: int = 0, steps_per_epoch: int = 1
 ) -> dict[str, float]:
-    """Return what the first `step` updates spend, in every currency.
+    """Return the amounts that the first `step` updates spend: cost, bytes sent and privacy.
 
     Args:
-        estimator: a built one.
+        estimator: a built estimator.
         batch_size: examples of a full batch.
         step: updates made, ≥ 0.
         rest: examples of the smaller batch that ends each epoch; 0 if there is none.
         steps_per_epoch: updates in one epoch, the smaller one included.
 
     Returns:
-        `cost`, in gradients of one example, with what is paid once; `bytes_sent`, in bytes; and `epsilon`, where the
-        estimator promises that much privacy (see `GradientEstimator.epsilon`; a smaller batch counts as a full one).
+        `cost`, in gradients of one example, including the setup; `bytes_sent`, in bytes; and `epsilon`, if the
+        estimator promises a finite one (see `GradientEstimator.epsilon`; a smaller batch counts as a full one).
     """
     if step == 0:
         return dict(NOTHING_SPENT)

@@ -1,4 +1,4 @@
-"""Keras callbacks around our loop: which are called, what they see, and the one that averaged weights need."""
+"""Keras callbacks around our loop: the hooks that are called, their logs, and the callback for averaged weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from common.data.load import Dataset
 from common.tasks.task import Task
 from common.training.history import Diagnostic, Moment, Record
 
-# Those that Keras calls while it trains and evaluates. What it calls in `predict` no training calls.
+# The hooks that Keras calls during training and evaluation. Training never calls the hooks of `predict`.
 TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 BATCH_HOOKS = (*TRAIN_BATCH_HOOKS, "on_test_batch_begin", "on_test_batch_end")
 
-# Which way each measure gets better, so that `mode="auto"` works as in `fit`, where Keras knows its own metrics.
+# The better direction of each measure, so that `mode="auto"` works as in `fit`, where Keras knows its own metrics.
 _BETTER = {"loss": "min", "accuracy": "max", "mean_squared_error": "min"}
 
-# Keras' own that do by batches what they do by epochs too.
+# Keras' own callbacks that do the same work per batch and per epoch.
 _BY_EPOCHS = frozenset({keras.callbacks.ModelCheckpoint, keras.callbacks.ProgbarLogger, keras.callbacks.TensorBoard})
 
 _ALWAYS_LOGGED = ("step", "seconds", "cost", "bytes_sent", "epsilon")
@@ -35,19 +35,20 @@ def callback_list(
 ) -> keras.callbacks.CallbackList:
     """Return Keras' list of callbacks for a network that our loops train.
 
-    An optimizer with `use_ema` keeps an average of the weights: `SwapEMAWeights`, which has it evaluated, is put in
-    front unless one is given.
+    An optimizer with `use_ema` keeps an average of the weights. `SwapEMAWeights` has this average evaluated; it is put
+    in front unless `callbacks` has one.
 
     Args:
-        callbacks: Keras callbacks; one whose `mode` is "auto" is given the direction of what it monitors.
+        callbacks: Keras callbacks; a callback whose `mode` is "auto" gets the direction of the measure that it
+            monitors.
         moment: the run before its first epoch.
-        diagnostics: of the run, whose numbers callbacks may monitor.
-        steps_per_epoch: what callbacks see as `params["steps"]`.
+        diagnostics: the run's diagnostics, whose numbers callbacks may monitor.
+        steps_per_epoch: the number of steps that callbacks see as `params["steps"]`.
         each_step: True: steps run one by one, so that hooks for batches are called, and only the last epoch is
             evaluated, see `train_steps`. False: an epoch is one traced call, and each is evaluated, see `train`.
 
     Raises:
-        ValueError: a callback that waits for a hook that is not called, or that monitors what no epoch's logs hold.
+        ValueError: a callback has a hook that is not called, or monitors a name that is in no epoch's logs.
     """
     task, given = moment.task, with_averages(callbacks, moment.optimizer)
     not_called = BATCH_HOOKS[len(TRAIN_BATCH_HOOKS) :] if each_step else BATCH_HOOKS
@@ -69,14 +70,14 @@ def callback_list(
 def with_averages(
     callbacks: Iterable[keras.callbacks.Callback], optimizer: keras.optimizers.Optimizer
 ) -> list[keras.callbacks.Callback]:
-    """Put a `SwapEMAWeights` in front where the optimizer averages the weights and none is given."""
+    """Put a `SwapEMAWeights` in front if the optimizer averages the weights and `callbacks` has none."""
     given = list(callbacks)
     swaps = any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in given)
     return [keras.callbacks.SwapEMAWeights(), *given] if optimizer.use_ema and not swaps else given
 
 
 def measures(task: Task, dataset: Dataset) -> tuple[str, ...]:
-    """Name loss and metric as Keras does: loss, accuracy, and with a validation split val_loss, val_accuracy."""
+    """Return Keras' names of loss and metric, such as loss and accuracy; a validation split adds those with val_."""
     names = ("loss", task.metric_name)
     return (*names, *(f"val_{name}" for name in names)) if len(dataset.validation) else names
 
@@ -88,15 +89,15 @@ def check_monitors(
     *,
     open_ended: bool = False,
 ) -> None:
-    """Refuse a callback that monitors what it never sees, and tell those with `mode="auto"` the direction.
+    """Refuse a callback that monitors a name that is never logged, and set the direction if its `mode` is "auto".
 
-    Keras itself says the first after an epoch, in a warning, and the second not at all in a loop of one's own.
+    Keras itself warns of such a name after an epoch. In a custom loop, it does not set the direction at all.
 
     Args:
         callbacks: Keras callbacks.
-        names: of loss and metric in the logs.
-        others: of what else is in the logs.
-        open_ended: whether diagnostics add numbers whose names are not known before they are measured.
+        names: names of loss and metric in the logs.
+        others: the other names in the logs.
+        open_ended: whether diagnostics add numbers whose names are unknown before the measurement.
     """
     for callback in callbacks:
         monitor, name = getattr(callback, "monitor", None), type(callback).__name__
@@ -112,7 +113,7 @@ def check_monitors(
 
 
 def waits_for(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> list[str]:
-    """Name those hooks that a callback does not leave as Keras' `Callback` has them."""
+    """Return the names of the hooks that a callback overrides, compared with Keras' `Callback`."""
     base = keras.callbacks.Callback
     return [
         hook for hook in hooks if hook in vars(callback) or getattr(type(callback), hook) is not getattr(base, hook)
@@ -120,9 +121,9 @@ def waits_for(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> list[
 
 
 def keras_logs(record: Record, metric_name: str, *, validated: bool) -> dict[str, float]:
-    """Rename a record's numbers to what Keras callbacks monitor by default; arrays are none of their business.
+    """Rename a record's numbers to the names that Keras callbacks monitor by default; arrays are left out.
 
-    As in `fit`, there is no val_loss where there is no validation split, and a record has NaN.
+    As in `fit`, there is no val_loss without a validation split, although the record then has NaN.
     """
     names = {"train_loss": "loss", "train_metric": metric_name}
     names |= {"validation_loss": "val_loss", "validation_metric": f"val_{metric_name}"}
@@ -132,7 +133,7 @@ def keras_logs(record: Record, metric_name: str, *, validated: bool) -> dict[str
 
 
 def _refuse_hooks(callback: keras.callbacks.Callback, not_called: Sequence[str]) -> None:
-    """Raise a ValueError unless all that a callback does is done by hooks that our loop calls."""
+    """Raise a ValueError unless our loop calls all hooks that a callback needs."""
     name, instead = type(callback).__name__, "train with `common.training.fit`, which is Keras' own"
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise ValueError(f"callback {name} goes on where Keras' fit was killed, not this loop: give checkpoint_dir")
@@ -157,5 +158,5 @@ def _refuse_hooks(callback: keras.callbacks.Callback, not_called: Sequence[str])
 
 
 def _owner(callback: keras.callbacks.Callback, hook: str) -> type | None:
-    """Return the class that defines a hook; None where the callback itself has it, as LambdaCallback's do."""
+    """Return the class that defines a hook; None if the instance itself has it, as in LambdaCallback."""
     return None if hook in vars(callback) else next(each for each in type(callback).__mro__ if hook in vars(each))

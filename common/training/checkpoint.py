@@ -1,4 +1,4 @@
-"""A run's checkpoint: everything that a resumed run needs to end bit-identical to one that was never killed."""
+"""A run's checkpoint: all that a resumed run needs to end bit-identical to a run that was never killed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from common.training.history import epochs_done
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint cannot be read; the run goes on from an older one."""
+    """Warning that a checkpoint cannot be read and that the run continues from an older one."""
 
 
 class _Progress(tf.train.experimental.PythonState):
-    """The history and the callbacks' counters as a part of the checkpoint, so that one rename commits everything."""
+    """The history and the callbacks' counters as part of the checkpoint, so that one rename commits all parts."""
 
     def __init__(self, identity: dict, history, callbacks: list[keras.callbacks.Callback]):
         self.history, self._identity, self._callbacks = history, identity, callbacks
 
     def serialize(self) -> str:
-        """Write everything as JSON, which keeps every float exactly, NaN and those in arrays included."""
+        """Return all parts as JSON, which keeps every float exactly, including NaN and floats in arrays."""
         counters = {name: _plain_attributes(callback) for name, callback in _named(self._callbacks)}
         state = {"identity": self._identity, "history": asdict(self.history), "callbacks": counters}
         return json.dumps(state, default=_array_as_lists)
@@ -49,15 +49,15 @@ class _Progress(tf.train.experimental.PythonState):
 class _Stored(NamedTuple):
     """One checkpoint of a folder."""
 
-    prefix: str  # its path without the endings of its files
-    progress: dict  # what `_Progress` wrote, plain
+    prefix: str  # its path without the file suffixes
+    progress: dict  # plain data that `_Progress` wrote
 
 
 class RunCheckpoint:
-    """Network, optimizer, estimator and progress in a folder; does nothing without one.
+    """Network, optimizer, estimator and progress in a folder; without a folder, it does nothing.
 
     Raises:
-        ValueError: `folder` is a file, or cannot be made.
+        ValueError: `folder` is a file, or cannot be created.
     """
 
     def __init__(self, folder, identity, history, callbacks, task, optimizer, estimator):
@@ -78,10 +78,10 @@ class RunCheckpoint:
         self._checkpoint = checkpoint
 
     def save(self) -> None:
-        """Write all parts under a temporary name, then rename; `restore` was called before.
+        """Write all parts under a temporary name, then rename; `restore` must have been called before.
 
         Raises:
-            OSError: they cannot be written: a full disk, say.
+            OSError: they cannot be written, for example because the disk is full.
         """
         if self._folder is None:
             return
@@ -92,14 +92,14 @@ class RunCheckpoint:
             raise OSError(f"checkpoint_dir {str(self._folder)!r} cannot be written: {reason}") from None
 
     def restore(self, epochs: int) -> None:
-        """Fill all parts from the newest sound checkpoint, if there is one.
+        """Restore all parts from the newest intact checkpoint, if there is one.
 
         Args:
-            epochs: how many the run is to have; a finished run with fewer counts as running again.
+            epochs: planned number of epochs; a finished run with fewer becomes a running one again.
 
         Raises:
-            ValueError: the checkpoint is that of a run with other settings, or with more epochs, or written by a
-                version whose checkpoints cannot be read, or there are some and none is sound.
+            ValueError: the checkpoint is of a run with other settings or with more epochs; or a version wrote it whose
+                checkpoints cannot be read; or there are checkpoints and none is intact.
         """
         if self._folder is None:
             return
@@ -107,9 +107,9 @@ class RunCheckpoint:
         if stored is not None:
             self._refuse_other_run(stored, epochs)
             self._fill_from(stored, epochs)
-        if _listed(self._folder) is None:  # nothing of it is used, and TensorFlow would complain in its own words
+        if _listed(self._folder) is None:  # it is not used, and TensorFlow would complain about it
             _list_of(self._folder).unlink(missing_ok=True)
-        # Two are kept: while the second is being written, the first stands.
+        # Two are kept: the first remains while the second is written.
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(self._folder), max_to_keep=2)
 
     def _fill_from(self, stored: _Stored, epochs: int) -> None:
@@ -124,12 +124,12 @@ class RunCheckpoint:
                 history.epochs[-1].pop(measure, None)
 
     def _newest_sound(self) -> _Stored | None:
-        """Read the folder's checkpoints, the newest first, up to one that is whole; say so where it is an older one."""
+        """Return the folder's newest intact checkpoint; warn if it is an older one."""
         listed = _listed(self._folder)
-        # By the files: TensorFlow's list of them may be the one that is cut.
+        # The files count, because TensorFlow's list of them may itself be truncated.
         names = [re.fullmatch(r"ckpt-(\d+)\.index", path.name) for path in Path(self._folder).iterdir()]
         numbers = sorted((int(match[1]) for match in names if match), reverse=True)
-        # A kill while one is being written leaves its files unlisted: nothing of which to tell.
+        # A kill during writing leaves unlisted files, which need no warning.
         altered = False
         for number in numbers:
             try:
@@ -157,7 +157,7 @@ class RunCheckpoint:
         )
 
     def _refuse_other_run(self, checkpoint: _Stored, epochs: int) -> None:
-        """Compare settings before any weight is touched: shapes alone would not notice another learning rate."""
+        """Compare settings before any weight changes: shapes alone would not reveal another learning rate."""
         if not checkpoint.progress.keys() >= {"identity", "history", "callbacks"}:
             self._refuse_other_version()
         stored, done = checkpoint.progress["identity"], epochs_done(checkpoint.progress["history"]["epochs"])
@@ -182,11 +182,11 @@ class RunCheckpoint:
 
 
 def _read_whole(prefix: str) -> _Stored:
-    """Read every value of a checkpoint, which compares each with its checksum.
+    """Read every value of a checkpoint, which compares each value with its checksum.
 
     Raises:
-        tf.errors.OpError, LookupError, ValueError, RuntimeError: whatever TensorFlow says of files that are cut or
-            altered; it has no one error for it.
+        tf.errors.OpError, LookupError, ValueError, RuntimeError: the errors that TensorFlow raises for truncated or
+            altered files; it has no single error for them.
     """
     reader = tf.train.load_checkpoint(prefix)
     values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
@@ -195,12 +195,12 @@ def _read_whole(prefix: str) -> _Stored:
 
 
 def _list_of(folder: str | Path) -> Path:
-    """The file in which TensorFlow lists the checkpoints of a folder."""
+    """Return the file in which TensorFlow lists the checkpoints of a folder."""
     return Path(folder) / "checkpoint"
 
 
 def _listed(folder: str | Path) -> set[int] | None:
-    """Return the numbers of the checkpoints that were written to their end; None where the list is cut or altered."""
+    """Return the numbers of the checkpoints that were written completely; None if the list is cut or altered."""
     try:
         lines = _list_of(folder).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -214,9 +214,9 @@ def _listed(folder: str | Path) -> set[int] | None:
 
 
 def run_identity(task, estimator, optimizer, budget: Budget, seed: int) -> dict:
-    """Say, as flat plain data, what must be equal for a resumed run to be the same run.
+    """Return, as flat plain data, the settings that must be equal for a resumed run to be the same run.
 
-    The number of steps counts where a schedule depends on it: a longer run would have had other rates.
+    The number of steps is one of them if a schedule depends on it: a longer run would have had other rates.
     """
     data = budget.dataset
     identity = {
@@ -224,7 +224,7 @@ def run_identity(task, estimator, optimizer, budget: Budget, seed: int) -> dict:
         "batch_size": budget.batch_size,
         "drop_remainder": budget.drop_remainder,
         "dataset": [data.name, data.checksum, len(data.train), len(data.validation)],
-        # The last part of the path: Keras counts on the names of layers that nobody named.
+        # The last part of the path: Keras numbers layers without a name of their own across networks.
         "weights": [[weight.path.split("/")[-1], list(weight.shape)] for weight in task.weights],
         "training_mode": task.training_mode,
         "precision": sorted({layer.dtype_policy.name for layer in task.network.layers}),
@@ -239,7 +239,7 @@ def run_identity(task, estimator, optimizer, budget: Budget, seed: int) -> dict:
 
 
 def _depends_on_length(value: Any) -> bool:
-    """Whether an object, or one that it holds, has a schedule that the length of the run decides."""
+    """Return whether an object, or one that it holds, has a schedule that depends on the run's length."""
     if isinstance(value, keras.optimizers.Optimizer):
         value = relative(value)
     if isinstance(value, RelativeSchedule):
@@ -261,7 +261,7 @@ def _read(stored: str | bytes) -> dict:
 
 
 def _named(callbacks: list[keras.callbacks.Callback]) -> Iterator[tuple[str, keras.callbacks.Callback]]:
-    """Name callbacks by class and count, so that a resumed run may add some of another class."""
+    """Yield callbacks named by class and count, so that a resumed run may add callbacks of another class."""
     counts: Counter[str] = Counter()
     for callback in callbacks:
         name = type(callback).__name__
@@ -270,9 +270,9 @@ def _named(callbacks: list[keras.callbacks.Callback]) -> Iterator[tuple[str, ker
 
 
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict:
-    """A callback's counters (EarlyStopping's best and wait, say), which JSON keeps exactly.
+    """Return a callback's counters, such as EarlyStopping's best and wait, which JSON keeps exactly.
 
-    Constructor arguments are left out: the new callback has its own, and EarlyStopping flips the sign of one in place.
+    Constructor arguments are left out: the new callback has its own, and EarlyStopping changes the sign of one.
     """
     arguments = inspect.signature(type(callback).__init__).parameters
     plain = {key: value for key, value in vars(callback).items() if type(value) in (int, float, bool)}

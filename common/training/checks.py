@@ -1,4 +1,4 @@
-"""What the loop refuses before the first epoch, one sentence each: arguments of the wrong kind, wrong estimates."""
+"""Checks before the first epoch: wrong kinds of arguments and wrong estimates raise errors of one sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def check_kinds(**arguments: Any) -> None:
-    """Raise a ValueError for a task, an estimator, an optimizer or a data set of the wrong kind, or that do not fit."""
+    """Raise a ValueError if a task, estimator, optimizer or data set has the wrong kind, or if they do not fit."""
     for name, value in arguments.items():
         kind, allowed = _KINDS[name]
         if not isinstance(value, kind):
@@ -41,7 +41,7 @@ def check_kinds(**arguments: Any) -> None:
 
 
 def check_fit(task: Task, dataset: Dataset) -> None:
-    """Raise a ValueError for a network that does not take the data set's examples."""
+    """Raise a ValueError if the network does not take the data set's examples."""
     takes, has = getattr(task.network, "input_shape", None), dataset.train.x.shape[1:]
     if isinstance(takes, tuple) and not tf.TensorShape(takes[1:]).is_compatible_with(has):
         name = task.network.name
@@ -49,12 +49,12 @@ def check_fit(task: Task, dataset: Dataset) -> None:
 
 
 def check_seed(seed: Any) -> None:
-    """Raise a ValueError for a seed that is no whole number."""
+    """Raise a ValueError if the seed is not a whole number."""
     require(is_whole(seed), "seed", "a whole number", seed)
 
 
 def check_attached(callbacks: Any, diagnostics: Any, checkpoint_dir: Any) -> None:
-    """Raise a ValueError for callbacks, diagnostics or a folder of another kind, before any of them is called."""
+    """Raise a ValueError if callbacks, diagnostics or the folder have the wrong kind, before any is used."""
     listed = isinstance(callbacks, Iterable) and not isinstance(callbacks, str)
     require(listed, "callbacks", "a list of Keras callbacks", callbacks)
     for callback in callbacks:
@@ -74,7 +74,7 @@ def _written(value: Any) -> str:
 
 
 def check_cost(estimator: GradientEstimator, batch_sizes: Sequence[int], steps: int) -> None:
-    """Raise a ValueError for a cost that is not a finite number ≥ 0: of an update, of its message, of the setup."""
+    """Raise a ValueError if a cost of an update, its message or the setup is not a finite number ≥ 0."""
     costs = {f"cost({size})": estimator.cost(size) for size in batch_sizes}
     costs |= {f"bytes_sent({size})": estimator.bytes_sent(size) for size in batch_sizes}
     costs[f"setup_cost({batch_sizes[0]}, {steps})"] = estimator.setup_cost(batch_sizes[0], steps)
@@ -85,10 +85,11 @@ def check_cost(estimator: GradientEstimator, batch_sizes: Sequence[int], steps: 
 
 
 def check_estimate(estimate: GradientEstimate, estimator: GradientEstimator, task: Task) -> None:
-    """Compare an estimate with the weights it is for; the loop does so while it traces its first step.
+    """Compare an estimate with the weights; the loop does so when it traces its first step.
 
     Raises:
-        ValueError: too few or too many gradients, or one that is missing, or of another shape or type than its weight.
+        ValueError: too few or too many gradients, or a gradient that is missing or does not have its weight's shape and
+            type.
     """
     name, weights = _name(estimator), task.weights
     if not isinstance(estimate, GradientEstimate):

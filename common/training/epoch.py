@@ -1,4 +1,4 @@
-"""Epochs and evaluations, each one traced call: what the training loop runs on the device."""
+"""Epochs and evaluations as traced calls: the part of the training loop that runs on the device."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from common.training.budget import Budget
 from common.training.checks import check_estimate
 
 EVALUATION_BATCH = 1_000
-# What one call of the traced loop is to take: Python looks at interrupts in between.
+# Intended duration of one call of the traced loop; Python checks for interrupts between calls.
 CALL_SECONDS = 0.5
-_FASTER = 8  # how much longer than the last call, in steps, the next may be
+_FASTER = 8  # largest ratio of the next call's steps to the last call's
 
 
 def epoch_order(examples: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
     """Return the order of the examples in an epoch counted from 1: (examples,) int32, a function of (seed, epoch)."""
-    # Steps are counted from 0 up, so a negative number keeps this stream apart from every estimator's.
+    # Steps are counted from 0 up, so a negative number separates this stream from every estimator's.
     key = tf.stack([tf.cast(seed, tf.int64), -tf.cast(epoch, tf.int64)])
     return tf.random.experimental.stateless_shuffle(tf.range(examples), seed=key)
 
@@ -42,7 +42,7 @@ class Totals(NamedTuple):
     examples: tf.Tensor  # float32
     loss: tf.Tensor  # float32, sum over examples
     metric: tf.Tensor  # float32, sum over examples
-    finite: tf.Tensor  # bool, false as soon as one loss or gradient was not
+    finite: tf.Tensor  # bool, false after the first loss or gradient that is not finite
 
 
 def _no_totals() -> Totals:
@@ -50,12 +50,12 @@ def _no_totals() -> Totals:
 
 
 class Progress(NamedTuple):
-    """Where the traced loop stands, between two of its calls.
+    """The progress of the traced loop between two of its calls.
 
     Attributes:
-        epoch: the one that was begun last, counted from 1; int64.
-        steps: those of all epochs so far; int64.
-        totals: of that one epoch.
+        epoch: the epoch that was begun last, counted from 1; int64.
+        steps: steps of all epochs so far; int64.
+        totals: sums over the steps of that epoch so far.
     """
 
     epoch: tf.Tensor
@@ -64,15 +64,15 @@ class Progress(NamedTuple):
 
     @classmethod
     def before(cls, epoch: int, steps: int) -> Progress:
-        """Return where an epoch begins that so many steps went before."""
+        """Return the progress at the beginning of an epoch, after the given number of steps."""
         return cls(*_int64(epoch, steps), _no_totals())
 
 
 class EpochFunction:
-    """Epochs as traced calls: loops over epochs and full batches, then the smaller rest, each of static shape.
+    """Epochs as traced calls: loops over epochs and full batches, then the smaller last batch, with static shapes.
 
-    A call ends after about `CALL_SECONDS`, wherever in an epoch that is, and the next goes on there. What is computed
-    does not depend on where calls end.
+    A call ends after about `CALL_SECONDS`, at any step of an epoch, and the next call continues there. The results do
+    not depend on where calls end.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class EpochFunction:
         self._limit = 1  # steps of the next call
 
     def trace(self, x: tf.Tensor, y: tf.Tensor) -> float:
-        """Trace for these data, make it ready to run, and return the seconds it took."""
+        """Trace the epochs for these data, prepare the trace to run, and return the seconds of both."""
         start = time.perf_counter()
         scalar = tf.TensorSpec((), tf.int64)
         if self._jit_compile:
@@ -100,16 +100,16 @@ class EpochFunction:
         totals = tf.nest.map_structure(_spec, _no_totals())
         self._traced = traced.get_concrete_function(_spec(x), _spec(y), *arguments, scalar, totals)
         if not self._jit_compile:
-            self._call(x, y, 0, 0, 0, Progress.before(1, 0))  # no step: TensorFlow optimises when it is first called
+            self._call(x, y, 0, 0, 0, Progress.before(1, 0))  # no step: TensorFlow optimises in the first call
         return time.perf_counter() - start
 
     def __call__(
         self, x, y, seed: int, last: int, progress: Progress, interrupted: Callable[[], bool] = lambda: False
     ) -> Progress:
-        """Go on from `progress` to the end of the epoch `last`, up to a step that is not finite, or until interrupted.
+        """Continue from `progress` to the end of the epoch `last`, a step that is not finite, or an interrupt.
 
         Returns:
-            How far it came.
+            The progress after that.
         """
         while self._goes_on(progress, last) and not interrupted():
             before, start = int(progress.steps), time.perf_counter()
@@ -126,12 +126,12 @@ class EpochFunction:
         if not self._jit_compile:
             return Progress(*self._traced(x, y, *_int64(seed, last, limit), *progress))
         epoch, steps, totals = self._epoch_begun(progress)
-        before, order = steps - totals.steps, epoch_order(len(x), seed, epoch)  # XLA knows no stateless shuffle
+        before, order = steps - totals.steps, epoch_order(len(x), seed, epoch)  # XLA has no stateless shuffle
         totals = self._traced(x, y, order, *_int64(seed, before, limit), totals)
         return Progress(epoch, before + totals.steps, totals)
 
     def _epoch_begun(self, progress: Progress) -> Progress:
-        """Begin the next epoch if this one has all its steps."""
+        """Begin the next epoch if the current one has all its steps."""
         epoch, steps, totals = progress
         complete = totals.steps == self._budget.steps_per_epoch
         totals = Totals(*(tf.where(complete, zero, sum_) for zero, sum_ in zip(_no_totals(), totals, strict=True)))
@@ -151,18 +151,18 @@ class EpochFunction:
                 lambda *progress: self._goes_on(Progress(*progress), last) & (progress[1] < end),
                 run,
                 Progress(epoch, steps, totals),
-                parallel_iterations=1,  # each epoch needs the last one's weights
+                parallel_iterations=1,  # each epoch needs the weights of the one before
             )
         )
 
     def _epoch(self, x, y, order, seed, steps_before, limit, totals) -> Totals:
-        """Go on for at most `limit` steps, from where `totals` stand, with the epoch that begins at `steps_before`."""
+        """Continue the epoch that begins at `steps_before`, from its `totals`, for at most `limit` steps."""
         size, full_steps, rest = self._budget.batch_size, self._budget.full_steps_per_epoch, self._budget.rest
         end = totals.steps + limit
 
         def step(totals: Totals, batch_size: int) -> Totals:
             start = tf.cast(totals.steps, tf.int32) * size
-            chosen = tf.slice(order, [start], [batch_size])  # unlike order[a:b], of static shape, which XLA needs
+            chosen = tf.slice(order, [start], [batch_size])  # of static shape, unlike order[a:b]; XLA needs it
             step_seed = tf.stack([seed, steps_before + totals.steps])
             return self._step(tf.gather(x, chosen), tf.gather(y, chosen), step_seed, totals)
 
@@ -171,7 +171,7 @@ class EpochFunction:
             lambda totals: totals.finite & (totals.steps < end_of_full),
             lambda totals: (step(totals, size),),
             (totals,),
-            parallel_iterations=1,  # each step needs the last one's weights
+            parallel_iterations=1,  # each step needs the weights of the one before
         )
         if not rest:
             return totals
@@ -179,9 +179,9 @@ class EpochFunction:
         return tf.cond(ready, lambda: step(totals, rest), lambda: totals)
 
     def _step(self, x, y, seed, totals: Totals) -> Totals:
-        """Estimate, then update if all is finite: a step that is not leaves the last finite weights in place."""
+        """Estimate, then update if all values are finite; otherwise the last finite weights stay."""
         estimate = self.estimator.estimate(x, y, seed)
-        check_estimate(estimate, self.estimator, self.task)  # once, while it is traced
+        check_estimate(estimate, self.estimator, self.task)  # once, during tracing
         finite = tf.reduce_all(
             [tf.reduce_all(tf.math.is_finite(part)) for part in [estimate.loss, *estimate.gradients]]
         )
@@ -197,7 +197,7 @@ class EpochFunction:
 
 
 def is_finite(tensors: Iterable[tf.Tensor]) -> bool:
-    """Say whether no value is infinite or not a number.
+    """Return whether all values are finite, neither infinite nor NaN.
 
     Example:
         >>> is_finite([tf.zeros([2])]), is_finite([tf.zeros([2]), tf.constant([1.0, float("nan")])])
@@ -207,7 +207,7 @@ def is_finite(tensors: Iterable[tf.Tensor]) -> bool:
 
 
 class Evaluation:
-    """Evaluation of one split, traced by the first call; the data stay on the device."""
+    """Evaluation of one split, traced in the first call; the data stay on the device."""
 
     def __init__(self, task: Task, split: Split):
         require(isinstance(task, Task), "task", "a Task", task)
@@ -218,12 +218,12 @@ class Evaluation:
         return f"<Evaluation of {self._task!r} on {self._split!r}>"
 
     def __call__(self) -> tuple[float, float]:
-        """Return mean loss and mean metric with the weights of this moment; NaN for an empty split."""
+        """Return mean loss and mean metric with the current weights; NaN for an empty split."""
         if not len(self._split):
             return math.nan, math.nan
         if self._function is None:
             self._data = on_device(self._split)
-            # Concrete functions: TensorFlow's retracing warning takes one function for every network for a mistake.
+            # Concrete functions avoid TensorFlow's retracing warning: one function per network is no error here.
             traced = tf.function(_means(self._task), jit_compile=False, autograph=False)
             self._function = traced.get_concrete_function(*map(_spec, self._data))
         loss, metric = self._function(*self._data)
@@ -231,7 +231,7 @@ class Evaluation:
 
 
 def evaluate(task: Task, split: Split) -> tuple[float, float]:
-    """Return mean loss and mean metric over a split, without dropout; NaN for an empty one.
+    """Return mean loss and mean metric over a split, without dropout; NaN for an empty split.
 
     Example:
         >>> from common.tasks.saddle_task import SaddleSurface, examples
@@ -243,7 +243,7 @@ def evaluate(task: Task, split: Split) -> tuple[float, float]:
 
 
 def _means(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function from a whole split to (mean loss, mean metric), in batches that bound the memory."""
+    """Return a function from a whole split to (mean loss, mean metric); its batches bound the memory."""
 
     def means(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         examples = x.shape[0]

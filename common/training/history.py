@@ -1,4 +1,4 @@
-"""What a run leaves behind: one record for every recorded epoch, and what diagnostics measure into them."""
+"""The history of a run: one record per recorded epoch, with the measurements of diagnostics."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Record = dict[str, float | np.ndarray]
 
 
 class Moment(NamedTuple):
-    """A run as it stands after an epoch: what a diagnostic may look at, and must leave as it is.
+    """The state of a run after an epoch, which a diagnostic may read and must not change.
 
     Attributes:
         task: network (with the weights of this moment), loss and metric.
-        estimator: the one that trains, built.
-        optimizer: the one that trains, built.
-        dataset: what the run trains, validates and is tested on.
-        seed: the run's.
-        epoch: full epochs trained; 0 before the first, where only diagnostics with `at_start = True` are called.
-        epochs: how many the run is to have; None: not known.
+        estimator: the built estimator that trains.
+        optimizer: the built optimizer that trains.
+        dataset: the run's data for training, validation and test.
+        seed: the run's seed.
+        epoch: full epochs trained; it is 0 before the first, when only diagnostics with `at_start = True` are called.
+        epochs: planned number of epochs of the run; None if it is not known.
     """
 
     task: Task
@@ -53,22 +53,23 @@ Diagnostic = Callable[[Moment], Mapping[str, float | np.ndarray]]
 
 @dataclass(repr=False)
 class History:
-    """What happened in a run.
+    """The records and the status of a run.
 
     Attributes:
-        epochs: one record for every epoch that is recorded: epoch (from 1), step (updates so far), seconds (of training
-            so far, evaluation and tracing excluded), cost (so far, in gradients of one example), bytes_sent (so far),
-            epsilon (so far, where the estimator promises privacy), train_loss, train_metric (means over that one epoch,
-            as it went), validation_loss, validation_metric, and what the diagnostics measured, numbers or arrays; the
-            last record of a finished run also has test_loss and test_metric. Missing splits give NaN. What diagnostics
-            measured at the start stands in a record of epoch 0.
+        epochs: one record per recorded epoch. Its entries are epoch (from 1), step (updates so far), seconds (of
+            training so far, without evaluation and tracing), cost (so far, in gradients of one example), bytes_sent (so
+            far), epsilon (so far, if the estimator promises privacy), train_loss, train_metric (means over that epoch
+            during training), validation_loss, validation_metric, and the diagnostics' numbers or arrays. The last
+            record of a finished run also has test_loss and test_metric. Missing splits give NaN. A record of epoch 0
+            has the diagnostics' measurements before training.
         status: "finished", "diverged" (a loss or gradient was not finite) or "stopped" (by a callback).
         diverged_step: the update, counted from 1, that was refused because it was not finite; None otherwise.
-        tracing_seconds: time to trace the epoch in this process; 0 where the trace of another seed served.
-        unfinished: where a run was interrupted since its last record, which a resumed run goes on from; None otherwise.
-        method: the estimator's class, as results call it.
+        tracing_seconds: time to trace the epoch in this process; 0 if the trace of another seed was used.
+        unfinished: the point after the last record at which a run was interrupted; a resumed run continues there. None
+            otherwise.
+        method: name of the estimator's class, as in results.
         metric: "accuracy" or "mean_squared_error".
-        seed: the run's.
+        seed: the run's seed.
     """
 
     epochs: list[Record] = field(default_factory=list)
@@ -82,22 +83,22 @@ class History:
 
     @classmethod
     def of(cls, task: Task, estimator: GradientEstimator, seed: int) -> History:
-        """Return the history of a run that has not begun."""
+        """Return the empty history of a run that has not begun."""
         return cls(method=type(estimator).__name__, metric=task.metric_name, seed=seed)
 
     def frame(self, *, experiment: str = "", **parameters: Any) -> pd.DataFrame:
-        """Return the records as a tidy frame: a row for each, in the columns of `common.results`.
+        """Return the records as a tidy frame, with one row per record and the columns of `common.results`.
 
-        `results.combine` joins the frames of several runs, and whatever takes a frame of results takes such a one.
+        `results.combine` joins the frames of several runs. Every function that takes a frame of results takes this one.
 
         Args:
-            experiment: a column of results.
-            **parameters: a column each, such as run="exact": what tells this run from others.
+            experiment: the value of this column.
+            **parameters: one column each, such as run="exact"; they distinguish this run from others.
 
         Returns:
             Columns experiment, method, seed, <parameters>, epoch, step, seconds, cost, train_loss, train_metric,
-            validation_loss, validation_metric, test_loss, test_metric, status, diverged_step, metric, and what else was
-            measured.
+            validation_loss, validation_metric, test_loss, test_metric, status, diverged_step, metric, and all other
+            measurements.
 
         Raises:
             ValueError: a parameter with the name of one of these columns.
@@ -129,15 +130,15 @@ class History:
 
 
 def epochs_done(records: list[Record]) -> int:
-    """Return the last recorded epoch, 0 before the first; not every epoch has a record."""
+    """Return the last recorded epoch, or 0 before the first; not every epoch has a record."""
     return int(records[-1]["epoch"]) if records else 0
 
 
 def measured(diagnostics: Iterable[Diagnostic], moment: Moment, record: Record) -> Record:
-    """Call diagnostics and return what they measured, as Python numbers and NumPy arrays.
+    """Call diagnostics and return their measurements as Python numbers and NumPy arrays.
 
     Raises:
-        ValueError: two of them, or one and the loop, give one name to two numbers.
+        ValueError: two diagnostics, or a diagnostic and the loop, use the same name for two numbers.
     """
     values: Record = {}
     for diagnostic in diagnostics:
@@ -149,14 +150,14 @@ def measured(diagnostics: Iterable[Diagnostic], moment: Moment, record: Record) 
 
 
 def measured_at_start(diagnostics: Iterable[Diagnostic], moment: Moment) -> list[Record]:
-    """Return the record of epoch 0, with what diagnostics measure before training; none where none asks for it."""
+    """Return the record of epoch 0, with measurements before training; an empty list if no diagnostic needs it."""
     early = [diagnostic for diagnostic in diagnostics if getattr(diagnostic, "at_start", False)]
     record = {"epoch": 0, "step": 0, "seconds": 0.0, **NOTHING_SPENT}
     return [record | measured(early, moment, record)] if early else []
 
 
 def name_of(diagnostic: Diagnostic) -> str:
-    """Name a diagnostic by its function or class."""
+    """Return the name of a diagnostic's function or class."""
     return getattr(diagnostic, "__name__", type(diagnostic).__name__)
 
 

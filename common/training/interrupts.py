@@ -1,4 +1,4 @@
-"""Interrupts (Ctrl-C, a notebook's stop button) that wait until a run's state is whole and kept."""
+"""Interrupts (Ctrl-C, a notebook's stop button) that wait until a run's state is complete and saved."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Hold back the first interrupt to the end of the block, which raises it; a second one raises at once.
+    """Hold back the first interrupt until the end of the block, which raises it; a second one raises at once.
 
-    Where somebody else handles interrupts, or in another thread than the main one, nothing is changed.
+    The function changes nothing if other code handles interrupts, or outside of the main thread.
 
     Yields:
-        A function that says whether there was one.
+        A function that returns whether there was an interrupt.
 
     Raises:
-        KeyboardInterrupt: at the end of the block, if there was one.
+        KeyboardInterrupt: at the end of the block, if there was an interrupt.
     """
     requests: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Keras' own `fit`, recorded as our loop records: the reference that the loop is compared with."""
+"""Keras' own `fit`, recorded like our loop: the reference with which the loop is compared."""
 
 from __future__ import annotations
 
@@ -39,26 +39,27 @@ def fit(
 ) -> History:
     """Train `task.network` with `keras.Model.fit` and return a history like that of `common.training.loop.train`.
 
-    Dropout is on, as always in `fit`; XLA is off, because Keras' default would compile on CPUs, where it is slower. Its
-    seconds include tracing in the first epoch, which Keras does not separate. `fit` does not stop where a loss is no
-    longer finite; this function ends it after that step and says "diverged", but cannot undo the step.
+    Dropout is on, as always in `fit`. XLA is off, because Keras' default would compile on CPUs, where it is slower. The
+    seconds include tracing in the first epoch, which Keras does not separate. `fit` does not stop when a loss is no
+    longer finite. This function ends it after that step, with the status "diverged", but cannot undo the step.
 
     Args:
-        task: network, loss and metric; its training mode is `fit`'s own, and must be on.
-        estimator: `Backpropagation()`, which is what `fit` does.
+        task: network, loss and metric; its training mode must be on, as `fit` always has it.
+        estimator: `Backpropagation()`, the only method of `fit`.
         optimizer: any Keras optimizer.
         dataset: its validation split is evaluated after every epoch, its test split once, after the last.
         epochs: passes over the training split, ≥ 1.
-        batch_size: examples a step, ≥ 1.
+        batch_size: examples per step, ≥ 1.
         seed: sets the global seed of Keras, from which `fit` draws the order of the examples.
-        callbacks: Keras callbacks; all their hooks are called, and logs have the names of those of `train`.
+        callbacks: Keras callbacks; all their hooks are called, and logs have the same names as in `train`.
         diagnostics: see `train`.
-        checkpoint_dir: with it, a killed run goes on after its last full epoch; the order of the remaining epochs is
-            then another one, because `fit` keeps no state of it: unlike our loop's, such a run is not bit-identical.
+        checkpoint_dir: if given, a killed run continues after its last full epoch. The remaining epochs then have
+            another order of examples, because `fit` keeps no state of it. Unlike our loop's, such a run is not
+            bit-identical.
 
     Raises:
-        ValueError: the task's training mode is off, or the estimator is another one, or a callback monitors what is not
-            in the logs; see `train`.
+        ValueError: the task's training mode is off, or the estimator is not `Backpropagation`, or a callback monitors a
+            name that is not in the logs; see `train`.
     """
     check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
     _refuse_what_fit_does_not(task, estimator)
@@ -74,7 +75,7 @@ def fit(
     checkpoint = RunCheckpoint(checkpoint_dir, identity, history, callbacks, task, optimizer, estimator)
     checkpoint.restore(epochs)
     done = epochs_done(history.epochs)
-    # Another stream for every (seed, epochs done): a run resumed in epoch 2 must not replay the order of epoch 1.
+    # Every (seed, epochs done) has its own stream: a run resumed in epoch 2 must not repeat the order of epoch 1.
     keras.utils.set_random_seed(hash_seed(seed, done))
     task.network.compile(optimizer=optimizer, loss=task.loss, metrics=[_metric(task)], jit_compile=False)
     if history.status == "running":
@@ -119,7 +120,7 @@ def _metric(task: Task) -> keras.metrics.Metric:
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Writes Keras' logs into the history; training seconds leave out the evaluation."""
+    """Callback that writes Keras' logs into the history; training seconds exclude the evaluation."""
 
     def __init__(
         self,
@@ -143,7 +144,7 @@ class _Recorder(keras.callbacks.Callback):
         self._evaluating += time.perf_counter() - self._test_start
 
     def on_train_batch_end(self, batch, logs=None):
-        # Keras reports the running mean of the epoch, which stays non-finite once one loss was.
+        # Keras reports the running mean of the epoch, which stays non-finite after one non-finite loss.
         if not np.isfinite(logs["loss"]):
             self._history.status = "diverged"
             epochs = epochs_done(self._history.epochs)

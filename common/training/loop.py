@@ -1,11 +1,12 @@
 """The only training loop: an estimator's gradients, given to any Keras optimizer, in traced calls of many steps.
 
-The data sit on the device as one tensor, the order of epoch e is a stateless shuffle of (seed, e) and the steps are a
-loop inside the traced function, so that no step waits for Python or for an input pipeline. Every half a second, and at
-least once a step, the call returns for Python to look whether it was interrupted. All randomness is a function
-of (seed, step): on the same device and number of threads, a run is reproducible to the last bit, and so is one that was
-killed and resumed, and one that another seed's trace serves. (On GPUs only with
-`tf.config.experimental.enable_op_determinism()`: some kernels there add up in whatever order their threads finish.)
+The data stay on the device as one tensor, and the steps are a loop inside the traced function. No step therefore waits
+for Python or for an input pipeline. The order of epoch e is a stateless shuffle of (seed, e). The call returns every
+half second, or after one step if that takes longer, so that Python can check for an interrupt.
+
+All randomness is a function of (seed, step). On the same device and number of threads, a run is reproducible to the
+last bit. This includes runs that were killed and resumed, and runs that use another seed's trace. On GPUs it requires
+`tf.config.experimental.enable_op_determinism()`, because some kernels there sum in the order in which threads finish.
 """
 
 from __future__ import annotations
@@ -56,41 +57,42 @@ def train(
     Args:
         task: network, loss and metric.
         estimator: gives the training direction; it is built here.
-        optimizer: any Keras optimizer; it gets the estimate's gradients and nothing else. A schedule that is relative
-            to the run's length is given it here.
+        optimizer: any Keras optimizer; it gets only the estimate's gradients. A schedule relative to the run's length
+            is bound to that length here.
         dataset: its validation split is evaluated after every recorded epoch, its test split once, after the last.
         epochs: passes over the training split, ≥ 1.
-        batch_size: examples a step, 1 to the size of the training split. The last batch of an epoch is smaller where
-            the division leaves a remainder, as in Keras, unless `drop_remainder`.
-        seed: decides the order of the examples and all that is random in network and estimator (the network's initial
-            weights apart).
-        callbacks: Keras callbacks; the hooks of training, of epochs and around an evaluation are called (so that
-            `SwapEMAWeights` has the averaged weights evaluated; an optimizer with `use_ema` brings it along), and
-            `stop_training` works. Logs have Keras' own names (loss, accuracy, val_loss, val_accuracy), then what else
-            is in the record. One that waits for batches is refused: an epoch is one traced call. A resumed run restores
-            their counters (by class), not what else they hold: not the weights that EarlyStopping keeps for
-            `restore_best_weights`, and a CSVLogger needs `append=True`.
-        diagnostics: called with a `Moment` after every recorded epoch, and before the first where they ask for it; what
-            they measure, numbers or arrays, joins the record. Those that are settings are copied for the run.
-        checkpoint_dir: with it, every recorded epoch ends with an atomic checkpoint of network, optimizer, estimator,
-            callbacks' plain counters and history, and a run that finds one goes on from there, bit-identically. A
-            finished run is returned as it is, or trained on if more epochs are asked for.
+        batch_size: examples per step, 1 to the size of the training split. The last batch of an epoch is smaller if the
+            division leaves a remainder, as in Keras, unless `drop_remainder` is set.
+        seed: determines the order of the examples and all randomness in network and estimator, except the network's
+            initial weights.
+        callbacks: Keras callbacks. The loop calls the hooks of training, of epochs and around an evaluation, and
+            `stop_training` works. `SwapEMAWeights` thus has the averaged weights evaluated; it is added for an
+            optimizer with `use_ema`. Logs have Keras' own names (loss, accuracy, val_loss, val_accuracy), then the
+            other entries of the record. A callback with hooks for batches is refused, because an epoch is one traced
+            call. A resumed run restores only the callbacks' counters (by class). It does not restore the weights that
+            EarlyStopping keeps for `restore_best_weights`, and a CSVLogger needs `append=True`.
+        diagnostics: called with a `Moment` after every recorded epoch, and before the first if they require it. Their
+            measurements, numbers or arrays, are added to the record. Diagnostics that are settings are copied for the
+            run.
+        checkpoint_dir: if given, every recorded epoch ends with an atomic checkpoint of network, optimizer, estimator,
+            callbacks' plain counters and history. A run that finds a checkpoint continues from it, bit-identically. A
+            finished run is returned as it is, or trained further if `epochs` is larger.
         drop_remainder: leave out the smaller last batch (for estimators that divide the batch).
-        steps_per_epoch: updates after which an epoch ends, 1 to the number of full batches, which is then not a whole
-            pass; None: all. Each epoch takes the first batches of an order of its own.
+        steps_per_epoch: updates after which an epoch ends, 1 to the number of full batches; None: the whole split. Each
+            epoch then takes the first batches of its own order, and is not a whole pass.
         jit_compile: compile the epoch with XLA; None decides by the device, see `compiles_with_xla`.
-        record_every: epochs from record to record, ≥ 1; the last epoch is recorded too. Those in between run in one
-            call without an evaluation, a checkpoint or a callback. Weights and records are bit for bit what they are
-            with 1: it is there because small networks on small data take thousands of epochs of a millisecond each.
+        record_every: epochs from record to record, ≥ 1; the last epoch is recorded too. Epochs in between run in one
+            call without an evaluation, a checkpoint or a callback. Weights and records are bit-identical to those with
+            1. It exists because small networks on small data take thousands of epochs of a millisecond each.
 
     Returns:
-        The history. A run that is no longer finite ends with status "diverged" and keeps its curve and the weights
-        from before the refused step; it is not an error.
+        The history. A run that is no longer finite ends with status "diverged", which is not an error. It keeps its
+        curve and the weights from before the refused step.
 
     Raises:
         ValueError: an argument of the wrong kind or out of range; an estimate whose gradients do not fit the weights or
-            whose cost is no number; a checkpoint of a run with other settings or more epochs; a callback that waits for
-            what is not called, or monitors what is not in the logs.
+            whose cost is not a number; a checkpoint of a run with other settings or more epochs; a callback with a hook
+            that is not called, or that monitors a name that is not in the logs.
 
     Example:
         >>> from common.estimators import Backpropagation
@@ -117,32 +119,32 @@ def train(
 
 
 class Trainer:
-    """Runs that differ in their seed alone, traced once.
+    """Runs that differ only in their seed, traced once.
 
         trainer = Trainer(task(0), estimator, optimizer, dataset, epochs=10, batch_size=128)
         first = trainer.run(seed=0)
         trainer.restart(task(1), copy.deepcopy(estimator), copy_of(optimizer))
         second = trainer.run(seed=1)            # bit for bit what `train` gives for these objects
 
-    Tracing takes seconds, more than many a run. `restart` hands over objects made as for a run of their own; the
-    values of their variables, counters included, are assigned to those in the trace.
+    Tracing takes seconds, longer than many runs. `restart` takes objects made as for a separate run. The values of
+    their variables, counters included, are assigned to the variables in the trace.
 
     Args:
-        task: see `train`, as all others.
-        estimator: not built.
-        optimizer: not built.
-        dataset: of all runs.
-        epochs: of each run.
-        batch_size: of each run.
-        drop_remainder: of each run.
-        steps_per_epoch: of each run.
-        jit_compile: of the trace.
-        record_every: of each run.
+        task: network, loss and metric of the first run; see `train` for all arguments.
+        estimator: an estimator that is not built.
+        optimizer: an optimizer that is not built.
+        dataset: the data of all runs.
+        epochs: epochs of each run.
+        batch_size: examples per step of each run.
+        drop_remainder: whether each run leaves out the smaller last batch.
+        steps_per_epoch: updates per epoch of each run.
+        jit_compile: whether XLA compiles the trace.
+        record_every: epochs from record to record of each run.
 
     Attributes:
-        task: in the trace; it holds the weights of the run that was the last.
-        estimator: likewise.
-        optimizer: likewise.
+        task: the task in the trace; it holds the weights of the last run.
+        estimator: the estimator in the trace.
+        optimizer: the optimizer in the trace.
 
     Raises:
         ValueError: an argument of the wrong kind or out of range.
@@ -181,10 +183,10 @@ class Trainer:
         return f"<Trainer: {what}, {budget.epochs} epochs, batch {budget.batch_size}>"
 
     def restart(self, task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer) -> None:
-        """Give the objects of the next run; after it, `task` has its weights.
+        """Set the objects of the next run; after that run, `task` has its weights.
 
         Raises:
-            ValueError: an argument of the wrong kind, or with other settings than those that are traced.
+            ValueError: an argument of the wrong kind, or with settings other than those in the trace.
         """
         check_kinds(task=task, estimator=estimator, optimizer=optimizer)
         for name, given in {"estimator": estimator, "optimizer": optimizer}.items():
@@ -201,7 +203,7 @@ class Trainer:
         diagnostics: Sequence[Diagnostic] = (),
         checkpoint_dir: str | Path | None = None,
     ) -> History:
-        """Train with the objects that were given last, once; see `train`."""
+        """Train once with the objects that were given last; see `train`."""
         check_attached(callbacks, diagnostics, checkpoint_dir)
         check_seed(seed)
         given = self._take(seed)
@@ -222,7 +224,7 @@ class Trainer:
             if recording.history.status == "running":
                 self._train(recording, seed)
             recording.end()
-        finally:  # also where it was interrupted: what was trained is not lost
+        finally:  # also after an interrupt, so that the trained weights are not lost
             if given is not self.task:
                 carry_over(self.task.network.variables, given.network.variables)
         return recording.history
@@ -232,7 +234,7 @@ class Trainer:
         return self.task, self.estimator, self.optimizer
 
     def _take(self, seed: int) -> Task:
-        """Build the given objects for a run of this seed and, where others are traced, take over their values."""
+        """Build the given objects for a run of this seed; copy their values if other objects are in the trace."""
         if self._given is None:
             raise ValueError("this Trainer has run with the objects that it has: give others with restart(...)")
         (task, estimator, optimizer), self._given = self._given, None
@@ -248,13 +250,13 @@ class Trainer:
         return task
 
     def _train(self, recording: Recording, seed: int) -> None:
-        """Train the epochs that are missing."""
+        """Train the missing epochs."""
         history, every, epochs = recording.history, self._record_every, self._budget.epochs
         history.tracing_seconds = self._trace()
         recording.look_at_start()
         while recording.runs:
             recording.begin_epoch()
-            # Multiples of record_every, also where a resumed run recorded in other places.
+            # Multiples of record_every, even if a resumed run has recorded other epochs.
             last = min(recording.done + every - recording.done % every, epochs)
             if history.unfinished:
                 last = max(last, history.unfinished["epoch"])
@@ -272,7 +274,7 @@ class Trainer:
         """Run the missing epochs up to `last` and return its record; a non-finite step sets the history's status.
 
         Raises:
-            KeyboardInterrupt: the checkpoint then holds all steps that were made.
+            KeyboardInterrupt: after an interrupt; the checkpoint then includes all steps so far.
         """
         progress, seconds = self._progress(recording)
         start = time.perf_counter()
@@ -295,7 +297,7 @@ class Trainer:
         }
 
     def _progress(self, recording: Recording) -> tuple[Progress, float]:
-        """Return where to go on, and the seconds that training took so far."""
+        """Return the point at which to continue, and the seconds of training so far."""
         kept, before = recording.history.unfinished, recording.before
         if kept is None:
             return Progress.before(recording.done + 1, before["step"]), before["seconds"]
@@ -309,7 +311,7 @@ _TOTALS = dict(zip(Totals._fields, (tf.int64, tf.float32, tf.float32, tf.float32
 
 
 def _plain(progress: Progress) -> dict[str, float]:
-    """Return where the traced loop stands as Python's numbers, which a checkpoint keeps exactly."""
+    """Return the progress of the traced loop as Python numbers, which a checkpoint keeps exactly."""
     totals = {name: value.numpy().item() for name, value in progress.totals._asdict().items()}
     return {"epoch": int(progress.epoch), "step": int(progress.steps), **totals}
 
@@ -317,10 +319,10 @@ def _plain(progress: Progress) -> dict[str, float]:
 def one_step(
     task: Task, estimator: GradientEstimator, optimizer: keras.optimizers.Optimizer
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return the update loop's body, from (x, y, seed) to the loss: an estimate and an update, to look at or to time.
+    """Return the update loop's body, from (x, y, seed) to the loss: an estimate and an update, to inspect or to time.
 
-    It runs eagerly as it is, and compiled inside `tf.function`. Unlike `train`'s step it does not check that all is
-    finite. `task` must have been given to `estimator.build`.
+    It runs eagerly by itself, and compiled inside `tf.function`. Unlike the step of `train`, it does not check whether
+    all values are finite. `task` must have been given to `estimator.build`.
     """
     optimizer.build(task.weights)
 
@@ -334,12 +336,12 @@ def one_step(
 
 
 def compiles_with_xla() -> bool:
-    """XLA on GPUs only: on CPUs, where Keras uses it too, it makes this project's convnets two to six times slower."""
+    """Return True on GPUs only: on CPUs, where Keras uses XLA too, it makes our convnets two to six times slower."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
 def device() -> str:
-    """Name what TensorFlow runs on, for the provenance: "GPU, NVIDIA A100" or "CPU, 2 threads"."""
+    """Return the device that TensorFlow uses, for the provenance: "GPU, NVIDIA A100" or "CPU, 2 threads"."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return f"GPU, {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"

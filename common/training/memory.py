@@ -1,16 +1,19 @@
-"""What a training step holds in memory beyond the network's weights: counted in its trace, not measured.
+"""Memory of a training step beyond the network's weights: counted in its trace, not measured.
 
-A trace says which tensors there are, how large, and who needs them. An intermediate tensor is alive from the operation
-that makes it to its last consumer, in the order in which the operations were traced; that is its live range. The count
-is the same on every machine, and says what a method needs: backpropagation keeps every layer's activations for the
-backward pass, a forward pass needs one layer's at a time.
+A trace gives all tensors, their sizes and their consumers. An intermediate tensor is alive from the operation that
+makes it to its last consumer, in the order of tracing; this is its live range. The count is the same on every machine
+and gives the memory that a method needs. Backpropagation keeps every layer's activations for the backward pass; a
+forward pass needs those of one layer at a time.
 
-What TensorFlow adds or saves is not in it: its allocator's rounding and fragmentation, buffers that an elementwise
-operation takes over from its input, fused operations, XLA, the workspaces of kernels (oneDNN's), and the order in which
-it runs what is ready. Beside the growth of a process' peak resident memory, where malloc returned what was freed, an
-MLP 784-256-256-256-10 with 16,384 examples by backpropagation: 84 MB counted, 72 MB measured. Where much is ready early
-(random tangents of every layer), the order matters: 12 layers of 256 units with 16,384 examples by
-`LocalLosses(ActivityForwardGradient())`: 72 MB counted, 294 to 321 MB measured, 124 MB in the order of the trace.
+The count excludes what TensorFlow adds or saves. This includes its allocator's rounding and fragmentation, buffers that
+an elementwise operation reuses from its input, fused operations, XLA and the workspaces of kernels (oneDNN). It also
+includes the order in which TensorFlow runs operations that are ready.
+
+The measurements here are the growth of a process' peak resident memory, with a malloc that returned freed memory. For
+an MLP 784-256-256-256-10 with 16,384 examples by backpropagation, 84 MB were counted and 72 MB measured. The order
+matters if many operations are ready early, such as random tangents of every layer. One example is
+`LocalLosses(ActivityForwardGradient())` with 12 layers of 256 units and 16,384 examples. There, 72 MB were counted, 294
+to 321 MB measured, and 124 MB in the order of the trace.
 """
 
 from __future__ import annotations
@@ -32,11 +35,11 @@ from common.training.budget import Budget
 from common.training.loop import one_step
 from common.training.state import variables_of
 
-_NO_BUFFER = {  # held anyway, or known from static shapes
+_NO_BUFFER = {  # outputs that are in memory anyway, or known from static shapes
     *("Const", "ReadVariableOp", "VarHandleOp", "Shape", "ShapeN", "Size", "Rank", "BroadcastGradientArgs"),
     *("TensorListLength", "TensorListElementShape"),
 }
-_VIEWS = {  # output i is input i, looked at in another way; a list's element is part of it
+_VIEWS = {  # output i shares the buffer of input i; a list's element is part of the list
     *("Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "Bitcast", "StopGradient", "PreventGradient"),
     *("EnsureShape", "CheckNumerics", "PlaceholderWithDefault", "TensorListSetItem", "TensorListGetItem"),
 }
@@ -46,11 +49,11 @@ _BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
 
 
 class StepMemory(NamedTuple):
-    """What one training step holds beyond the network's weights, in bytes.
+    """Memory of one training step beyond the network's weights, in bytes.
 
     Attributes:
-        temporary: the peak of the step's intermediate tensors, of the estimate and the update; see `peak_bytes`.
-        state: of the variables of estimator and optimizer, which stay from step to step.
+        temporary: the peak of the intermediate tensors of estimate and update; see `peak_bytes`.
+        state: bytes of the variables of estimator and optimizer, which stay from step to step.
     """
 
     temporary: int
@@ -66,21 +69,21 @@ def step_memory(
     batch_size: int,
     seed: int = 0,
 ) -> StepMemory:
-    """Trace one step of the loop, and count what it holds; nothing is trained.
+    """Trace one step of the loop and count its memory, without training.
 
-    Neither number has the batch itself, the network's variables (batch norm's averages and dropout's state among them)
-    or constants that the trace refers to, such as an estimator's table of random directions.
+    Neither number includes the batch itself or the network's variables, among them batch norm's averages and dropout's
+    state. Constants of the trace, such as an estimator's table of random directions, do not count either.
 
     Args:
         task: network, loss and metric.
         estimator: it is built here.
-        optimizer: it is built here, unless it is already.
-        split: training examples, of which the step gets a batch.
+        optimizer: it is built here, unless it is built already.
+        split: training examples, from which the step gets a batch.
         batch_size: examples of the step, 1 to the size of the split.
-        seed: of the run that the estimator is built for.
+        seed: seed of the run for which the estimator is built.
 
     Raises:
-        ValueError: a batch size out of range, and what estimator, optimizer and `peak_bytes` refuse.
+        ValueError: a batch size out of range, and the errors of estimator, optimizer and `peak_bytes`.
     """
     budget = Budget(Dataset("counted", "classification", split, split, split, None, "", ""), 1, batch_size)
     estimator.build(task, budget.context(seed))
@@ -95,29 +98,29 @@ def step_memory(
 
 
 def peak_bytes(function: tf.types.experimental.ConcreteFunction) -> int:
-    """Return the largest sum of the bytes of all intermediate tensors that are alive at one operation.
+    """Return the largest total size, in bytes, of the intermediate tensors that are alive at one operation.
 
-    Counted are the outputs of every operation that results or side effects need, each from that operation to its last
-    consumer, and results to the end. What an operation consumes and what it makes are alive together.
+    The outputs of every operation that results or side effects need are counted. Each counts from that operation to its
+    last consumer; results count to the end. Inputs and outputs of an operation are alive together.
 
-    - Inputs, captured tensors, constants, variables and what reads them hold nothing new.
-    - A view (Reshape, Identity, ...) shares its input's buffer and prolongs its life. Slices and the parts of a split
+    - Inputs, captured tensors, constants, variables and reads of variables add nothing.
+    - A view (Reshape, Identity, ...) shares its input's buffer and extends its life. Slices and the parts of a split
       are copies.
-    - A call is counted as if its operations stood in its place.
-    - A branch or loop holds, while it runs, the peak of its body (of the branch that needs most) beside all that it is
-      given. An iteration has the old and the new values of the loop's variables; iterations run one after another.
-    - A list of tensors, as `tf.map_fn` and `tf.TensorArray` have them, is full from the beginning, and its elements are
-      views. It is a copy of the tensor that it is taken from, and what it is stacked to is another one.
+    - A call counts like its operations in its place.
+    - A branch or loop holds, while it runs, its inputs and the peak of its body (of the branch that needs most). An
+      iteration has the old and the new values of the loop's variables; iterations run one after another.
+    - A list of tensors, as in `tf.map_fn` and `tf.TensorArray`, is full from the beginning, and its elements are views.
+      It is a copy of the tensor from which it is made; the stacked tensor is another copy.
 
-    Not counted is the copy of a variable that an update makes while the old value is in use, and what the module's
-    docstring names.
+    The count excludes the copy of a variable that an update makes while the old value is in use. It also excludes the
+    effects that the module's docstring names.
 
     Args:
-        function: all sizes in it must follow from static shapes and constants.
+        function: all its sizes must follow from static shapes and constants.
 
     Raises:
-        ValueError: a tensor or list whose size is not known before it runs, or an operation that runs a function in
-            another way than a call, a branch or a loop.
+        ValueError: the size of a tensor or list is unknown before the function runs, or an operation runs a function
+            other than by a call, a branch or a loop.
     """
     replay = tf.Graph()
     steps = _Steps(replay)
@@ -132,19 +135,19 @@ class _Buffer:
     size: int  # bytes
     first: int = 0
     last: int = 0
-    length: int = 0  # elements of a list, of which `size` is known once one is set
-    outer: _Buffer | None = None  # of an argument, which is held outside of the body: what holds it there
+    length: int = 0  # elements of a list, whose `size` is known after one element is set
+    outer: _Buffer | None = None  # for an argument of a body: the buffer outside of the body
 
 
 class _Value(NamedTuple):
-    """A traced tensor: what it holds, and its copy in a graph that infers shapes across functions."""
+    """A traced tensor: its buffer, and its copy in a graph that infers shapes across functions."""
 
     buffer: _Buffer
     known: tf.Tensor
 
 
 class _Body(NamedTuple):
-    """What runs within a step: its peak, and of a loop's variables what they begin as, with their bytes."""
+    """The body of a branch or loop within a step: its peak, and the loop variables' initial buffers and bytes."""
 
     step: int
     peak: int
@@ -152,7 +155,7 @@ class _Body(NamedTuple):
 
 
 class _Steps:
-    """Operations in a row, those of a called function in the place of the call, and the buffers that they make."""
+    """A sequence of operations, with called functions in the place of their calls, and the buffers they make."""
 
     def __init__(self, replay: tf.Graph):
         self._replay = replay
@@ -161,7 +164,7 @@ class _Steps:
         self._bodies: list[_Body] = []
 
     def run(self, graph: tf.Graph, arguments: Sequence[_Value]) -> list[_Value]:
-        """Go through a function's operations, and return its results."""
+        """Process a function's operations and return its results."""
         values = {}
         for tensor, value in zip(graph.inputs, arguments, strict=True):
             value.known.set_shape(tensor.shape)
@@ -173,7 +176,7 @@ class _Steps:
         return [values[tensor.name] for tensor in graph.outputs]
 
     def peak(self, results: Sequence[_Value]) -> int:
-        """Return the peak, in bytes, where these are needed to the end."""
+        """Return the peak, in bytes, if these results are needed to the end."""
         self._step(results)
         changes = [0] * (self._count + 1)
         for buffer in self._buffers:
@@ -206,7 +209,7 @@ class _Steps:
             buffer = self._buffer(0, step)
             buffer.length = _length(inputs[1].known, operation)
             return [_Value(buffer, *known)]
-        # A list that is made of a tensor is as large.
+        # A list made from a tensor is as large as the tensor.
         sized = [inputs[0].known] if operation.type == "TensorListFromTensor" else known
         return [_Value(self._buffer(_bytes(a, operation), step), b) for a, b in zip(sized, known, strict=True)]
 
@@ -224,7 +227,7 @@ class _Steps:
         sizes = [_changed(operation, *pair) for pair in zip(arguments, results, strict=True)]
         variables = [(value.buffer, size) for value, size in zip(inputs, sizes, strict=True) if size is not None]
         self._bodies.append(_Body(self._step(inputs), peak, variables))
-        end = self._step([])  # what the last iteration made stays, as what the loop makes
+        end = self._step([])  # the outputs of the last iteration stay, as the outputs of the loop
         return [
             _Value(value.buffer if size is None else self._buffer(size, end), argument.known)
             for value, argument, size in zip(inputs, arguments, sizes, strict=True)
@@ -246,12 +249,12 @@ class _Steps:
             if all(value.known.shape == values[0].known.shape for value in values):
                 known.set_shape(values[0].known.shape)
             same = {value.buffer.outer for value in values}
-            given = same.pop() if len(same) == 1 else None  # by every branch, as it is outside
+            given = same.pop() if len(same) == 1 else None  # every branch returns this input unchanged
             outputs.append(_Value(given or self._buffer(_bytes(known, operation), end), known))
         return outputs
 
     def _step(self, inputs: Sequence[_Value]) -> int:
-        """Add a step that consumes these, and return its number."""
+        """Add a step that consumes these values, and return its number."""
         for value in inputs:
             value.buffer.last = self._count
         self._count += 1
@@ -264,7 +267,7 @@ class _Steps:
 
 
 def _needed(graph: tf.Graph) -> list[tf.Operation]:
-    """Return the operations that results or side effects need, in their order: TensorFlow runs no others."""
+    """Return, in order, the operations that results or side effects need; TensorFlow runs no others."""
     waiting, needed = [*(tensor.op for tensor in graph.outputs), *graph.control_outputs], set()
     while waiting:
         operation = waiting.pop()
@@ -285,7 +288,7 @@ def _functions(operation: tf.Operation) -> dict[str, tf.Graph]:
 
 
 def _passed_on(body: tf.Graph) -> list[bool]:
-    """Say of each of a loop's variables whether every iteration passes it on as it is."""
+    """Return, for each of a loop's variables, whether every iteration passes it on unchanged."""
     same = []
     for argument, result in zip(body.inputs, body.outputs, strict=True):
         tensor = result
@@ -296,7 +299,7 @@ def _passed_on(body: tf.Graph) -> list[bool]:
 
 
 def _changed(operation: tf.Operation, argument: _Value, result: _Value) -> int | None:
-    """Return the bytes of a loop's variable that iterations make anew; None: its buffer is passed on."""
+    """Return the bytes of a loop's variable if iterations make a new one; None if its buffer is passed on."""
     before, after = argument.known.shape, result.known.shape
     if before != after:
         raise ValueError(f"{_name(operation)} changes the shape of a loop variable from {before} to {after}")
@@ -304,7 +307,7 @@ def _changed(operation: tf.Operation, argument: _Value, result: _Value) -> int |
 
 
 def _carried(body: _Body) -> int:
-    """Return the bytes of a loop's variables that are not in the place of what they began as, because that stays."""
+    """Return the bytes of a loop's variables that cannot replace their initial buffers, because these stay."""
     replaced, total = set(), 0
     for buffer, size in body.variables:
         if buffer.size and buffer.last == body.step and buffer not in replaced:
@@ -320,15 +323,15 @@ def _placeholder(graph: tf.Graph, tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _replayed(graph: tf.Graph, operation: tf.Operation, inputs: Sequence[_Value]) -> list[tf.Tensor]:
-    """Add an operation to a graph, and return its outputs: TensorFlow infers their shapes from the inputs there.
+    """Add an operation to a graph and return its outputs, whose shapes TensorFlow infers from the inputs there.
 
-    A function's own graph knows neither the constants that it is given nor, always, the shapes.
+    A function's own graph does not know the constants among its arguments, and not always the shapes.
     """
     attributes = {name: value for name, value in operation.node_def.attr.items() if not name.startswith("_")}
     dtypes = [tensor.dtype for tensor in operation.outputs]
     copy = graph.create_op(operation.type, [value.known for value in inputs], dtypes, attrs=attributes)
     for known, tensor in zip(copy.outputs, operation.outputs, strict=True):
-        known.set_shape(tensor.shape)  # of a variable that is read, say
+        known.set_shape(tensor.shape)  # for example, of a variable that is read
     return copy.outputs
 
 
@@ -353,7 +356,7 @@ def _length(number: tf.Tensor, operation: tf.Operation) -> int:
 
 
 def _set_element(buffer: _Buffer, size: int) -> None:
-    """Give a list, wherever it was made, the size that elements of so many bytes make."""
+    """Set the size of a list, wherever it was made, from the bytes of one element."""
     while buffer.outer:
         buffer = buffer.outer
     buffer.size = max(buffer.size, buffer.length * size)

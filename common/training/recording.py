@@ -1,4 +1,4 @@
-"""What surrounds training in a run: callbacks, evaluation, diagnostics, checkpoint, and the history that they fill."""
+"""The parts of a run around training: callbacks, evaluation, diagnostics, checkpoint and history."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Recording:
         task: network, loss and metric.
         estimator: built.
         optimizer: built.
-        dataset: what diagnostics see.
-        seed: the run's.
-        epochs: how many the run is to have.
-        steps_per_epoch: what callbacks are told.
+        dataset: the data that diagnostics see.
+        seed: the run's seed.
+        epochs: planned number of epochs.
+        steps_per_epoch: the number of steps that callbacks see.
         each_step: whether `begin_step` and `end_step` are called, see `callback_list`.
-        identity: what must be equal for a checkpoint to be of the same run, see `run_identity`.
-        evaluations: of the validation and of the test split.
-        callbacks: see `train`, as the others.
+        identity: settings that must be equal for a checkpoint to be of the same run, see `run_identity`.
+        evaluations: those of the validation and the test split.
+        callbacks: see `train`.
         diagnostics: see `train`.
         checkpoint_dir: see `train`.
 
     Attributes:
-        history: filled as the run goes on.
+        history: the history, filled during the run.
         moment: the run before its first epoch, with its built objects.
     """
 
@@ -73,27 +73,27 @@ class Recording:
 
     @property
     def done(self) -> int:
-        """Epochs recorded so far."""
+        """The last epoch recorded so far."""
         return epochs_done(self.history.epochs)
 
     @property
     def before(self) -> Record:
-        """The last record, or that of a run that has not begun."""
+        """The last record, or the record of a run that has not begun."""
         return self.history.epochs[-1] if self.history.epochs else {"step": 0, "seconds": 0.0, "cost": 0.0}
 
     @property
     def runs(self) -> bool:
-        """Whether another epoch is to be trained."""
+        """Whether the run has another epoch to train."""
         return self.history.status == "running" and self.done < self.moment.epochs
 
     def begin(self) -> None:
-        """Call the callbacks' first hook and go back to the newest checkpoint, if there is one."""
+        """Call the callbacks' first hook and restore the newest checkpoint, if there is one."""
         self.moment.task.network.stop_training = False
         self._callbacks.on_train_begin()
         self._checkpoint.restore(self.moment.epochs)
 
     def look_at_start(self) -> None:
-        """Record, as epoch 0, what diagnostics measure before training; nothing where a run goes on."""
+        """Record the diagnostics' measurements before training as epoch 0; do nothing in a resumed run."""
         if not self.history.epochs:
             self.history.epochs += measured_at_start(self._diagnostics, self.moment)
 
@@ -102,26 +102,26 @@ class Recording:
         self._callbacks.on_epoch_begin(self.done)
 
     def interrupt(self, unfinished: Record) -> None:
-        """Keep how far the epochs since the last record came."""
+        """Save the progress of the epochs since the last record."""
         self.history.unfinished = unfinished
         self._checkpoint.save()
 
     def begin_step(self, number: int) -> None:
-        """Call the hook before step `number`, from 0, of an epoch, where a callback waits for it."""
+        """Call the hook before step `number`, from 0, of an epoch, if a callback has it."""
         if self._steps_are_watched:
             self._callbacks.on_train_batch_begin(number)
 
     def end_step(self, losses: Sequence[float]) -> bool:
-        """Call the hook after a step, with the mean loss of the epoch so far; return whether to end the epoch here."""
+        """Call the hook after a step with the mean loss of the epoch so far; return whether to end the epoch."""
         if self._steps_are_watched:
             self._callbacks.on_train_batch_end(len(losses) - 1, {"loss": float(np.mean(losses))})
         return self.moment.task.network.stop_training
 
     def end_epoch(self, record: Record, *, evaluate: bool = True) -> None:
-        """Complete the record of an epoch and keep it, then the checkpoint, unless the run is at its end.
+        """Complete and store the record of an epoch; save a checkpoint, unless the run is at its end.
 
         Args:
-            record: epoch, step, seconds, what was spent and what training measured.
+            record: epoch, step, seconds, the amounts spent and the measurements of training.
             evaluate: whether to add the validation split's loss and metric.
         """
         task, history = self.moment.task, self.history
@@ -138,10 +138,10 @@ class Recording:
             self._checkpoint.save()
 
     def finish(self) -> None:
-        """Look at the test split once, unless the run diverged, and keep the last checkpoint."""
+        """Evaluate the test split once, unless the run diverged, and save the last checkpoint."""
         history = self.history
         if history.status == "running" and not is_finite(self.moment.task.weights):
-            # The last update overflowed, and no step came after it to notice.
+            # The last update overflowed, and no later step noticed it.
             history.status, history.diverged_step = "diverged", history.epochs[-1]["step"]
         if history.status != "diverged":
             self._restore_best_weights()
@@ -155,21 +155,21 @@ class Recording:
         self._callbacks.on_train_end(self._logs)
 
     def _restore_best_weights(self) -> None:
-        """Let the test split see the weights that EarlyStopping is about to put in place in its last hook."""
+        """Restore, before the test, the weights that EarlyStopping will restore in its last hook."""
         for callback in self._callbacks.callbacks:
             if isinstance(callback, keras.callbacks.EarlyStopping) and callback.best_weights is not None:
                 self.moment.task.network.set_weights(callback.best_weights)
 
     def _evaluated(self, split: str, evaluation: Evaluation) -> Record:
-        """Evaluate between the hooks that Keras calls around it: a callback may swap in averaged weights."""
+        """Evaluate a split between Keras' hooks for it: a callback may swap in averaged weights."""
         self._callbacks.on_test_begin()
         loss, metric = evaluation()
-        # The logs of the validation alone: Keras' fit sees no other.
+        # Logs are of the validation only, as in Keras' fit.
         validated = split == "validation" and len(self.moment.dataset.validation)
         self._callbacks.on_test_end({"loss": loss, self.moment.task.metric_name: metric} if validated else None)
         return {f"{split}_loss": loss, f"{split}_metric": metric}
 
 
 def copies_of(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return diagnostics for one run: those that are settings as copies, functions as they are."""
+    """Return diagnostics for one run: settings are copied, functions are not."""
     return [copy.deepcopy(each) if isinstance(each, Configured) else each for each in diagnostics]

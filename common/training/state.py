@@ -1,4 +1,4 @@
-"""The variables of a run, and how the values of freshly made objects get into those that are traced already."""
+"""The variables of a run, and the transfer of values from new objects to objects in a trace."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Variable = tf.Variable | keras.Variable
 
 
 def variables_of(*parts: Task | GradientEstimator | keras.optimizers.Optimizer) -> list[Variable]:
-    """Return every variable of built parts of a run, each once, in an order that the objects' structure decides."""
+    """Return every variable of built parts of a run, each once; the objects' structure determines the order."""
     tasks = [part for part in parts if isinstance(part, Task)]
     named = {f"part{i}": part.network if isinstance(part, Task) else part for i, part in enumerate(parts)}
-    root = tf.train.Checkpoint(**named)  # the view does not keep it alive
+    root = tf.train.Checkpoint(**named)  # the view below does not keep it alive
     descendants = tf.train.TrackableView(root).descendants()
     tracked = [part for part in descendants if isinstance(part, Variable)]
-    # The state of dropout is no part of a checkpoint: each step sets it.
+    # A checkpoint does not contain the state of dropout, because each step sets it.
     tracked += [variable for task in tasks for variable in task.network.variables]
     return list({id(variable): variable for variable in tracked}.values())
 
 
 @contextmanager
 def unchanged(variables: Sequence[Variable]) -> Iterator[None]:
-    """Put back, at the end, the values that variables have at the beginning."""
+    """Restore, at the end of the block, the values that variables have at its beginning."""
     before = [tf.identity(variable) for variable in variables]
     try:
         yield
@@ -38,10 +38,10 @@ def unchanged(variables: Sequence[Variable]) -> Iterator[None]:
 
 
 def carry_over(source: Sequence[Variable], target: Sequence[Variable]) -> None:
-    """Assign the values of one run's variables to another's of the same structure.
+    """Assign the values of one run's variables to those of another run with the same structure.
 
     Raises:
-        ValueError: the two differ in their number or shapes.
+        ValueError: the two lists differ in length or shapes.
     """
     shapes = [[tuple(variable.shape) for variable in variables] for variables in (source, target)]
     if shapes[0] != shapes[1]:

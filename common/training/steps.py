@@ -1,4 +1,4 @@
-"""Runs of so many steps, shorter than an epoch or not whole ones, with the loss of a few steps at a time."""
+"""Runs of a given number of steps, which need not be whole epochs, with the mean loss of every few steps."""
 
 from __future__ import annotations
 
@@ -43,32 +43,32 @@ def train_steps(
     diagnostics: Sequence[Diagnostic] = (),
     checkpoint_dir: str | Path | None = None,
 ) -> History:
-    """Train `task.network` in place, on batches in the order of `train`'s epochs put behind one another.
+    """Train `task.network` in place, on batches of the concatenated orders of `train`'s epochs.
 
-    An "epoch" is `steps_per_epoch` updates here, whatever part of the data that is.
+    Here, an "epoch" is `steps_per_epoch` updates, whatever part of the data they use.
 
     Args:
         task: network, loss and metric.
         estimator: gives the training direction; it is built here.
         optimizer: any Keras optimizer.
         dataset: its validation and test splits are evaluated once, after the last step.
-        epochs: how many times `steps_per_epoch` updates, ≥ 1; each has a record.
-        batch_size: examples a step, 1 to the size of the training split; no batch is smaller.
+        epochs: number of "epochs", ≥ 1; each has a record.
+        batch_size: examples per step, 1 to the size of the training split; no batch is smaller.
         steps_per_epoch: updates from record to record, ≥ 1.
-        seed: decides the order of the examples and all that is random in network and estimator.
-        callbacks: see `train`; here hooks for training's batches are called too, with the mean loss so far, and
-            `stop_training` ends the "epoch". What only an evaluation tells can't be monitored.
+        seed: determines the order of the examples and all randomness in network and estimator.
+        callbacks: see `train`. Here, hooks for training batches are called too, with the mean loss so far, and
+            `stop_training` ends the "epoch". Callbacks cannot monitor measures that need an evaluation.
         diagnostics: see `train`.
         checkpoint_dir: see `train`.
 
     Returns:
-        A history with a record for each "epoch": step, seconds, what was spent and train_loss, the mean over its
-        steps, each before its update. The last record has validation_loss, validation_metric, and of a run that
-        finished test_loss and test_metric. A run is "diverged" with the first step whose loss is not finite, or whose
-        update leaves weights that are not: these weights stay.
+        A history with one record per "epoch": step, seconds, the amounts spent and train_loss. The latter is the mean
+        over its steps, each before its update. The last record has validation_loss and validation_metric. In a run that
+        finished, it also has test_loss and test_metric. A run is "diverged" at the first step whose loss is not finite,
+        or whose update leaves weights that are not finite; these weights stay.
 
     Raises:
-        ValueError: a value of the wrong kind or out of range; a cost that is no number.
+        ValueError: a value of the wrong kind or out of range; a cost that is not a number.
     """
     check_kinds(task=task, estimator=estimator, optimizer=optimizer, dataset=dataset)
     check_attached(callbacks, diagnostics, checkpoint_dir)
@@ -101,7 +101,7 @@ def train_steps(
 
 
 def _train(recording: Recording, step: Step, batch_size: int, steps_per_epoch: int) -> None:
-    """Train the "epochs" that are missing."""
+    """Train the missing "epochs"."""
     recording.look_at_start()
     batches = _batches(recording.moment, batch_size, skip=recording.before["step"])
     while recording.runs:
@@ -114,7 +114,7 @@ def _train(recording: Recording, step: Step, batch_size: int, steps_per_epoch: i
 
 
 def _train_steps(recording: Recording, step: Step, batches: Batches, steps: int) -> Record:
-    """Run so many steps, or up to a loss that is not finite, and return their record; see `train_steps`."""
+    """Run this number of steps, or up to a loss that is not finite, and return their record; see `train_steps`."""
     before, start, losses = recording.before, time.perf_counter(), []
     for number in range(before["step"], before["step"] + steps):
         recording.begin_step(len(losses))

@@ -19,11 +19,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
     """Keras' TensorBoard callback, with a histogram of every variable's gradient estimate beside its weights.
 
     Args:
-        log_dir: folder of this run's logs; `tensorboard --logdir` wants its parent.
-        task: the task being trained.
-        estimator: whose gradients are drawn.
+        log_dir: folder of this run's logs; `tensorboard --logdir` takes its parent.
+        task: the task that is trained.
+        estimator: the estimator whose gradients are drawn.
         split: the training split.
-        examples: how many of its first examples they are drawn on, as many as the estimator takes.
+        examples: number of its first examples on which the gradients are estimated; the estimator must accept it.
     """
 
     def __init__(
@@ -39,17 +39,17 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._batch = (tf.constant(split.x[:examples]), tf.constant(split.y[:examples]))
 
     def on_train_begin(self, logs=None):
-        """Write the graph of one evaluation call, which Keras 3 itself no longer traces."""
+        """Write the graph of one evaluation call, because Keras 3 itself no longer traces it."""
         super().on_train_begin(logs)
         traced = tf.function(self._task.predictions).get_concrete_function(self._batch[0])
         with self._train_writer.as_default(step=0):
             tf.summary.graph(traced.graph)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Write scalars and weights as Keras does, then the gradients."""
+        """Write scalars and weights as Keras does, then the gradient estimates."""
         super().on_epoch_end(epoch, logs)
-        with unchanged(variables_of(self._task, self._estimator)):  # a look teaches nothing, batch norm neither
-            # -1 - t, with t the steps so far: no training step has its randomness, and noise is of the level reached.
+        with unchanged(variables_of(self._task, self._estimator)):  # no training here, not even of batch norm
+            # -1 - t, with t the steps so far: no training step has this randomness, and noise has its current level.
             step = -1 - tf.cast(self.model.optimizer.iterations.value, tf.int64)
             estimate = self._estimator.estimate(*self._batch, tf.stack([tf.constant(0, tf.int64), step]))
         with self._train_writer.as_default(step=epoch):

@@ -1,7 +1,7 @@
-"""Seconds that compare: epochs of all methods timed in turn, and the clock that their runs get from them.
+"""Comparable seconds: epochs of all methods timed in turn, and the clock that runs get from them.
 
-The seconds that a run records are those of its machine while it ran: of two runs, the one beside which something else
-was busy looks slower. Epochs taken in turn in one process share what is slow.
+The seconds that a run records depend on its machine's load. Of two runs, the one that shared its machine with another
+program looks slower. Epochs that alternate in one process are slowed down alike.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ TIMED_EPOCHS = 100
 
 
 def interleaved_runs(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[tuple[str, float, Any]]:
-    """Run every candidate in every round and yield, after each run, its name, its seconds and what it returned.
+    """Run every candidate in every round; yield, after each run, its name, its seconds and its result.
 
     Args:
-        candidates: name to a function that does the work and waits for its end.
-        rounds: ≥ 1.
+        candidates: maps each name to a function that does the work and waits for its end.
+        rounds: number of rounds, ≥ 1.
     """
     with progress_bar([*candidates.items()] * rounds, unit="run") as bar:
         for name, run in bar:
@@ -43,15 +43,16 @@ def interleaved_runs(candidates: Mapping[str, Callable[[], Any]], rounds: int) -
 
 
 def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run an epoch of every method in every round.
+    """Time an epoch of every method in every round.
 
     Args:
-        epochs: by method, a function that trains one more epoch and returns its mean loss, as `training.one_epoch`'s.
-        rounds: ≥ 1. The first is timed too: what has been traced before needs no warm-up, and a method's first
+        epochs: maps each method to a function that trains one more epoch and returns its mean loss, such as the result
+            of `training.one_epoch`.
+        rounds: number of rounds, ≥ 1. The first is timed too: traced functions need no warm-up, and a method's first
             steps may cost more than its others.
 
     Returns:
-        Seconds by method, a value a round; NaN for an epoch that diverged, which ends early.
+        Seconds by method, one value per round; NaN for an epoch that diverged, because it ends early.
     """
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
     for name, taken, loss in interleaved_runs(epochs, rounds):
@@ -60,16 +61,16 @@ def timed_in_turn(epochs: Mapping[str, Callable[[], float]], rounds: int) -> dic
 
 
 def seconds_at(steps: Sequence[float] | np.ndarray, timed: Sequence[float], steps_an_epoch: int) -> np.ndarray:
-    """Read a method's clock: after how many seconds it has made so many steps.
+    """Return the time, in seconds, at which a method has made the given numbers of steps.
 
     Args:
-        steps: (n,), ≥ 0.
-        timed: seconds of its first epochs, one after another, not empty. Those after the last one are given the
-            median of them without the first, or of a single one.
-        steps_an_epoch: ≥ 1, of the timed epochs.
+        steps: numbers of steps, (n,), ≥ 0.
+        timed: seconds of the method's first epochs, in order, not empty. Later epochs get the median of all timed
+            epochs but the first; a single timed epoch gives its own seconds.
+        steps_an_epoch: steps of a timed epoch, ≥ 1.
 
     Returns:
-        (n,), seconds, in proportion to the steps within an epoch.
+        Seconds, (n,). Within an epoch, they are proportional to the steps.
 
     Example:
         >>> seconds_at([0, 5, 10, 20, 30], timed=[4.0, 2.0], steps_an_epoch=10).tolist()  # the third takes two again
@@ -93,12 +94,12 @@ def one_epoch(
     epochs_a_call: int = 1,
     count_on: bool = True,
 ) -> Callable[[], float]:
-    """Trace the loop's epoch over `split` and return a function that trains one more and returns its mean loss.
+    """Trace the loop's epoch over `split`; return a function that trains one more epoch and returns its mean loss.
 
-    It is what `train` calls, without evaluation, records and checkpoints: for timing. With `epochs_a_call`, the
-    function trains so many more, as `train` does with `record_every`, and returns the mean loss of the last. Without
-    `count_on` the steps of each call are counted from 0: estimators whose first steps cost more do them each time. A
-    schedule that is relative to the length of a run is given one of `TIMED_EPOCHS`: it changes no time.
+    The function is for timing. It makes the same call as `train`, without evaluation, records and checkpoints. With
+    `epochs_a_call`, each call trains this number of epochs, as `train` does with `record_every`, and returns the mean
+    loss of the last. Without `count_on`, each call counts its steps from 0. Estimators whose first steps cost more then
+    repeat them in each call. A relative schedule gets a run of `TIMED_EPOCHS` epochs, which changes no time.
     """
     dataset = Dataset("timed", "classification", split, split, split, None, "", "")
     budget = Budget(dataset, TIMED_EPOCHS, batch_size)
@@ -126,14 +127,14 @@ def seconds_per_step(
     batch_size: int,
     steps: int,
 ) -> dict[str, float]:
-    """Time the update loop, from the step that Python calls to the epoch that is one call.
+    """Time the update loop in several ways, from single steps called by Python to an epoch in one call.
 
     Args:
-        ways: by name, a function of `one_step`, as it is or compiled.
-        epoch: that of `one_epoch`, over the same split and batch size; it is called once before it is timed.
-        split: of which the first batch serves for every step.
+        ways: maps each name to a function of `one_step`, eager or compiled.
+        epoch: a function of `one_epoch`, over the same split and batch size; it is called once before it is timed.
+        split: its first batch is used for every step.
         batch_size: examples per step.
-        steps: ≥ 1, to average over.
+        steps: number of steps to average over, ≥ 1.
 
     Returns:
         Seconds: `{way}_first_call_seconds` and `{way}_step_seconds` for each way, and `whole_epoch_step_seconds`.
