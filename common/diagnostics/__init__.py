@@ -1,4 +1,4 @@
-"""Diagnostics: what the loop measures after a recorded epoch, beside loss and metric. Read `diagnostic.py` first."""
+"""Diagnostics: measurements after recorded epochs, in addition to loss and metric. Read `diagnostic.py` first."""
 
 from common.diagnostics.boundary_alignment import BoundaryAlignment
 from common.diagnostics.boundary_gradients import BoundaryGradients

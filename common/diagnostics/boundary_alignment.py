@@ -1,4 +1,4 @@
-"""How close synthetic gradients are to the exact ones at each boundary between modules."""
+"""The closeness of synthetic and exact gradients at each boundary between modules."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from common.vectors import cosine
 
 
 class BoundaryAlignment(Diagnostic):
-    """How synthetic gradients compare with exact ones at each boundary.
+    """The cosine of the angle between synthetic and exact gradients at each boundary.
 
-    The cosine of the angle between what the predictor says and the gradient backpropagated from the loss, as vectors
-    over all activations of the boundary and all examples of one minibatch. What is looked at is not learned from.
+    It compares the predictor's output with the gradient backpropagated from the loss. Both are vectors over all
+    activations of the boundary and all examples of one minibatch. The predictors do not learn from these examples.
 
     Args:
-        batch_size: examples in the minibatch, ≥ 1; all training examples where there are fewer.
+        batch_size: examples in the minibatch, ≥ 1; all training examples if there are fewer.
 
     Raises:
-        ValueError: `batch_size` below 1; by the call, an estimator that is no `SyntheticGradients`.
+        ValueError: `batch_size` is below 1; in the call, the estimator is not a `SyntheticGradients`.
     """
 
     def __init__(self, batch_size: int):
@@ -30,7 +30,7 @@ class BoundaryAlignment(Diagnostic):
         self.batch_size = batch_size
 
     def measure(self, moment: Moment) -> Measured:
-        """Return `cosine_boundary_1` and so on, from the input up; NaN while a predictor says zero."""
+        """Return `cosine_boundary_1` and so on, from the input up; NaN while a predictor's output is zero."""
         estimator, split = moment.estimator, moment.dataset.train
         if not isinstance(estimator, SyntheticGradients):
             raise ValueError(f"BoundaryAlignment compares predictors of SyntheticGradients; {estimator!r} has none")
@@ -47,5 +47,5 @@ def _traced_cosines(estimator: SyntheticGradients, batch: tuple[tf.Tensor, tf.Te
     def cosines(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
         return [cosine([exact], [synthetic]) for exact, synthetic in estimator.boundary_gradients(x, y, seed)]
 
-    # Concrete: TensorFlow's retracing warning takes the functions of several runs for one.
+    # A concrete function avoids TensorFlow's retracing warning, which confuses the functions of several runs.
     return tf.function(cosines, jit_compile=False, autograph=False).get_concrete_function(*batch)

@@ -1,4 +1,4 @@
-"""The gradient of a layer's activations, exact and as it is predicted: two pictures."""
+"""Images of the exact and the predicted gradient of a layer's activations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class BoundaryGradients(SyntheticPictures):
     """Exact and synthetic gradient of the activations at the topmost boundary on one batch, at the end of a run.
 
     Both are gradients of the mean loss: `boundary_gradient` and `synthetic_boundary_gradient`, (examples, *shape of an
-    activation) each. `BoundaryAlignment` follows the cosine between them along the run, at every boundary.
+    activation) each. `BoundaryAlignment` measures the cosine between them during the run, at every boundary.
 
     Args:
-        examples: ≥ 1, the first training examples, which make the batch.
+        examples: size of the batch, ≥ 1; it has the first training examples.
 
     Raises:
-        ValueError: `examples` below 1; by the call, an estimator that is no `SyntheticGradients`.
+        ValueError: `examples` is below 1; in the call, the estimator is not a `SyntheticGradients`.
     """
 
     estimator_class, model_name = SyntheticGradients, "predictors"

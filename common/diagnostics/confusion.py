@@ -1,4 +1,4 @@
-"""Which classes a network predicts, true class by true class: what an accuracy alone does not say."""
+"""The predicted classes of a network for each true class, which an accuracy alone does not show."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Confusion(Diagnostic):
     """Counts of the predictions on a split, true class by predicted class.
 
     Args:
-        split: "train", "validation" or "test": whose examples to predict.
+        split: "train", "validation" or "test"; its examples are predicted.
 
     Raises:
-        ValueError: another split; by the call, a dataset without classes.
+        ValueError: another split; in the call, a data set without classes.
     """
 
     def __init__(self, split: str = "validation"):
@@ -28,7 +28,7 @@ class Confusion(Diagnostic):
         self.split = split
 
     def measure(self, moment: Moment) -> Measured:
-        """Return `confusion`, (classes, classes): how many examples of class i are predicted as class j."""
+        """Return `confusion`, (classes, classes): the number of examples of class i predicted as class j."""
         split, classes = getattr(moment.dataset, self.split), moment.dataset.classes
         if not classes:
             raise ValueError(f"Confusion counts classes, and the dataset {moment.dataset.name!r} has none")

@@ -1,4 +1,4 @@
-"""How many hidden units have stopped to learn."""
+"""The number of hidden units that have stopped learning."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from common.training.history import Moment
 
 
 class DeadUnits(Diagnostic):
-    """How many hidden ReLU units are zero for every training example, as `dead_units`.
+    """The number of hidden ReLU units that are zero for every training example, as `dead_units`.
 
-    Such a unit has no gradient and stays as it is. With all units of a layer dead, only the biases behind it can be
-    trained, and the network predicts one constant. The network is a stack of layers.
+    Such a unit has no gradient and does not change. If all units of a layer are dead, training changes only the biases
+    after it, and the network predicts one constant. The network must be a stack of layers.
     """
 
     def __init__(self):
         pass
 
     def measure(self, moment: Moment) -> Measured:
-        """Return `dead_units`, over all hidden layers."""
+        """Return `dead_units`, the number over all hidden layers."""
         train = moment.dataset.train
         count = self._once([moment.task, train], lambda: _counting(moment.task.network, train.x))
         return {"dead_units": int(count())}

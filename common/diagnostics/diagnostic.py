@@ -1,4 +1,4 @@
-"""The base of all diagnostics: a setting that is called with a moment of a run, and changes nothing there."""
+"""The base of all diagnostics: settings that are called with a moment of a run and do not change the run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Epochs = Sequence[int] | str | None
 
 
 class Diagnostic(Configured):
-    """What the loop measures after a recorded epoch, beside loss and metric. Subclasses implement `measure`.
+    """A measurement after a recorded epoch, in addition to loss and metric; subclasses implement `measure`.
 
-    A diagnostic is its settings, so that a plan holds it; all else it takes from the `Moment`. Whatever it does to the
-    network, the estimator and the optimizer is undone: attaching it changes no bit of a run.
+    A diagnostic consists of its settings, so that a plan can hold it. It takes everything else from the `Moment`. All
+    its changes to the network, the estimator and the optimizer are undone: attaching it changes no bit of a run.
 
     Attributes:
-        at: when it looks: None, at every recorded epoch; "end", at the run's last epoch; "ends", before training too;
-            or the epochs themselves, 0 for before training. A run that ends early has no last epoch. Subclasses that
-            take it as an argument hide this default.
+        at: when it measures. None: at every recorded epoch. "end": at the run's last epoch. "ends": also before
+            training. A collection of epochs: at these, with 0 for before training. A run that ends early has no last
+            epoch. Subclasses that take `at` as an argument hide this default.
     """
 
     at: Epochs = None
@@ -33,18 +33,18 @@ class Diagnostic(Configured):
 
     @property
     def at_start(self) -> bool:
-        """Whether it is also to be called before training, with epoch 0."""
+        """Whether the loop also calls the diagnostic before training, with epoch 0."""
         return self.at == "ends" or (not isinstance(self.at, str | None) and 0 in self.at)
 
     def __call__(self, moment: Moment) -> Measured:
-        """Return what is measured, numbers and arrays by name; nothing where it is not due."""
+        """Return the measured numbers and arrays by name; nothing if no measurement is due."""
         if not self._is_due(moment):
             return {}
         with state_kept(moment):
             return self.measure(moment)
 
     def measure(self, moment: Moment) -> Measured:
-        """Return what is measured at a moment that it is due."""
+        """Return the measurements at a moment at which they are due."""
         raise NotImplementedError(f"{type(self).__name__} does not implement measure(moment)")
 
     def _is_due(self, moment: Moment) -> bool:
@@ -53,14 +53,14 @@ class Diagnostic(Configured):
         return moment.epoch in {"end": (moment.epochs,), "ends": (0, moment.epochs)}.get(str(self.at), self.at)
 
     def _once(self, objects: Sequence[Any], make: Callable[[], Any]) -> Any:
-        """Return what `make` made for these objects, such as a traced function; for others it makes it anew."""
+        """Return the result of `make` for these objects, such as a traced function; other objects need a new call."""
         key = tuple(objects)
         if self._kept is None or len(self._kept[0]) != len(key) or any(map(_differ, self._kept[0], key)):
             self._kept = key, make()
         return self._kept[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies share no trace: they are for other runs."""
+        """Return the state without traces: copies are for other runs."""
         return self.settings
 
 
@@ -69,10 +69,10 @@ def _differ(first: Any, second: Any) -> bool:
 
 
 def require_epochs(at: Epochs) -> None:
-    """Refuse what is neither None nor "end", "ends" or epochs.
+    """Refuse a value that is not None, "end", "ends" or epochs.
 
     Raises:
-        ValueError: anything else.
+        ValueError: any other value.
     """
     fits = at is None or (isinstance(at, str) and at in ("end", "ends"))
     if not fits and not isinstance(at, str | int | float):
@@ -82,9 +82,9 @@ def require_epochs(at: Epochs) -> None:
 
 
 def state_kept(moment: Moment) -> AbstractContextManager[None]:
-    """Put back all variables of network, estimator and optimizer: a look between steps teaches nothing.
+    """Restore all variables of network, estimator and optimizer, so that a measurement trains nothing.
 
-    Batch norm's averages and the state of dropout, which no checkpoint holds, are among the network's variables.
+    The network's variables include batch norm's averages and the state of dropout, which no checkpoint holds.
     """
     parts = (moment.task, moment.estimator, moment.optimizer)
     return unchanged(variables_of(*(part for part in parts if part is not None)))

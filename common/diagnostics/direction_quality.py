@@ -1,4 +1,4 @@
-"""What a training direction is worth at common weights: angle, bias, variance, and how far one step along it leads."""
+"""The quality of training directions at common weights: angle, bias, variance, and the loss decrease of one step."""
 
 from __future__ import annotations
 
@@ -29,30 +29,31 @@ Direction = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class DirectionQuality(Diagnostic):
-    """Estimators that do not train, compared with the exact gradient g of the same minibatches, and by what they reach.
+    """Estimators that do not train, compared with the exact gradient g of the same minibatches and by loss decrease.
 
-    On each of some minibatches every estimator makes R estimates ĝ_r, which differ in their random numbers only: its
-    state is put back after each. With ḡ their mean, in units of ‖g‖²,
+    On each minibatch, every estimator makes R estimates ĝ_r. They differ only in their random numbers, because the
+    estimator's state is restored after each. With ḡ the mean of the estimates, in units of ‖g‖²,
 
         variance    Σ_r ‖ĝ_r - ḡ‖² / (R - 1)
-        bias²       ‖ḡ - g‖² - variance / R     which is right on average, and may be below zero where noise is large
+        bias²       ‖ḡ - g‖² - variance / R     which is unbiased, and may be negative if the noise is large
 
-    One step w - s ĝ_1/‖ĝ_1‖ is made for each length s; the decrease of the loss on training examples, as a mean over
-    the minibatches, is that of the best length.
+    The diagnostic makes one step w - s ĝ_1/‖ĝ_1‖ for each length s. The reported decrease of the loss on training
+    examples is a mean over the minibatches, for the best length.
 
     Args:
-        estimators: settings; copies are built and traced for the run's task once, and begin each look as built.
-        batch_size: examples in a minibatch, at most the training examples.
+        estimators: settings; copies are built and traced once for the run's task. Each measurement starts from the
+            state after building.
+        batch_size: examples per minibatch, at most the number of training examples.
         batches: minibatches to average over, ≥ 1.
-        repeats: R ≥ 2, estimates on each minibatch.
-        warm_up: minibatches that each estimator sees before at each look, ≥ 0, for those that learn: predictors, heads,
-            eigenpairs. The weights stay those of the moment.
-        loss_examples: ≥ 1, training examples on which the loss of a step is measured, the first ones; fewer where there
-            are fewer.
-        at: when to look, see `Diagnostic`.
+        repeats: number R of estimates per minibatch, ≥ 2.
+        warm_up: minibatches that each estimator sees before each measurement, ≥ 0, for estimators that learn
+            predictors, heads or eigenpairs. The weights stay those of the moment.
+        loss_examples: number of training examples, ≥ 1, on which the loss of a step is measured. They are the first
+            ones, or all if there are fewer.
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+        ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class DirectionQuality(Diagnostic):
         self.repeats, self.warm_up, self.loss_examples = repeats, warm_up, loss_examples
 
     def measure(self, moment: Moment) -> Measured:
-        """Return arrays, an entry for each estimator.
+        """Return arrays with one entry per estimator.
 
-        Their constructor calls are `aligned_estimators`; the numbers `aligned_cosine` (mean over all estimates; NaN
-        where one is zero), `aligned_bias_squared`, `aligned_variance`, `aligned_decrease` (of the loss; 0 where every
-        length makes it worse) and `aligned_cost` (of an estimate, in gradients of one example for each example).
+        `aligned_estimators` are their constructor calls. The numbers are `aligned_cosine` (mean over all estimates; NaN
+        if one is zero), `aligned_bias_squared`, `aligned_variance`, `aligned_decrease` (of the loss; 0 if every length
+        makes it worse) and `aligned_cost` (of an estimate, in gradients of one example, per example).
         """
         traced = self._once([moment.task, moment.dataset.train, moment.seed], lambda: self._traced(moment))
         looks = list(minibatches(moment, self.batch_size, self.warm_up + self.batches))
@@ -101,7 +102,7 @@ class DirectionQuality(Diagnostic):
         return {"aligned_estimators": names} | {f"aligned_{name}": column for name, column in numbers.items()}
 
     def _sampled(self, estimator: GradientEstimator, direction: Direction, batch: Batch, looks: int) -> np.ndarray:
-        """Make estimates that differ in their random numbers only: (repeats, P)."""
+        """Return estimates that differ only in their random numbers: (repeats, P)."""
         x, y, seed = batch
         estimates = []
         for repeat in range(self.repeats):
@@ -117,7 +118,7 @@ class DirectionQuality(Diagnostic):
         return _Traced(moment, self._direction(exact, moment), directions, self.loss_examples)
 
     def _direction(self, estimator: GradientEstimator, moment: Moment) -> Direction:
-        """Trace a function from (x, y, seed) to the estimate as one vector, (P,)."""
+        """Return a traced function from (x, y, seed) to the estimate as one vector, (P,)."""
 
         def direction(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             return flatten(estimator.estimate(x, y, seed).gradients)
@@ -126,7 +127,7 @@ class DirectionQuality(Diagnostic):
 
 
 class _Traced:
-    """What is traced once for a run: the exact gradient, the estimators, and the loss at other weights."""
+    """Functions that are traced once per run: the exact gradient, the estimators, and the loss at other weights."""
 
     def __init__(
         self,
@@ -142,11 +143,11 @@ class _Traced:
         self._loss = traced.get_concrete_function()
 
     def weights(self) -> np.ndarray:
-        """Return the weights of this moment, (P,)."""
+        """Return the current weights, (P,)."""
         return flatten([tf.convert_to_tensor(weight) for weight in self._task.weights]).numpy()
 
     def loss_at(self, weights: np.ndarray) -> float:
-        """Return the loss at some weights, (P,), which are left in the network."""
+        """Return the loss at the given weights, (P,), which remain in the network."""
         for variable, value in zip(
             self._task.weights, unflatten(tf.constant(weights), self._task.weights), strict=True
         ):
@@ -155,7 +156,7 @@ class _Traced:
 
 
 class _Moments(NamedTuple):
-    """Of the estimates on one minibatch."""
+    """Statistics of the estimates on one minibatch."""
 
     cosine: float
     bias_squared: float
@@ -166,7 +167,7 @@ def _moments(estimates: np.ndarray, exact: np.ndarray) -> _Moments:
     """Compare estimates, (R, P), with the exact gradient, (P,)."""
     estimates, exact = estimates.astype(float), exact.astype(float)
     squared, lengths = exact @ exact, np.linalg.norm(estimates, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # no direction has no angle
+    with np.errstate(invalid="ignore", divide="ignore"):  # the angle of a zero estimate is undefined
         cosine = float(np.mean(estimates @ exact / (lengths * np.sqrt(squared))))
     mean = estimates.mean(0)
     variance = float(((estimates - mean) ** 2).sum() / (len(estimates) - 1))
@@ -175,7 +176,7 @@ def _moments(estimates: np.ndarray, exact: np.ndarray) -> _Moments:
 
 
 def _best_decrease(traced: _Traced, weights: np.ndarray, start: float, directions: Sequence[np.ndarray]) -> float:
-    """Return the largest mean decrease of the loss by one step of a common length from some weights, at least 0."""
+    """Return the largest mean decrease of the loss by one step of a common length from given weights, at least 0."""
     decreases = np.zeros([len(directions), len(LENGTHS)])
     for row, direction in zip(decreases, directions, strict=True):
         length = float(np.linalg.norm(direction))

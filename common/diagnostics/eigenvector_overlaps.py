@@ -1,4 +1,4 @@
-"""For how many steps of training the eigenvectors of the Hessian stay valid: a measurement with a run of its own."""
+"""The number of training steps for which the Hessian's eigenvectors stay valid, measured in a separate run."""
 
 from __future__ import annotations
 
@@ -32,26 +32,27 @@ def eigenvector_overlaps(
     rank: int,
     seed: int,
 ) -> dict[int, float]:
-    """Train on, and compare the Hessian's top eigenvectors after some steps with those at the beginning.
+    """Continue training, and compare the Hessian's top eigenvectors after some steps with those at the beginning.
 
-    The Hessian is always that of the same examples, so that what changes are the weights alone. Its eigenpairs are
-    iterated on from one comparison to the next.
+    The Hessian is always that of the same examples, so that only the weights change. The iteration for its eigenpairs
+    continues from one comparison to the next.
 
     Args:
         task: trained in place.
-        estimator: gives the direction; it is built here.
+        estimator: gives the training direction; it is built here.
         optimizer: any Keras optimizer; a relative schedule is bound to these steps.
         split: the training split.
-        batch_size: examples a step.
-        before: steps ≥ 0 that are trained before the beginning.
-        at_steps: after how many more steps to compare, rising, ≥ 1.
-        examples: the first training examples, of which the Hessian is.
-        rank: eigenvectors compared.
-        seed: decides the order of the examples and the random start.
+        batch_size: examples per step.
+        before: training steps before the beginning, ≥ 0.
+        at_steps: numbers of further steps after which to compare, rising, ≥ 1.
+        examples: number of training examples of the Hessian; the first ones are used.
+        rank: number of eigenvectors that are compared.
+        seed: determines the order of the examples and the random start.
 
     Returns:
-        For each number of steps, the mean squared cosine between the two subspaces, `subspace_overlap`; for 0, that
-        with the eigenpairs of the same weights iterated on as much: below 1 where they have not converged.
+        For each number of steps, the mean squared cosine between the two subspaces, `subspace_overlap`. The entry for 0
+        compares with the eigenpairs of the same weights after as many more iterations. It is below 1 if they have not
+        converged.
     """
     require(before >= 0, "before", "≥ 0", before)
     steps, steps_per_epoch = before + max(at_steps), -(-len(split) // batch_size)

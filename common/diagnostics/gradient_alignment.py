@@ -1,4 +1,4 @@
-"""How close a training direction is to the exact gradient of the same minibatch."""
+"""The closeness of a training direction to the exact gradient of the same minibatch."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ Function = tf.types.experimental.ConcreteFunction
 
 
 class GradientAlignment(Diagnostic):
-    """How the estimate that trains compares with the exact gradient of the same minibatch.
+    """Comparison of the training estimator's estimate with the exact gradient of the same minibatch.
 
-    With g the exact minibatch gradient and ĝ the estimate, over `batches` minibatches: the norm of g, the
-    signal-to-noise ratio Σ‖g‖² / Σ‖ĝ - g‖², and the mean cosine of the angle between g and ĝ. For noise of standard
-    deviation σ in each of P coordinates the ratio is ‖g‖²/(σ²P) and the cosine about 1/√(1 + 1/ratio). All that differs
-    counts as noise, what a sketch or an amplification does on purpose too: there the cosine says more.
+    Let g be the exact minibatch gradient and ĝ the estimate, over `batches` minibatches. The diagnostic gives the norm
+    of g, the signal-to-noise ratio Σ‖g‖² / Σ‖ĝ - g‖², and the mean cosine of the angle between g and ĝ. For noise of
+    standard deviation σ in each of P coordinates, the ratio is ‖g‖²/(σ²P) and the cosine about 1/√(1 + 1/ratio). Every
+    difference counts as noise, even the intended effect of a sketch or an amplification. In these cases, the cosine is
+    more informative.
 
     Args:
-        batch_size: examples in a minibatch, at most the training examples.
-        batches: minibatches to average over, ≥ 1; two tell a percent where the noise has thousands of coordinates.
-        at: when to look, see `Diagnostic`.
+        batch_size: examples per minibatch, at most the number of training examples.
+        batches: minibatches to average over, ≥ 1; two give a precision of a percent if the noise has thousands of
+            coordinates.
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+        ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
     """
 
     def __init__(self, batch_size: int, batches: int = 2, *, at: Epochs = None):
@@ -44,7 +46,7 @@ class GradientAlignment(Diagnostic):
         self.batch_size, self.batches, self.at = batch_size, batches, at
 
     def measure(self, moment: Moment) -> Measured:
-        """Return `gradient_norm`, `signal_to_noise` (infinite where nothing disturbs) and `cosine`."""
+        """Return `gradient_norm`, `signal_to_noise` (infinite without noise) and `cosine`."""
         estimator = moment.estimator
         compare = self._once([moment.task, estimator], lambda: _comparison(moment, estimator, self.batch_size))
         norm, ratio, angle = _averaged(compare, moment, self.batch_size, self.batches)
@@ -52,18 +54,19 @@ class GradientAlignment(Diagnostic):
 
 
 class EstimatorAlignment(Diagnostic):
-    """`GradientAlignment` of estimators that do not train: how good each would be with the weights of this moment.
+    """`GradientAlignment` of estimators that do not train, at the weights of the moment.
 
     Args:
-        estimators: settings; copies are built and traced for the run's task once, and begin each look as built.
-        batch_size: examples in a minibatch, at most the training examples.
+        estimators: settings; copies are built and traced once for the run's task. Each measurement starts from the
+            state after building.
+        batch_size: examples per minibatch, at most the number of training examples.
         batches: minibatches to average over, ≥ 1.
-        warm_up: minibatches that each estimator sees before at each look, ≥ 0, for those that learn: predictors, heads,
-            eigenpairs. The weights stay those of the moment.
-        at: when to look, see `Diagnostic`.
+        warm_up: minibatches that each estimator sees before each measurement, ≥ 0, for estimators that learn
+            predictors, heads or eigenpairs. The weights stay those of the moment.
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+        ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
     """
 
     def __init__(
@@ -80,10 +83,10 @@ class EstimatorAlignment(Diagnostic):
         self.warm_up = warm_up
 
     def measure(self, moment: Moment) -> Measured:
-        """Return arrays, an entry for each estimator.
+        """Return arrays with one entry per estimator.
 
-        Their constructor calls are `aligned_estimators`; the values `aligned_cosine` and `aligned_signal_to_noise` are
-        those of `GradientAlignment`.
+        `aligned_estimators` are their constructor calls. `aligned_cosine` and `aligned_signal_to_noise` are the values
+        of `GradientAlignment`.
         """
         measured = []
         for estimator, compare in self._once(
@@ -101,7 +104,7 @@ class EstimatorAlignment(Diagnostic):
 
 
 def require_batches(batch_size: int, batches: int) -> None:
-    """Refuse minibatches without examples, and none at all.
+    """Refuse numbers below 1, of examples per minibatch and of minibatches.
 
     Raises:
         ValueError: a number below 1.
@@ -113,7 +116,7 @@ def require_batches(batch_size: int, batches: int) -> None:
 def require_comparison(
     estimators: Sequence[GradientEstimator], batch_size: int, batches: int, warm_up: int, at: Epochs
 ) -> None:
-    """Refuse what no comparison of estimators that do not train can be made with.
+    """Refuse arguments with which estimators that do not train cannot be compared.
 
     Raises:
         ValueError: no estimator, or a value out of range.
@@ -128,7 +131,7 @@ def built_copies(estimators: Sequence[GradientEstimator], moment: Moment, batch_
     """Return copies of estimators that do not train, built for the task, the seed and the length of a moment's run."""
     split = moment.dataset.train
     per_epoch = math.ceil(len(split.x) / batch_size)
-    # Learning rates of heads and predictors may fall over the run.
+    # The run's length counts: learning rates of heads and predictors may fall over the run.
     steps = None if moment.epochs is None else moment.epochs * per_epoch
     run = RunContext(moment.seed, steps, per_epoch, batch_size, split)
     copies = [copy.deepcopy(estimator) for estimator in estimators]
@@ -138,16 +141,16 @@ def built_copies(estimators: Sequence[GradientEstimator], moment: Moment, batch_
 
 
 def traced_on_minibatches(function: Callable, moment: Moment, batch_size: int) -> Function:
-    """Trace a function of (x, y, seed) for minibatches of the training split, see `minibatches`."""
+    """Return a traced function of (x, y, seed) for minibatches of the training split, see `minibatches`."""
     split = moment.dataset.train
     batch = [tf.TensorSpec([batch_size, *part.shape[1:]], part.dtype) for part in (split.x, split.y)]
-    # Concrete: TensorFlow's retracing warning takes the functions of several estimators and runs for one.
+    # A concrete function avoids TensorFlow's retracing warning, which confuses those of several estimators and runs.
     traced = tf.function(function, jit_compile=False, autograph=False)
     return traced.get_concrete_function(*batch, tf.TensorSpec([2], tf.int64))
 
 
 def _comparison(moment: Moment, estimator: GradientEstimator, batch_size: int) -> Function:
-    """Trace a function from (x, y, seed) to ‖g‖², ‖ĝ - g‖² and the cosine on one batch."""
+    """Return a traced function from (x, y, seed) to ‖g‖², ‖ĝ - g‖² and the cosine on one batch."""
     exact = Backpropagation()
     exact.build(moment.task)
 
@@ -167,19 +170,19 @@ def _averaged(
     looks = minibatches(moment, batch_size, warm_up + batches)
     measured = [[float(value) for value in compare(*batch)] for batch in looks][warm_up:]
     signal, noise, angle = (float(mean) for mean in np.mean(measured, axis=0))
-    # Zero alone is noiseless: what is not a number, of a run that diverged, stays so.
+    # Only an exact zero is noiseless: NaN, from a run that diverged, stays NaN.
     return math.sqrt(signal), math.inf if noise == 0 else signal / noise, angle
 
 
 def minibatches(moment: Moment, batch_size: int, batches: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Yield minibatches of training examples with the seeds of steps to come: (x, y, seed) each.
+    """Yield minibatches of training examples with the seeds of future steps: (x, y, seed) each.
 
     Raises:
-        ValueError: a `batch_size` above the training examples.
+        ValueError: a `batch_size` above the number of training examples.
     """
     split = moment.dataset.train
     require(batch_size <= len(split), "batch_size", f"at most the {len(split):,} training examples", batch_size)
-    steps = moment.epoch * -(-len(split) // batch_size)  # an annealed level is the one that training has reached
+    steps = moment.epoch * -(-len(split) // batch_size)  # annealed noise then has the level that training has reached
     sampled = key(moment.seed, Stream.ALIGNMENT, moment.epoch)
     order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=sampled).numpy()
     for number in range(batches):

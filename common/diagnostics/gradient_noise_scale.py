@@ -1,4 +1,4 @@
-"""How noisy the exact gradient of a minibatch is: the batch size at which noise and signal are as long."""
+"""The noise of a minibatch's exact gradient: the batch size at which noise and signal have equal length."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class GradientNoiseScale(Diagnostic):
 
         ‖G‖² ≈ (b₂‖g_b₂‖² - b₁‖g_b₁‖²) / (b₂ - b₁)        tr(Σ) ≈ (‖g_b₁‖² - ‖g_b₂‖²) / (1/b₁ - 1/b₂)
 
-    Each large batch is made of small ones, so that one pass gives both norms; numerator and denominator are averaged
-    over all large batches before they are divided, because the ratio of single estimates is biased (and the estimate of
-    ‖G‖² may be negative where the noise dominates: then the scale is reported as NaN). Batches well below B waste no
-    examples; batches well above it waste most of them.
+    Each large batch consists of small ones, so that one pass gives both norms. Numerator and denominator are averaged
+    over all large batches before the division, because the ratio of single estimates is biased. The estimate of ‖G‖²
+    may be negative if the noise dominates; the scale is then NaN. Batches well below the scale B waste no examples;
+    batches well above it waste most of them.
 
     Args:
-        small: b₁, examples in a small batch, ≥ 1.
-        large: b₂, a multiple of `small`, at most the training examples.
-        large_batches: how many large batches to average over; fewer where the training split is smaller.
+        small: examples in a small batch, b₁ ≥ 1.
+        large: examples in a large batch, b₂: a multiple of `small`, at most the number of training examples.
+        large_batches: number of large batches to average over; fewer if the training split is smaller.
 
     Raises:
         ValueError: sizes out of range.
@@ -50,7 +50,7 @@ class GradientNoiseScale(Diagnostic):
         count = min(self.large_batches, len(split) // self.large)
         if count == 0:
             raise ValueError(f"large must be at most the {len(split):,} training examples, got {self.large}")
-        # Seeded, and another sample every epoch: a fixed one would be an estimate of its own overfitting.
+        # The sample is seeded and changes every epoch: a fixed one would measure its own overfitting.
         sampled = key(seed, Stream.NOISE_SCALE, moment.epoch)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=sampled)
         order = order[: count * self.large].numpy()
@@ -68,7 +68,7 @@ class GradientNoiseScale(Diagnostic):
         return {"noise_scale": scale, "gradient_norm_squared": signal, "gradient_variance": noise}
 
     def _trace(self, task: Task, batch):
-        """Trace a function from (x, y, first key) to the mean squared norms of small and of large batches."""
+        """Return a traced function from (x, y, first key) to the mean squared norms of small and large batches."""
         estimator = Backpropagation()
         estimator.build(task)
         per_large = self.large // self.small

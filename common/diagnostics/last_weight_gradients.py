@@ -1,4 +1,4 @@
-"""The gradient of a network's last weights, exact and as it is regressed from activations: two pictures."""
+"""Images of the gradient of a network's last weights: exact, and regressed from activations."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class LastWeightGradients(SyntheticPictures):
     They are `weight_gradient` and `synthetic_weight_gradient`, (outputs, inputs of the layer) each.
 
     Args:
-        examples: ≥ 1, the first training examples, which make the batch.
+        examples: size of the batch, ≥ 1; it has the first training examples.
 
     Raises:
-        ValueError: `examples` below 1; by the call, an estimator that is no `WeightRegression`.
+        ValueError: `examples` is below 1; in the call, the estimator is not a `WeightRegression`.
     """
 
     estimator_class, model_name = WeightRegression, "models"

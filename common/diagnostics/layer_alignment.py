@@ -16,18 +16,19 @@ from common.vectors import cosine
 
 
 class LayerAlignment(Diagnostic):
-    """The angle of each layer's part of the estimate that trains with that of the exact gradient.
+    """The angle, for each layer, between its parts of the training estimate and of the exact gradient.
 
-    Where errors come back by other matrices than the weights', angles below 90° that fall say that the weights align
-    with these matrices (arXiv 1411.0247). A layer's part is that of all its weights; layers without any have none.
+    If errors are sent back through matrices other than the weights, falling angles below 90° show that the weights
+    align with these matrices (arXiv 1411.0247). A layer's part covers all its weights; layers without weights have no
+    part.
 
     Args:
-        batch_size: examples in a minibatch, at most the training examples.
+        batch_size: examples per minibatch, at most the number of training examples.
         batches: minibatches to average over, ≥ 1.
-        at: when to look, see `Diagnostic`.
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; by the call, `batch_size` above the training examples.
+        ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
     """
 
     def __init__(self, batch_size: int, batches: int = 2, *, at: Epochs = None):
@@ -36,7 +37,7 @@ class LayerAlignment(Diagnostic):
         self.batch_size, self.batches, self.at = batch_size, batches, at
 
     def measure(self, moment: Moment) -> Measured:
-        """Return `angle_` and the layer's name, degrees, for each; NaN where a part is zero."""
+        """Return, for each layer, `angle_` plus its name, in degrees; NaN if a part is zero."""
         angles = self._once([moment.task, moment.estimator], lambda: _angles(moment))
         looks = [angles(*batch).numpy() for batch in minibatches(moment, self.batch_size, self.batches)]
         names = (layer.name for layer in _with_weights(moment))

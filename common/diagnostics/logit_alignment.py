@@ -1,4 +1,4 @@
-"""How close estimates of the gradient on the logits are to the exact one there."""
+"""The closeness of estimates of the logits' gradient to the exact one."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from common.training.history import Moment
 
 
 class LogitAlignment(Diagnostic):
-    """How estimates of the gradient on the logits compare with the exact one there, each with that of its objective.
+    """Comparison of estimates of the logits' gradient with the exact gradient of each estimator's objective.
 
-    With g the exact gradient of all examples' logits as one vector (by quadrature, see `logit_quadrature`), ĝ one of R
-    estimates with noise of its own and m their mean, all relative to ‖g‖:
+    Let g be the exact gradient of all examples' logits as one vector (by quadrature, see `logit_quadrature`). Let ĝ be
+    one of R estimates with independent noise and m their mean. Relative to ‖g‖, the diagnostic gives
 
-        variance = Σ ‖ĝ - m‖² / (R - 1) / ‖g‖²        bias² = ‖m - g‖² / ‖g‖² - variance / R, 0 where that is negative
+        variance = Σ ‖ĝ - m‖² / (R - 1) / ‖g‖²        bias² = ‖m - g‖² / ‖g‖² - variance / R, 0 if that is negative
 
-    and the mean cosine of the angle between ĝ and g. The network is run once, as evaluation does.
+    and the mean cosine of the angle between ĝ and g. The network runs once, as in evaluation.
 
     Args:
         estimators: settings, such as `LogitEvolution` with several numbers of samples; they train nothing.
-        examples: how many training examples, ≥ 1; all where there are fewer.
-        repeats: R ≥ 2.
-        at: when to look, see `Diagnostic`.
+        examples: number of training examples, ≥ 1; all if there are fewer.
+        repeats: number R of estimates, ≥ 2.
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; an estimator whose noise changes with the step: estimates of one moment have
-            one level, and here none has the number of a step.
+        ValueError: a value out of range; an estimator whose noise changes with the step, because estimates here have
+            one noise level and no step number.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class LogitAlignment(Diagnostic):
         self.estimators, self.examples, self.repeats, self.at = estimators, examples, repeats, at
 
     def measure(self, moment: Moment) -> Measured:
-        """Return arrays, an entry for each estimator.
+        """Return arrays with one entry per estimator.
 
-        Their constructor calls are `logit_estimators`; the values are `logit_bias` (a ratio of lengths),
-        `logit_variance` (of their squares) and `logit_cosine`.
+        `logit_estimators` are their constructor calls. The values are `logit_bias` (a ratio of lengths),
+        `logit_variance` (a ratio of squared lengths) and `logit_cosine`.
         """
         split = moment.dataset.train
         y = tf.constant(split.y[: self.examples])
@@ -71,7 +71,7 @@ class LogitAlignment(Diagnostic):
 
 
 def _gradients(estimator: LogitGradient, logits: tf.Tensor, y: tf.Tensor, keys: Sequence[tf.Tensor]) -> np.ndarray:
-    """Each key's gradient on all logits, (keys, examples × classes) float64."""
+    """Return each key's gradient of all logits, (keys, examples × classes) float64."""
     known = (estimator.correctness(logits, y, number) for number in keys)
     return np.array([np.ravel(estimator.objective.logit_gradients(each)) for each in known], np.float64)
 

@@ -1,4 +1,4 @@
-"""Some test images with their labels and with the classes that a network predicts for them."""
+"""Some test images with their labels and a network's predictions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from common.training.history import Moment
 
 
 class SamplePredictions(Diagnostic):
-    """The first test images, their labels and the predicted classes, at the end of a run: to be looked at, not counted.
+    """The first test images, their labels and the predicted classes, at the end of a run, for viewing only.
 
     Args:
-        examples: ≥ 1, how many images; all where there are fewer.
+        examples: number of images, ≥ 1; all if there are fewer.
 
     Raises:
-        ValueError: `examples` below 1; by the call, a dataset whose examples are no images.
+        ValueError: `examples` is below 1; in the call, the data set's examples are not images.
     """
 
     at = "end"

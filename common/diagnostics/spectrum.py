@@ -1,4 +1,4 @@
-"""What the spectrum of the Hessian looks like along a run."""
+"""The spectrum of the Hessian during a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class SpectrumProbe(Diagnostic):
     """A quadrature of the Hessian's spectrum on the first training examples.
 
     Args:
-        examples: how many, ≥ 1; all where there are fewer.
-        steps: Lanczos steps, ≥ 1, each a product; the outermost values converge first.
-        at: when to look, see `Diagnostic`.
+        examples: number of examples, ≥ 1; all if there are fewer.
+        steps: Lanczos steps, ≥ 1, with one Hessian product per step; the outermost values converge first.
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; by the call, more steps than parameters.
+        ValueError: a value out of range; in the call, more steps than parameters.
     """
 
     def __init__(self, examples: int, steps: int, *, at: Epochs = None):

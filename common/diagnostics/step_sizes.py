@@ -1,4 +1,4 @@
-"""How far Adam moves each parameter."""
+"""The effective step sizes of Adam."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from common.training.history import Moment
 
 
 class StepSizes(Diagnostic):
-    """Adam's effective step size of each parameter; the run's optimizer is an `Adam` of this project's."""
+    """Adam's effective step size for each parameter; the run's optimizer must be this project's `Adam`."""
 
     def __init__(self):
         pass
 
     def measure(self, moment: Moment) -> Measured:
-        """Return `step_sizes`, (parameters,) in the order of the weights; see `Adam.effective_step_sizes`."""
+        """Return `step_sizes`, (parameters,), in the order of the weights; see `Adam.effective_step_sizes`."""
         optimizer = moment.optimizer
         if not isinstance(optimizer, Adam):
             raise ValueError(f"StepSizes needs common.optimizers.Adam as optimizer, got {type(optimizer).__name__}")

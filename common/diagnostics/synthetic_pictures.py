@@ -1,4 +1,4 @@
-"""The base of pictures of two gradients of one batch, the exact one and what an estimator's models say it is."""
+"""The base of images of two gradients of one batch: the exact one and the output of an estimator's models."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from common.training.history import Moment
 
 
 class SyntheticPictures(Diagnostic):
-    """Exact and synthetic gradient on the first training examples, at the end of a run; subclasses say of what.
+    """Exact and synthetic gradient on the first training examples, at the end of a run; subclasses choose the variable.
 
     Args:
-        examples: ≥ 1, the first training examples, which make the batch.
+        examples: size of the batch, ≥ 1; it has the first training examples.
 
     Raises:
-        ValueError: `examples` below 1; by the call, an estimator of another class than `estimator_class`.
+        ValueError: `examples` is below 1; in the call, the estimator is not an `estimator_class`.
 
     Attributes:
-        estimator_class: whose gradients are pictured.
-        model_name: what that class calls its models, in the plural, for the error.
+        estimator_class: the class of estimators whose gradients are shown.
+        model_name: that class's name for its models, in the plural, for the error message.
     """
 
     at = "end"
@@ -34,7 +34,7 @@ class SyntheticPictures(Diagnostic):
         self.examples = examples
 
     def measure(self, moment: Moment) -> Measured:
-        """Return the two pictures by name; see the subclass for their shapes."""
+        """Return the two images by name; the subclass gives their shapes."""
         estimator, split = moment.estimator, moment.dataset.train
         if not isinstance(estimator, self.estimator_class):
             shown = f"{self.model_name} of {self.estimator_class.__name__}"

@@ -1,4 +1,4 @@
-"""Where the weights of a network of very few stand, epoch by epoch."""
+"""The path of the weights, epoch by epoch, in a network with very few."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from common.training.history import Moment
 
 
 class WeightPath(Diagnostic):
-    """All weights by name, for a network of very few: a line's slope and intercept, a saddle's two coordinates.
+    """All weights by name, for a network with very few, such as a line's slope and intercept or a saddle's coordinates.
 
     Args:
-        names: one for each parameter, in the order of the task's weights: ["slope", "intercept"].
-        at: when to look, see `Diagnostic`.
+        names: one name per parameter, in the order of the task's weights, such as ["slope", "intercept"].
+        at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: by the call, as many names as the network has no parameters.
+        ValueError: in the call, the number of names differs from the network's number of parameters.
     """
 
     def __init__(self, names: Sequence[str], *, at: Epochs = None):
