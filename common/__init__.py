@@ -1,7 +1,7 @@
-"""What every notebook imports: data, tasks, curvature, estimators, optimizers, the loop, diagnostics, results, plots.
+"""The package of all notebooks: data, tasks, curvature, estimators, optimizers, the loop, diagnostics, results, plots.
 
-Importing this package imports none of its modules but one, which imports nothing but Python's own, so that a parameter
-check or a plot never waits for TensorFlow.
+Importing this package imports only one of its modules, which imports only the standard library. A parameter check or a
+plot therefore never waits for TensorFlow.
 """
 
 from common import user_settings

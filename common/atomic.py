@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whenever the program is killed."""
+"""Files that appear completely or not at all, whenever the program is killed."""
 
 import os
 import uuid
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary name in the same folder that takes the place of `path` when the block succeeds.
+    """Yield a temporary path in the same folder, whose file replaces `path` when the block succeeds.
 
     Args:
-        path: the file to write; its folder is made if needed.
+        path: the file to write; its folder is created if needed.
 
     Yields:
-        The temporary path: hidden, so that no search for result files finds it, and with the ending of `path`,
-        from which Keras and others tell the format.
+        The temporary path. It is hidden, so that no search for result files finds it. It has the suffix of `path`, from
+        which Keras and others recognize the format.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         with temporary.open("r+b") as file:
-            os.fsync(file.fileno())  # else a power cut could leave the new name with no content
+            os.fsync(file.fileno())  # otherwise a power cut could leave an empty file under the new name
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Refusing a wrong argument in one sentence, with the nearest valid name."""
+"""Checks that refuse a wrong argument in one sentence, with the nearest valid name."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def require(condition: bool, name: str, allowed: str, value: Any) -> None:
 
 
 def is_whole(value: Any) -> bool:
-    """Say whether a value is a whole number; True, False and 2.0 are none."""
+    """Return whether a value is a whole number; True, False and 2.0 are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -35,7 +35,7 @@ def require_count(name: str, value: Any, least: int = 1) -> None:
             ...
         ValueError: epochs must be a whole number ≥ 1, got '3'
     """
-    # What a number out of range is told needs no word about its kind.
+    # The message for a number out of range need not name its kind.
     require(is_whole(value), name, f"a whole number ≥ {least}", value)
     require(value >= least, name, f"≥ {least}", value)
 
@@ -47,14 +47,14 @@ def require_one_of(name: str, value: str, known: Iterable[str]) -> None:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """Name the known name that is most like an unknown one, as the end of a sentence.
+    """Return the end of a sentence that suggests the known name most similar to an unknown one.
 
     Args:
-        name: what was given, of any type; upper and lower case count as the same.
+        name: the given value, of any type; case is ignored.
         known: the names that exist.
 
     Returns:
-        "; did you mean 'x'?", or "" when no known name is like it.
+        "; did you mean 'x'?", or "" if no known name is similar.
 
     Example:
         >>> nearest("mnits", ["mnist", "digits"])

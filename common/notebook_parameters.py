@@ -1,4 +1,4 @@
-"""Parameters of a notebook: what its own cell sets, and with which a result file was made. Nothing of either is run."""
+"""Parameters of a notebook, read from its parameters cell or from a result file; neither is executed."""
 
 import ast
 import functools
@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Parameters that say where something is written, and decide no number.
+# Parameters that name output files and change no number.
 FILES = ("result_file", "store", "tensorboard_dir", "weights_file")
 
 
 def notebook_defaults(path: str | os.PathLike) -> dict[str, Any]:
-    """Read what a notebook's cell "parameters" sets to plain values; nothing of a notebook that cannot be read.
+    """Return the plain values that a notebook's cell "parameters" sets; empty if the notebook cannot be read.
 
-    Papermill's own reading takes seconds to import. A notebook that cannot be read tells so itself when it runs.
+    Papermill's own reader takes seconds to import. A notebook that cannot be read raises its own error when it runs.
     """
     path = Path(path)
     try:
@@ -25,7 +25,7 @@ def notebook_defaults(path: str | os.PathLike) -> dict[str, Any]:
         return {}
 
 
-@functools.lru_cache(maxsize=32)  # a sweep asks for the same thousands of times
+@functools.lru_cache(maxsize=32)  # a sweep reads the same notebook thousands of times
 def _defaults(path: Path, _changed: int) -> dict[str, Any]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -37,14 +37,14 @@ def _defaults(path: Path, _changed: int) -> dict[str, Any]:
     for statement in statements:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                with suppress(ValueError):  # an expression: only the run itself knows its value
+                with suppress(ValueError):  # for an expression, only the run itself knows the value
                     values[name] = ast.literal_eval(value)
     return values
 
 
 def stored_notes(path: str | os.PathLike) -> dict[bytes, bytes]:
-    """Return what a result file says of its making, beside its rows; nothing of a file that cannot be read."""
-    import pyarrow.parquet  # takes a moment, and often there is no file to ask
+    """Return the schema metadata of a result file, beside its rows; empty if the file cannot be read."""
+    import pyarrow.parquet  # the import takes time, and often there is no file
     from pyarrow import ArrowException
 
     try:
@@ -54,7 +54,7 @@ def stored_notes(path: str | os.PathLike) -> dict[bytes, bytes]:
 
 
 def parameters_in(notes: Mapping[bytes, bytes]) -> dict[str, Any] | None:
-    """Return the parameters of the notebook that wrote a result file, from its notes; None where they say none."""
+    """Return the parameters of the notebook that wrote a result file, from its notes; None if they have none."""
     try:
         return json.loads(notes[b"provenance"])["parameters"]
     except (KeyError, ValueError):
@@ -62,5 +62,5 @@ def parameters_in(notes: Mapping[bytes, bytes]) -> dict[str, Any] | None:
 
 
 def stored_parameters(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Return the parameters of the notebook that wrote a result file; None where they cannot be read."""
+    """Return the parameters of the notebook that wrote a result file; None if they cannot be read."""
     return parameters_in(stored_notes(path))

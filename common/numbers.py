@@ -1,22 +1,22 @@
-"""Whole numbers as a command line or a YAML file names them: `0-4`, `0,2,5-7`, `3`; and how many cores to use."""
+"""Parsing of whole numbers in a command line or a YAML file, such as `0-4`, `0,2,5-7` or `3`, and of core counts."""
 
 import re
 from collections import Counter
 
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
-_MOST = 100_000  # a slip of the keyboard, such as 0-40000000000, is no list to make
+_MOST = 100_000  # a typing error, such as 0-40000000000, must not make a huge list
 
 
 def parse_numbers(text: str, name: str = "numbers") -> list[int]:
-    """Return the whole numbers ≥ 0 that a text names, in its order: single ones, and ranges with both ends included.
+    """Return the whole numbers ≥ 0 in a string, in its order: single numbers, and ranges that include both ends.
 
     Args:
-        text: separated by commas, or by spaces.
-        name: what the numbers are, for the sentence.
+        text: numbers and ranges, separated by commas or spaces.
+        name: the name of the numbers in the error message.
 
     Raises:
-        ValueError: one sentence for what is no such number or range, a range that falls, a number that is there twice,
-            no number at all, or more than 100,000 of them.
+        ValueError: one sentence for a part that is not such a number or range, a falling range, a repeated number, no
+            number at all, or more than 100,000 numbers.
 
     Example:
         >>> parse_numbers("0-4"), parse_numbers("0,2,5-7"), parse_numbers("3")
@@ -51,7 +51,7 @@ def parse_numbers(text: str, name: str = "numbers") -> list[int]:
 
 
 def parse_cores(text: str, name: str = "cores") -> int | None:
-    """Return how many cores a text asks for; None: "all" of them.
+    """Return the number of cores that a string names, or None for "all".
 
     Raises:
         ValueError: one sentence for anything but "all" and a whole number ≥ 1.

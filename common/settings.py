@@ -1,8 +1,8 @@
-"""Objects that are their settings, written as the constructor call that makes them, and read back from that text.
+"""Objects that consist of their settings, written as their constructor call and read back from that string.
 
 `NoisyGradient(Backpropagation(), ConstantNoise(0.1))` is at once Python, the `repr` of the object, a notebook's
-parameter, a line of a sweep file and a cell of a result. `parse` reads it as an expression tree: known names, calls and
-literals, and nothing else is ever evaluated.
+parameter, a line of a sweep file and a cell of a result. `parse` reads it as an expression tree. It evaluates only
+known names, calls and literals.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from common.checks import is_whole, nearest
 
 
 class ExpressionError(ValueError):
-    """A text that describes no object. Jupyter shows its sentence and no traceback: the mistake is in the text."""
+    """A string describes no object. Jupyter shows the message without a traceback: the mistake is in the string."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 
 class Configured:
-    """An object that is its settings: the constructor stores every argument under its name.
+    """An object that consists of its settings: the constructor stores every argument under its name.
 
     Example:
         >>> class Noise(Configured):
@@ -47,7 +47,7 @@ class Configured:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Each argument of the constructor by its name, in the constructor's order."""
+        """The constructor's arguments by name, in the constructor's order."""
         return {name: getattr(self, name) for name in _parameters(type(self))}
 
     def __repr__(self) -> str:
@@ -61,9 +61,9 @@ class Configured:
 
 
 def _refusing(constructor: Callable[..., None]) -> Callable[..., None]:
-    """Have a constructor refuse arguments that it does not know, and those of another kind than their annotation.
+    """Wrap a constructor so that it refuses unknown arguments and arguments that differ in kind from their annotation.
 
-    What the constructor itself says of a value, such as that it is out of range, comes first.
+    The constructor's own errors, such as a value out of range, come first.
     """
     parameters = list(inspect.signature(constructor).parameters.values())[1:]
     kinds = {parameter.name: parameter.annotation for parameter in parameters}
@@ -83,7 +83,7 @@ def _refusing(constructor: Callable[..., None]) -> Callable[..., None]:
 
 
 def _refusing_after(check: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Have the check of a dataclass refuse fields of another kind than their annotation; see `_refusing`."""
+    """Wrap a dataclass' check so that it refuses fields that differ in kind from their annotation; see `_refusing`."""
 
     @functools.wraps(check)
     def checked(self: Any) -> None:
@@ -96,11 +96,11 @@ def _refusing_after(check: Callable[[Any], None]) -> Callable[[Any], None]:
 
 @contextmanager
 def _refused_kinds(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[None]:
-    """Raise a ValueError for a value of another kind than its annotation, unless the block raises one of its own."""
+    """Raise a ValueError if a value differs in kind from its annotation; a ValueError of the block comes first."""
     try:
         yield
     except (TypeError, AttributeError):
-        _refuse_wrong_kinds(given, kinds)  # a comparison with it was what failed
+        _refuse_wrong_kinds(given, kinds)  # a wrong kind made a comparison fail
         raise
     _refuse_wrong_kinds(given, kinds)
 
@@ -130,7 +130,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 @functools.singledispatch
 def text(value: Any) -> str:
-    """Write a setting as it stands inside a call; other packages register their own kinds."""
+    """Return a setting as text inside a call; other packages register their own types."""
     return repr(value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value)
 
 
@@ -141,7 +141,7 @@ def _(value: list | tuple) -> str:
 
 
 def call_text(name: str, parameters: Mapping[str, inspect.Parameter], settings: Mapping[str, Any]) -> str:
-    """Write a constructor call: required arguments by position, others as keywords where they are not the default."""
+    """Return a constructor call: required arguments by position, others as keywords if they are not the default."""
     parts = []
     for parameter in parameters.values():
         value = settings[parameter.name]
@@ -153,10 +153,10 @@ def call_text(name: str, parameters: Mapping[str, inspect.Parameter], settings: 
 
 
 def flat_settings(value: Configured) -> dict[str, Any]:
-    """Return one entry `Owner.argument` for each setting of an object and of all that it holds.
+    """Return one entry `Owner.argument` for each setting of an object and of all objects in it.
 
-    An object among the settings gives the name of its class, and entries of its own. Where a class occurs a second
-    time, as in noise around noise, its entries are named `Owner2.argument`.
+    An object among the settings gives the name of its class and entries of its own. If a class occurs a second time,
+    as in noise around noise, its entries are named `Owner2.argument`.
     """
     entries: dict[str, Any] = {}
     _flatten(value, entries, {})
@@ -177,19 +177,19 @@ def _flatten(value: Configured, entries: dict[str, Any], counts: dict[str, int])
 
 
 def parse(expression: str, known: Mapping[str, Callable], what: str) -> Any:
-    """Make the object that a constructor call describes.
+    """Return the object that a constructor call describes.
 
     Args:
-        expression: such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))".
-        known: the classes that may be named, by name; a dotted name such as "keras.Adam" is a name like any other.
-        what: what the expression is to describe, for the error: "estimator".
+        expression: a call, such as "NoisyGradient(Backpropagation(), ConstantNoise(0.1))".
+        known: the allowed classes by name; a dotted name such as "keras.Adam" is a name like any other.
+        what: the role of the object in the error message, such as "estimator".
 
     Returns:
         The object.
 
     Raises:
-        ExpressionError: a ValueError with one sentence, for an unknown name, a wrong argument, a value that a
-            constructor refuses, or anything that is not such an expression.
+        ExpressionError: a ValueError with one sentence: an unknown name, a wrong argument, a value that a constructor
+            refuses, or a string that is not such an expression.
 
     Example:
         >>> class Noise(Configured):
@@ -214,7 +214,7 @@ def parse(expression: str, known: Mapping[str, Callable], what: str) -> Any:
 
 
 class _Reader:
-    """Turns the nodes of one expression tree into values."""
+    """Reader that turns the nodes of one expression tree into values."""
 
     def __init__(self, expression: str, known: Mapping[str, Callable], what: str):
         self._expression, self._known, self._what = expression, known, what
@@ -279,7 +279,7 @@ class _Reader:
 
 
 def signature_text(make: Callable) -> str:
-    """Write a constructor's arguments without their annotations: "(inner, level, *, clip_norm=None)"."""
+    """Return a constructor's signature without annotations: "(inner, level, *, clip_norm=None)"."""
     signature = inspect.signature(make)
     bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
     return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
@@ -291,7 +291,7 @@ def _example(known: Mapping[str, Callable]) -> str:
 
 @functools.cache
 def _parameters(owner: type) -> Mapping[str, inspect.Parameter]:
-    # Of the constructor alone: a metaclass may hide it from `inspect.signature(owner)`.
+    # The signature of the constructor itself: a metaclass may hide it from `inspect.signature(owner)`.
     if owner.__init__ is object.__init__:  # no constructor, no settings
         return {}
     parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]

@@ -1,10 +1,10 @@
-"""Settings of the user's own that would change numbers or break modules: of Keras, TensorFlow, Matplotlib, pandas.
+"""User settings of Keras, TensorFlow, Matplotlib and pandas that would change numbers or break modules.
 
-Keras reads a keras.json and environment variables when it is imported. Whatever they say, networks here are made for
-TensorFlow, in float32 unless they say otherwise, with the channels last; so this is stated as soon as Keras is there.
-A Matplotlib backend that does not exist is passed over, since figures here need none; tables of notebooks are whole.
-What TensorFlow says while it is imported (that there is no GPU) would land in every notebook; it is kept for the case
-that the import fails. Importing this module imports none of them.
+Keras reads a keras.json and environment variables when it is imported. Networks here are always made for TensorFlow,
+with the channels last, and in float32 unless the network states another type. These settings are made as soon as Keras
+is imported. A Matplotlib backend that does not exist is ignored, because figures here need none. Notebooks show whole
+tables. TensorFlow's messages during its import, such as a missing GPU, would appear in every notebook; they are shown
+only if the import fails. Importing this module imports none of these libraries.
 """
 
 import os
@@ -23,13 +23,13 @@ QUIET = "3"
 
 
 def state() -> None:
-    """State all settings, now or when the library that reads them is imported; more calls change nothing.
+    """Make all settings, now or when the library that reads them is imported; further calls change nothing.
 
     Raises:
-        ImportError: Keras is there already, with another backend.
+        ImportError: Keras is already imported with another backend.
     """
-    # TensorFlow's C++ messages after the import, too. 3 hides errors of that layer (a machine without a GPU reports one
-    # at every start); whoever sets up a GPU sets the variable to 0 and reads them.
+    # This also covers TensorFlow's C++ messages after the import. Level 3 hides errors of that layer, such as the one
+    # that a machine without a GPU reports at every start. To set up a GPU, set the variable to 0 and read them.
     os.environ.setdefault(LOG_LEVEL, QUIET)
     os.environ["KERAS_BACKEND"] = BACKEND
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a notebook's print goes to both
@@ -41,18 +41,18 @@ def state() -> None:
 
 
 def print_anything(stream: object) -> None:
-    r"""Let a stream whose encoding lacks a letter print its number, such as \u03c3, where it would raise an error."""
-    # In the locale C the second is the default.
+    r"""Let a stream print the code of a character that its encoding lacks, such as \u03c3, instead of an error."""
+    # In the locale C, "surrogateescape" is the default.
     if getattr(stream, "errors", None) in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
-        with suppress(OSError, ValueError):  # a file that cannot tell its place, or is closed, keeps what it has
+        with suppress(OSError, ValueError):  # a file that is closed or cannot seek keeps its setting
             stream.reconfigure(errors="backslashreplace")
 
 
 def state_keras(keras: ModuleType) -> None:
-    """State Keras' own settings for all that is built from now on.
+    """Set Keras' own settings for all networks that are built afterwards.
 
     Raises:
-        ImportError: it runs on another backend, which cannot be changed any more.
+        ImportError: Keras runs on another backend, which can no longer be changed.
     """
     backend = keras.config.backend()
     if backend != BACKEND:
@@ -63,25 +63,25 @@ def state_keras(keras: ModuleType) -> None:
     keras.config.set_floatx(FLOAT_TYPE)
     keras.config.set_epsilon(EPSILON)
     keras.config.set_image_data_format(IMAGE_FORMAT)
-    # KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH would end a `fit` early, and no result would say so.
+    # KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH would end a `fit` early, and no result would show it.
     keras.config.set_max_epochs(None)
     keras.config.set_max_steps_per_epoch(None)
 
 
 def show_whole_tables() -> None:
-    """Have pandas show tables as it does by itself: what a notebook says of them is of all rows, columns and digits.
+    """Reset pandas' display options to its defaults: the text of notebooks refers to all rows, columns and digits.
 
-    For the project's own notebooks alone: who imports it into another one keeps what was set there.
+    This is only for the project's own notebooks. Other notebooks keep their options when they import the project.
     """
-    if "pandas" in sys.modules:  # otherwise nobody has set anything
-        with warnings.catch_warnings(action="ignore"):  # of options that will be renamed
+    if "pandas" in sys.modules:  # otherwise no option has been set
+        with warnings.catch_warnings(action="ignore"):  # warnings about options that will be renamed
             for pattern in (r"^display\.", r"^styler\."):
                 sys.modules["pandas"].reset_option(pattern)
 
 
 @contextmanager
 def _any_backend() -> Iterator[None]:
-    """Pass over an MPLBACKEND that Matplotlib does not know, with which its import ends in an error."""
+    """Ignore an MPLBACKEND that Matplotlib does not know, because its import would raise an error."""
     backend = os.environ.pop("MPLBACKEND", None)
     try:
         yield
@@ -92,14 +92,14 @@ def _any_backend() -> Iterator[None]:
         try:
             sys.modules["matplotlib"].rcParams["backend"] = backend
         except ValueError:
-            # No warning: who makes errors of warnings would be left without Matplotlib.
+            # No warning: users who turn warnings into errors could not import Matplotlib.
             print(f"MPLBACKEND is {backend!r}, which Matplotlib does not know: it is passed over", file=sys.stderr)
 
 
 @contextmanager
 def _silent_import() -> Iterator[None]:
-    """Keep what is written to the standard error, by C++ too, and write it only if the import fails."""
-    if os.environ.get(LOG_LEVEL) != QUIET:  # somebody wants to read it
+    """Keep the output to standard error, including that of C++, and write it only if the import fails."""
+    if os.environ.get(LOG_LEVEL) != QUIET:  # the user wants to read it
         yield
         return
     try:
@@ -122,7 +122,7 @@ def _silent_import() -> Iterator[None]:
 
 @contextmanager
 def _stated_import() -> Iterator[None]:
-    """State Keras' settings after its import; name the file that ends the import with a bare assertion."""
+    """Make Keras' settings after its import; if the import ends with a bare assertion, name the file at fault."""
     try:
         yield
     except AssertionError:
@@ -138,7 +138,7 @@ _AROUND: dict[str, Callable] = {"tensorflow": _silent_import, "keras": _stated_i
 
 
 class _Finder(MetaPathFinder):
-    """Finds these libraries where they are, and has their imports done within a context."""
+    """Finder that finds these libraries as usual, and runs their imports within a context."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -152,7 +152,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Another loader, within a context."""
+    """Loader that runs another loader within a context."""
 
     def __init__(self, loader: Loader, name: str):
         self._loader, self._name = loader, name
@@ -161,6 +161,6 @@ class _Loader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self._loader  # as if there had been no other
+        module.__spec__.loader = module.__loader__ = self._loader  # as if the original loader had been used
         with _AROUND[self._name]():
             self._loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""Gradients as one vector, and back."""
+"""Conversion of gradients to one vector and back, and the cosine of two directions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def flatten(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Return a vector, (P,), as tensors of the shapes of `like`; undoes `flatten`.
+    """Return a vector, (P,), as tensors of the shapes of `like`: the inverse of `flatten`.
 
     Example:
         >>> weights = [tf.zeros([2, 2]), tf.zeros([1])]
@@ -27,7 +27,7 @@ def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 def cosine(first: Sequence[tf.Tensor], second: Sequence[tf.Tensor]) -> tf.Tensor:
     """Return the cosine of the angle between two directions, each a list of tensors; scalar float32 in [-1, 1].
 
-    NaN where one of them is zero: no direction has no angle.
+    The result is NaN if one of them is zero, because the angle is then undefined.
 
     Example:
         >>> first, second = [tf.constant([3.0]), tf.constant([4.0])], [tf.constant([1.0]), tf.constant([0.0])]
