@@ -1,4 +1,4 @@
-"""What a figure is about: runs on one data set with one network, their names, and the part whose error it shows."""
+"""The subject of a figure: names of data set and network, and the part whose error it shows."""
 
 import pandas as pd
 
@@ -25,15 +25,15 @@ NETWORKS = {
 
 
 def prepared(frame: pd.DataFrame, *, several_networks: bool = False, sizes_by: str = "") -> pd.DataFrame:
-    """Add the errors to a frame, see `with_errors`, which must be of one subject.
+    """Check that a frame has one subject, and add the errors, see `with_errors`.
 
     Args:
         frame: a tidy frame.
-        several_networks: whether networks are what the figure compares.
-        sizes_by: the column of groups that may have training splits of other sizes; empty: one size for all.
+        several_networks: whether the figure compares networks.
+        sizes_by: the column of groups that may have training splits of different sizes; empty: all have one size.
 
     Raises:
-        ValueError: when it mixes data sets, networks, precisions or sizes of the training split.
+        ValueError: the frame mixes data sets, networks, precisions or sizes of the training split.
     """
     require_single(frame, ["dataset", *([] if several_networks else ["network"]), "precision"])
     for _, rows in frame.groupby(sizes_by, dropna=False) if sizes_by else [("", frame)]:
@@ -42,21 +42,21 @@ def prepared(frame: pd.DataFrame, *, several_networks: bool = False, sizes_by: s
 
 
 def part(frame: pd.DataFrame) -> str:
-    """Return the part whose error is shown while choices are made: "validation", or "train" if nothing is held out."""
+    """Return the part whose error guides choices: "validation", or "train" if no data are held out."""
     return "train" if frame["validation_error"].isna().all() else "validation"
 
 
 def dataset(frame: pd.DataFrame) -> str:
-    """Name the data set for a caption, e.g. "Boston housing"."""
+    """Return the data set's name for a caption, e.g. "Boston housing"."""
     first = frame["dataset"].iloc[0]
     return DATASETS.get(first, first)
 
 
 def name(frame: pd.DataFrame) -> str:
-    """Name data set and network (or networks) for a caption, e.g. "MNIST (LeNet-5)"."""
+    """Return the names of data set and networks for a caption, e.g. "MNIST (LeNet-5)"."""
     return f"{dataset(frame)} ({', '.join(map(network, frame['network'].drop_duplicates()))})"
 
 
 def network(code: str) -> str:
-    """Name a network in words, e.g. "LeNet-5"; one that has none in this list by the name it has in the code."""
+    """Return a network's name in words, e.g. "LeNet-5"; a network that is not listed keeps its name in the code."""
     return NETWORKS.get(code, code)

@@ -1,4 +1,4 @@
-"""Curves of a few trainings beside each other, for whoever trains in a notebook and keeps no records."""
+"""Curves of a few training runs side by side, for notebooks that keep no records."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -32,31 +32,31 @@ _LOSSES = ("train_loss", "validation_loss", "test_loss")
 
 
 class Framed(Protocol):
-    """What has a tidy frame: a `training.History`."""
+    """An object with a tidy frame, such as a `training.History`."""
 
     def frame(self, **parameters: str) -> pd.DataFrame:
-        """Return the frame, with a column for each parameter."""
+        """Return the frame, with one column per parameter."""
 
 
 def compare(
     histories: Mapping[str, Framed | Sequence[Framed]], y: str = "validation_error", *, x: str = "epoch"
 ) -> style.PaperFigure:
-    """Draw a measure of several runs against epochs, steps, seconds or arithmetic.
+    """Draw a measure of several runs against epochs, steps, seconds, cost or bytes sent.
 
     Args:
-        histories: by the name in the legend, what `train` returned: one `History`, or those of several seeds, which are
-            averaged. A diverged run is drawn by itself, and ends in a cross.
+        histories: maps each name in the legend to the result of `train`: one `History`, or those of several seeds,
+            which are averaged. A diverged run has its own curve, which ends in a cross.
         y: "validation_error" (in percent; the mean squared error of a regression), "train_error", a loss such as
-            "train_loss", or what a diagnostic measured.
+            "train_loss", or a measurement of a diagnostic.
         x: "epoch", "step", "seconds", "cost" or "bytes_sent".
 
     Returns:
-        A figure with one panel, in the project's style; `figure.axes[0]` has the curves, and takes `legend()` and all
-        else that matplotlib knows.
+        A figure with one panel, in the project's style. `figure.axes[0]` has the curves and supports `legend()` and all
+        other methods of matplotlib.
 
     Raises:
-        ValueError: no histories, something else than histories, a column that they do not have (with the nearest), two
-            runs of one seed under a name, or metrics of several kinds.
+        ValueError: no histories, other objects, a column that they do not have (the message names the nearest), two
+            runs of one seed under a name, or several kinds of metric.
         NothingToDraw: no run has a value of `y`.
 
     Example:
@@ -87,7 +87,7 @@ def compare(
 
 
 def _frames(histories: Mapping[str, Framed | Sequence[Framed]]) -> dict[str, pd.DataFrame]:
-    """Return a frame for each name, whose rows have it in the column "run"."""
+    """Return one frame per name, with the name in the column "run"."""
     allowed = "a dictionary such as {'exact': history}, with what train returned"
     require(isinstance(histories, Mapping) and len(histories) > 0, "histories", allowed, histories)
     frames = {}

@@ -1,9 +1,9 @@
-"""Curves and final values of groups of runs: their mean, the seeds themselves, and what diverged.
+"""Curves and final values of groups of runs: the mean, the single seeds, and diverged runs.
 
-Shared by all experiments. A group is a `Series`: the rows of one setting with all its seeds, a label, a style.
-The seeds are drawn, pale: a standard deviation of two or three says little, and on a logarithmic axis its bar often
-has no end. Curves of more than `MOST_CURVES` seeds have a band instead. A diverged run is drawn by itself, thin, up to
-where it diverged (a cross), and is in no mean.
+All experiments use this module. A group is a `Series`: the rows of one setting with all its seeds, a label and a style.
+Each seed is drawn as a pale curve. The standard deviation of two or three seeds says little, and its bar often has no
+lower end on a logarithmic axis. Curves of more than `MOST_CURVES` seeds have a band instead. A diverged run has its own
+thin curve, which ends in a cross where it diverged. No mean includes it.
 """
 
 import math
@@ -26,19 +26,19 @@ X_LABELS = {
     "cost": "Cost (gradients of one example)",
     "bytes_sent": "Sent (bytes)",
 }
-MOST_CURVES = 5  # seeds drawn one by one
+MOST_CURVES = 5  # largest number of seeds with their own curves
 _PALE: dict[str, Any] = {"alpha": 0.4, "zorder": 1.5}
 _DOTS: dict[str, Any] = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
 class NothingToDraw(ValueError):  # noqa: N818 - a statement about the results, not a fault of the code
-    """The results hold nothing of what a figure shows."""
+    """The results have no data for a figure."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One setting's runs.
+    """The runs of one setting.
 
     Attributes:
         label: its name in the legend.
@@ -52,7 +52,7 @@ class Series:
 
 
 def select(frame: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
-    """Return the rows whose columns equal the given values; rows where such a column is NA or missing are left out."""
+    """Return the rows whose columns equal the given values; an NA value or a missing column excludes a row."""
     kept = pd.Series(True, index=frame.index)
     for name, value in conditions.items():
         kept &= (column(frame, name) == value).fillna(False).astype(bool)
@@ -60,7 +60,7 @@ def select(frame: pd.DataFrame, **conditions: Any) -> pd.DataFrame:
 
 
 def series_by(frame: pd.DataFrame, by: str | Sequence[str], label: str = "{}") -> list[Series]:
-    """Make one series per value of one or several columns, in the order of the values, each with its style.
+    """Return one series per value of one or several columns, in the order of the values, each with its style.
 
     Args:
         frame: a tidy frame.
@@ -73,11 +73,11 @@ def series_by(frame: pd.DataFrame, by: str | Sequence[str], label: str = "{}") -
 
 
 def series_by_run(runs: pd.DataFrame, prefix: str = "") -> list[Series]:
-    """Make one series per run of a plan, in the plan's order, each in its method's look.
+    """Return one series per run of a plan, in the plan's order, each in its method's style.
 
     Args:
         runs: rows of a frame.
-        prefix: what a run's name begins with and its label does not.
+        prefix: start of a run's name that its label leaves out.
     """
     groups = {name.removeprefix(prefix): rows for (_, name), rows in runs.groupby(["order", "run"])}
     looks = style.method_styles(groups)
@@ -85,12 +85,12 @@ def series_by_run(runs: pd.DataFrame, prefix: str = "") -> list[Series]:
 
 
 def column(frame: pd.DataFrame, name: str, default: Any = None) -> pd.Series:
-    """Return a column, or the default in every row: a setting that is the same in all runs has no column of its own."""
+    """Return a column, or the default in every row: a setting that all runs share may have no column."""
     return frame[name] if name in frame else pd.Series(default, index=frame.index, name=name)
 
 
 def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add train_error, validation_error and test_error, which read better than accuracies near 100 %.
+    """Add train_error, validation_error and test_error, which are more readable than accuracies near 100 %.
 
     Args:
         frame: a tidy frame with one kind of metric.
@@ -106,12 +106,12 @@ def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def error_name(frame: pd.DataFrame, part: str) -> str:
-    """Name what `{part}_error` holds, without its unit; part is "train", "validation" or "test"."""
+    """Return the name of `{part}_error` without its unit; part is "train", "validation" or "test"."""
     return f"{_PARTS[part]} {'error' if (frame['metric'] == 'accuracy').all() else 'mean squared error'}"
 
 
 def set_error_axis(axes: Axes, frame: pd.DataFrame, part: str) -> None:
-    """Make the y axis that of `{part}_error`: logarithmic (unless every error is zero), labeled, with its unit."""
+    """Set the y axis for `{part}_error`: logarithmic (unless every error is zero), with a label and a unit."""
     if math.isfinite(axes.dataLim.minposy):
         axes.set_yscale("log")
         style.log_ticks(axes.yaxis)
@@ -120,10 +120,10 @@ def set_error_axis(axes: Axes, frame: pd.DataFrame, part: str) -> None:
 
 
 def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Refuse a frame that mixes what one figure must not average.
+    """Refuse a frame that mixes settings which one figure must not average.
 
     Raises:
-        ValueError: naming the column and its values.
+        ValueError: the frame mixes settings; the message names the column and its values.
     """
     for name in columns:
         values = frame[name].drop_duplicates().tolist()
@@ -135,19 +135,19 @@ def require_single(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 def draw_curves(
     axes: Axes, series: Sequence[Series], x: str, y: str, *, skip_undefined: bool = False, median: bool = False
 ) -> None:
-    """Draw y against x for each series: mean, the seeds pale; diverged runs thin, ending in a cross.
+    """Draw y against x for each series: a mean, pale seeds, and thin curves of diverged runs that end in a cross.
 
     Args:
-        axes: the panel. Its scales are the caller's.
+        axes: the panel; the caller sets its scales.
         series: the groups.
         x: "epoch", "step", "seconds" or "cost". Seeds are averaged epoch by epoch, in x too.
         y: any numeric column.
-        skip_undefined: where some seeds have no value (NaN), average the others, which the note must then say; where
-            none has one, the line has a gap. Without it, an epoch in which a seed has no value is left out.
-        median: draw the median alone, for values that one seed in five has ten times larger than the others.
+        skip_undefined: if some seeds have no value (NaN), average the others; the note must then say so. If no seed has
+            one, the line has a gap. Without this option, an epoch in which a seed has no value is left out.
+        median: draw only the median, for values that are ten times larger in one seed of five than in the others.
 
     Raises:
-        ValueError: when a series holds several runs of one seed, with the parameter they differ in.
+        ValueError: a series has several runs of one seed; the message names the parameter in which they differ.
     """
     for curve in series:
         _refuse_mixture(curve, [])
@@ -163,17 +163,17 @@ def draw_curves(
 
 
 def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str, *, seed_by_seed: bool = False) -> None:
-    """Draw a value of the runs' last rows against a parameter: mean, the seeds as pale dots, diverged runs.
+    """Draw a value of the runs' last rows against a parameter: the mean, the seeds as pale dots, and diverged runs.
 
     Args:
-        axes: the panel. Its scales are the caller's.
+        axes: the panel; the caller sets its scales.
         series: the groups.
         parameter: a parameter column of numbers.
         value: the column to average, e.g. "test_error".
-        seed_by_seed: draw a line for each seed and no mean, where the seeds are of several populations.
+        seed_by_seed: draw one line per seed and no mean, if the seeds come from several populations.
 
     Raises:
-        ValueError: when a series holds several runs of one seed and parameter value.
+        ValueError: a series has several runs of one seed and parameter value.
     """
     for curve in series:
         _refuse_mixture(curve, [parameter])
@@ -197,12 +197,12 @@ def draw_final(axes: Axes, series: Sequence[Series], parameter: str, value: str,
 
 
 def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value: str, **look: Any) -> None:
-    """Draw a value of each run on a line of its own: the mean, and the seeds as pale dots.
+    """Draw a value of each run on its own line: the mean, and the seeds as pale dots.
 
     Args:
-        axes: the panel. Its scales are the caller's.
-        rows: last rows of runs; diverged ones are left out.
-        places: the height of each run that is to be drawn.
+        axes: the panel; the caller sets its scales.
+        rows: last rows of runs; diverged runs are left out.
+        places: maps each run to draw to its height.
         value: the column to average.
         **look: color and marker.
     """
@@ -214,11 +214,11 @@ def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value
 
 
 def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
-    """Draw the final value of one setting's runs as a dashed line across the panel, each seed as a pale one.
+    """Draw the final value of one setting's runs as a dashed line across the panel, and each seed as a pale line.
 
     Args:
         axes: the panel.
-        runs: the setting's rows, with all seeds; without any that finished, nothing is drawn.
+        runs: the setting's rows, with all seeds; nothing is drawn if no run finished.
         value: the column to average.
         label: the line's name in the legend.
     """
@@ -236,13 +236,13 @@ def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
 def spread_note(
     series: Sequence[Series], by: Sequence[str] = (), *, median: bool = False, crosses: bool = True, middle: bool = True
 ) -> str:
-    """Say which are the seeds, how many, and how many runs diverged.
+    """Return a note on how seeds are drawn, their number, and the number of diverged runs.
 
     Args:
-        series: all that the figure shows.
-        by: the parameter of `draw_final`, when its values are seeds' groups of their own.
+        series: all series in the figure.
+        by: the parameter of `draw_final`, if each of its values has its own group of seeds.
         median: whether the median is drawn.
-        crosses: whether diverged runs are marked by them.
+        crosses: whether crosses mark diverged runs.
         middle: whether a mean or median is drawn.
     """
     rows = pd.concat([results.last_rows(curve.frame).assign(_series=i) for i, curve in enumerate(series)])
@@ -299,7 +299,7 @@ def _middle_curve(frame: pd.DataFrame, x: str, y: str, skip_undefined: bool, med
     curve = curve.assign(low=values.min(), high=values.max())
     if median:
         curve = curve.assign(middle=values.median())
-    # Past the end of the shortest run (stopped early) the mean would be one over other seeds.
+    # After the end of the shortest run (stopped early), the mean would be over other seeds.
     curve = curve[curve["rows" if skip_undefined else "n"] == runs]
     return curve if curve["n"].any() else curve.iloc[:0]
 
@@ -315,7 +315,7 @@ def _draw_seeds(axes: Axes, series: Series, frame: pd.DataFrame, x: str, y: str)
 def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame, *, band: bool) -> None:
     if curve.empty:
         return
-    gaps = curve["middle"].isna().any()  # a point between two gaps is seen by its marker alone
+    gaps = curve["middle"].isna().any()  # only a marker makes a point between two gaps visible
     every = 1 if gaps else math.ceil(len(curve) / 5)
     with matplotlib.rc_context(style.RC):
         axes.plot(curve["x"], curve["middle"], label=series.label, markevery=every, **series.style)
@@ -337,12 +337,12 @@ def _draw_diverged(axes: Axes, series: Series, run: pd.DataFrame, x: str, y: str
 
 
 def _mark_diverged(axes: Axes, series: Series, x: float, text: str, *, to_the_left: bool = True) -> None:
-    # Above the panel, where nothing that was measured stands; each mark on a line of its own, a cross and its text.
+    # The marks, each a cross and its text on its own line, are above the panel, where no measured values are.
     height = 7 * (len(axes.texts) // 2)
     side, align = (-5, "right") if to_the_left else (5, "left")
     place: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "va": "center", "color": series.style.get("color")}
     place |= {"textcoords": "offset points"}
     axes.annotate(r"$\times$", (x, 1.03), xytext=(0, height), ha="center", fontsize=9, fontweight="bold", **place)
     axes.annotate(text, (x, 1.03), xytext=(side, height), ha=align, fontsize=6, **place)
-    axes.update_datalim([(x, 0.0)], updatey=False)  # within the axis, even where no run of this x has a value
+    axes.update_datalim([(x, 0.0)], updatey=False)  # within the axis, even if no run at this x has a value
     axes.autoscale_view(scaley=False)

@@ -18,12 +18,12 @@ Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
 
 @dataclass(frozen=True)
 class Drawings:
-    """What is drawn of an experiment's results: each a file name without ending, and a function of the frame.
+    """The drawings of an experiment's results: maps from a file name without suffix to a function of the frame.
 
     Attributes:
-        figures: of the results, or of each result file.
-        tables: likewise, for LaTeX.
-        pages: likewise, tables to be sorted and filtered in a browser.
+        figures: figures of the results, or of each result file.
+        tables: tables of the same data, for LaTeX.
+        pages: tables of the same data, which a browser sorts and filters.
         together: figures that compare result files, such as those of several data sets.
     """
 
@@ -43,25 +43,25 @@ def redraw(
     each: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Draw all figures, tables and pages of an experiment; one that has nothing to show is named and left out.
+    """Draw all figures, tables and pages of an experiment; a drawing without data is named and left out.
 
     Args:
         experiment: notebook stem; results are read from `results_folder`/`experiment`.
         results_folder: folder of a preset, e.g. results/quick.
-        figures_folder: where to, e.g. figures/quick.
-        expected: the result files that make up the figures. When given, just these are read, and the figures
-            say how many are missing; when empty, all files in the folder are read.
-        drawings: what is drawn.
-        each: draw each result file by itself, such as those of several data sets or networks, which few figures mix.
-            File names then end in the result file's: 08_ledger_mnist_mlp from mnist_mlp.parquet. What is drawn
-            together has its own name.
-        say: takes each sentence about what was written, left out or not found.
+        figures_folder: output folder, e.g. figures/quick.
+        expected: the result files of the figures. If given, only these are read, and the figures state how many are
+            missing. If empty, all files in the folder are read.
+        drawings: the drawings to make.
+        each: draw each result file separately, such as those of several data sets or networks, which few figures mix.
+            File names then end in the result file's name: 08_ledger_mnist_mlp from mnist_mlp.parquet. Drawings of
+            several files together keep their own names.
+        say: function that takes each sentence about files that were written, left out or not found.
 
     Returns:
         The files written.
 
     Raises:
-        FileNotFoundError: when no result file can be read.
+        FileNotFoundError: no result file can be read.
     """
     expected = list(expected)
     frame = results.read(expected or Path(results_folder) / experiment, expected)
@@ -80,12 +80,12 @@ def drawable(
     *figures: Callable[[pd.DataFrame], style.PaperFigure],
     say: Callable[[str], None] = print,
 ) -> list[style.PaperFigure]:
-    """Draw what can be drawn, for a notebook: `display(*drawable(frame, plots.curves, plots.dropout))`.
+    """Draw the figures for which a frame has data, for a notebook: `display(*drawable(frame, plots.curves))`.
 
     Args:
         frame: the frame of `results.read` or `results.combine`.
-        figures: functions from the frame to the figure; one that has nothing to show is named and left out.
-        say: takes each sentence about what was left out.
+        figures: functions from the frame to the figure; a figure without data is named and left out.
+        say: function that takes each sentence about a figure that was left out.
 
     Returns:
         The figures, in the order of the functions.
@@ -111,11 +111,11 @@ def write_drawings(
     """Write all figures, tables and pages of one frame.
 
     Args:
-        frame: of `results.read`.
-        folder: where to.
-        drawings: what is drawn; what has nothing to show is named and left out.
-        say: takes each sentence about what was written or left out.
-        suffix: ends the file names.
+        frame: a frame of `results.read`.
+        folder: output folder.
+        drawings: the drawings to make; a drawing without data is named and left out.
+        say: function that takes each sentence about files that were written or left out.
+        suffix: end of the file names.
 
     Returns:
         The files written.
@@ -132,7 +132,7 @@ def write_drawings(
         return [latex_tables.write_latex(rows, folder, name, frame)]
 
     def page(make: Callable, name: str) -> list[Path]:
-        from common.plotting.page import write_page  # itables, which nobody else needs
+        from common.plotting.page import write_page  # imports itables, which no other module needs
 
         return [write_page(make(frame), folder, name, frame)]
 
@@ -157,7 +157,7 @@ def _attempt(
     try:
         paths = make()
     except NothingToDraw as nothing:
-        for ending in (".pdf", ".png", ".txt", ".tex", ".html"):  # one of former results would pass for one of these
+        for ending in (".pdf", ".png", ".txt", ".tex", ".html"):  # a file of earlier results would look current
             (Path(folder) / f"{name}{ending}").unlink(missing_ok=True)
         say(f"left out {name}: {nothing}")
         return []

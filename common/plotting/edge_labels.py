@@ -1,4 +1,4 @@
-"""Names at the right edge of a panel, where beside their points they would overlap.
+"""Names at the right edge of a panel, for points at which they would overlap.
 
     name_at_edge(axes, points, {"SGD": "#000000", "Adam": "#0072B2"})
 
@@ -17,13 +17,13 @@ from scipy import optimize
 
 
 def name_at_edge(axes: Axes, points: pd.DataFrame, colors: Mapping[str, str], *, size: float = 5) -> None:
-    """Write each point's name to the right of the panel, as near to its height as the others leave room.
+    """Write each point's name to the right of the panel, as close to the point's height as the other names allow.
 
     Args:
-        axes: with its scales and limits set.
-        points: columns x and y, in the panel's units; its index are the names.
-        colors: of each name.
-        size: of the text, in points of 1/72 inch.
+        axes: the panel, with its scales and limits set.
+        points: columns x and y, in the panel's units; the index holds the names.
+        colors: color of each name.
+        size: font size, in points of 1/72 inch.
     """
     if points.empty:
         return
@@ -31,7 +31,7 @@ def name_at_edge(axes: Axes, points: pd.DataFrame, colors: Mapping[str, str], *,
     heights = pd.Series(axes.transAxes.inverted().transform(pixels)[:, 1], points.index).sort_values()
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()  # the layout says how high the panel is
+    figure.draw_without_rendering()  # the layout determines the panel's height
     inches = axes.get_position().height * figure.get_size_inches()[1]
     line: dict[str, Any] = {"arrowstyle": "-", "linewidth": 0.4, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
     for name, height in zip(heights.index, apart(heights.to_numpy(), 1.3 * size / 72 / inches), strict=True):
@@ -50,9 +50,9 @@ def name_at_edge(axes: Axes, points: pd.DataFrame, colors: Mapping[str, str], *,
 
 
 def apart(heights: np.ndarray, gap: float) -> np.ndarray:
-    """Move ascending heights as little as possible, in squares, so that neighbours are a gap apart within 0 to 1.
+    """Separate ascending heights within 0 to 1 by at least a gap, with the smallest sum of squared moves.
 
-    Where they do not fit, the gap is the largest that does.
+    If they do not fit, the gap is the largest that fits.
 
     Example:
         >>> apart(np.array([0.5, 0.5, 0.9]), 0.2).round(2).tolist()

@@ -1,9 +1,9 @@
-r"""Tables for a paper: pandas' own LaTeX, of the packages booktabs and siunitx, as wide as one column or as two.
+r"""Tables for a paper: pandas' LaTeX with the packages booktabs and siunitx, one or two columns wide.
 
     write_latex(tables.printed(table, "What is seen.", lowest=["Test error (%)"], groups="Runs"), folder, "name", frame)
 
-Numbers stand under one another at the decimal point, also those of "mean ± standard deviation" and of columns with a
-word such as "diverged" among them. Columns in which all rows are alike are left out, and said in the caption.
+Numbers are aligned at the decimal point, even in "mean ± standard deviation" and in columns with words such as
+"diverged". Columns with the same value in all rows are left out, and the caption states the value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SPREAD = re.compile(r"^(?P<mean>[-+]?[\d,]*\.?\d+)(?: ± (?P<std>[\d,]*\.?\d+))
 _POWER = re.compile(r"^[-+]?\d+(\.\d+)?e[-+]?\d+$")
 _NEGATIVE_ZERO = re.compile(r"(?<![\w.])-(0(?:\.0+)?)(?![\d.])")
 _PLUS_MINUS = r"{$\pm$}"
-# Environments and sizes in the order in which a table's width is tried. In a text of 10 points, footnotesize has 8 and
+# Environments and sizes, in the order in which they are tried. In a document of 10 points, footnotesize has 8 and
 # scriptsize 7; Computer Modern's characters of these sizes are as wide as those of 10 points scaled to 8.5 and 8.
 _PLACES = (
     ("table", "footnotesize", 8.5, style.SINGLE_COLUMN),
@@ -38,19 +38,19 @@ _PLACES = (
     ("table*", "footnotesize", 8.5, style.DOUBLE_COLUMN),
     ("table*", "scriptsize", 8.0, style.DOUBLE_COLUMN),
 )
-_POINTS = 72.27  # of an inch
-_SEPARATION = 3.5  # points to either side of a column
-_SAFETY = 1.01  # over the estimate
+_POINTS = 72.27  # points per inch
+_SEPARATION = 3.5  # points on either side of a column
+_SAFETY = 1.01  # factor on the estimated width
 
 
 def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> Path:
-    """Write a table as a LaTeX float, its origin in comment lines; the same results give the same bytes again.
+    """Write a table as a LaTeX float, with its origin in comment lines; the same results give the same bytes.
 
     Args:
-        table: text and numbers, of `printed` or plain.
-        folder: where to.
-        name: file name without ending; the label is "tab:" and it.
-        frame: the frame it was made from, whose provenance goes into the comments.
+        table: text and numbers, from `printed` or plain.
+        folder: output folder.
+        name: file name without suffix; the label is "tab:" followed by it.
+        frame: the frame of the table, whose provenance goes into the comments.
 
     Returns:
         The path of the .tex file.
@@ -65,15 +65,15 @@ def write_latex(table: pd.DataFrame, folder: str | os.PathLike, name: str, frame
 
 
 def to_latex(table: pd.DataFrame, label: str = "", warning: str = "") -> str:
-    r"""Return a table as a LaTeX float: text left, numbers aligned at the decimal point, the best of them bold.
+    r"""Return a table as a LaTeX float: text left-aligned, numbers aligned at the decimal point, the best ones bold.
 
     Args:
-        table: text and numbers, of `printed` or plain.
-        label: for \ref; empty: none.
+        table: text and numbers, from `printed` or plain.
+        label: label for \ref; empty: none.
         warning: a sentence printed bold after the caption.
 
     Returns:
-        The environment table, or table* where it is wider than a column of a page with two.
+        The environment table, or table* if it is wider than one column of a two-column page.
 
     Example:
         >>> from common.plotting.tables import printed
@@ -130,11 +130,11 @@ def to_latex(table: pd.DataFrame, label: str = "", warning: str = "") -> str:
 
 
 class _Column:
-    """One column: its header, the cells' texts, and how they are aligned.
+    """One column: its header, the cells' text, and its alignment.
 
     Attributes:
         kind: "number", "power" (with powers of ten), "interval" or "text".
-        best: of each cell, whether it is printed bold.
+        best: for each cell, whether it is printed bold.
     """
 
     def __init__(self, header: str, cells: list[str]):
@@ -152,14 +152,14 @@ class _Column:
         elif any("[" in cell for cell in cells) and all(re.match(r"[-+<\d]", cell) for cell in cells if cell != "-"):
             self.kind = "interval"
         spreads = [match["std"] for match in matches if match and match["std"]]
-        # Where all seeds agree, as in a number of steps, there is nothing to say about a spread.
+        # If all seeds agree, as in a number of steps, the table shows no spread.
         self.exact = bool(spreads) and all(float(value.replace(",", "")) == 0 for value in spreads)
         if self.exact:
             self.cells = [match["mean"] if match else cell for cell, match in zip(cells, matches, strict=True)]
         self.spread = self.kind == "number" and bool(spreads) and not self.exact
 
     def parts(self, cell: str) -> list[str]:
-        """Return the LaTeX of a cell: one text, or mean, ± and standard deviation where the column has them."""
+        """Return the LaTeX of a cell: one string, or mean, ± and standard deviation if the column has them."""
         if self.kind == "number" and (match := _SPREAD.match(cell)):
             mean = match["mean"].replace(",", "")
             if not self.spread:
@@ -182,20 +182,20 @@ class _Column:
         return rf"{mean}@{{\,}}c@{{\,}}{_siunitx(spreads)}" if self.spread else mean
 
     def lines(self) -> list[str]:
-        """Return the header in lines that are not wider than the cells, where words allow it."""
+        """Return the header in lines that are not wider than the cells, if the words allow it."""
         wide = max((len(cell) for cell in self.cells), default=1)
         words = max(map(len, self.header.split()), default=1)
         return textwrap.wrap(self.header, max(wide, words), break_long_words=False, break_on_hyphens=False) or [""]
 
     def latex_header(self) -> str:
-        """Return the header as LaTeX, of several lines where it is wider than the cells."""
+        """Return the header as LaTeX, with several lines if it is wider than the cells."""
         lines = [latex_text(line) for line in self.lines()]
         side = "[l]" if self.kind == "text" else ""
         stacked = r"\\".join(lines)
         return lines[0] if len(lines) == 1 else rf"\shortstack{side}{{{stacked}}}"
 
     def width(self, points: float) -> float:
-        """Estimate the width in points, without the space between columns, at this size of the font."""
+        """Estimate the width in points, without the space between columns, at this font size."""
         header = max(_length(line) for line in self.lines())
         if self.kind == "number":
             body = sum(map(self._width_of, ("mean", "std") if self.spread else ("mean",)))
@@ -208,13 +208,13 @@ class _Column:
         return points * max(header, body)
 
     def _width_of(self, part: str) -> float:
-        """Return the width of means or standard deviations: as is kept free for the longest, or what is bold needs."""
+        """Return the width of means or standard deviations: that of the longest number, or of a wider bold one."""
         matches = [_SPREAD.match(cell) for cell, best in zip(self.cells, self.best, strict=True) if best]
         bold = [match[part] for match in matches if match and match[part]]
         return max([_digits(self._numbers(part)), *(1.15 * _digits([value.replace(",", "")]) for value in bold)])
 
     def mark_best(self, groups: list[str] | None, *, lowest: bool) -> None:
-        """Mark the best mean of each group in which there are several; those equal as printed are all marked."""
+        """Mark the best mean of each group with several means; all means equal as printed are marked."""
         means = [self._mean(cell) for cell in self.cells]
         heads = groups or [""] * len(means)
         for head in dict.fromkeys(heads):
@@ -241,7 +241,7 @@ def _cell_text(cell: Any) -> str:
 
 
 def _without_constants(cells: pd.DataFrame, keep: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Leave out columns in which all rows are alike, and say in sentences what they hold."""
+    """Leave out columns with the same value in all rows; return sentences with these values, too."""
     if len(cells) < 2:
         return cells, []
     said, sentences = [], []
@@ -260,7 +260,7 @@ def _without_constants(cells: pd.DataFrame, keep: Sequence[str]) -> tuple[pd.Dat
 
 
 def _runs_each(cells: pd.DataFrame) -> int:
-    """Return how many seeds every row has, if in none only some of them diverged; else 0."""
+    """Return the number of seeds that all rows share, if no row has only some diverged seeds; else 0."""
     ended, failed = cells["Seeds"].astype(int), cells["Diverged"].astype(int)
     counts = set(ended + failed)
     return counts.pop() if len(counts) == 1 and ((ended == 0) | (failed == 0)).all() else 0
@@ -279,7 +279,7 @@ def _caption(about: Printed, columns: list[_Column], sentences: list[str], warni
 
 
 def _styler(columns: list[_Column]) -> Any:
-    """Return a styler of LaTeX cells, three columns for each with a spread, under one header."""
+    """Return a styler of LaTeX cells; a column with a spread becomes three columns under one header."""
     content, heads, bold = {}, [], []
     for place, column in enumerate(columns):
         parts = list(zip(*(column.parts(cell) for cell in column.cells), strict=True))
@@ -296,7 +296,7 @@ def _styler(columns: list[_Column]) -> Any:
 
 
 def _finished(text: str, groups: list[str] | None, columns: list[_Column], *, shrink: bool) -> str:
-    r"""Put in the groups' heads and what pandas has no word for: cells of three columns, a width that is too much."""
+    r"""Add the group headings and features that pandas lacks: cells of three columns, and tables that are too wide."""
     lines = text.rstrip().splitlines()
     start = lines.index(r"\midrule") + 1
     rows = [re.sub(r"(\\multicolumn\{3\}\{c\}\{[^&]*\}) &\s*&\s*(?=&|\\\\)", r"\1 ", line) for line in lines[start:]]
@@ -315,7 +315,7 @@ def _finished(text: str, groups: list[str] | None, columns: list[_Column], *, sh
 
 
 def _place(columns: list[_Column], groups: list[str] | None) -> tuple[str, str, bool]:
-    """Return environment and size of the font, the narrowest in which the table fits, and whether it fits any."""
+    """Return the narrowest environment and font size in which the table fits, and whether it fits at all."""
     for environment, size, points, inches in _PLACES:
         width = sum(column.width(points) for column in columns) + 2 * _SEPARATION * (len(columns) - 1)
         heads = [points * _length(head) for head in groups or ()]
@@ -336,18 +336,18 @@ def _lengths(numbers: list[str]) -> tuple[int, int, bool]:
 
 
 def _digits(numbers: list[str]) -> float:
-    """Return the width of the longest number in units of the size of the font."""
+    """Return the width of the longest number in units of the font size."""
     whole, decimals, signed = _lengths(numbers)
     return 0.5 * (whole + decimals) + 0.28 * bool(decimals) + 0.78 * signed + 0.17 * (whole > 4)
 
 
 def _plain(cell: str) -> str:
-    """Return about as many characters as a cell has when set."""
+    """Return a string of about the characters that a typeset cell has."""
     return re.sub(r"(\d)e[-+]?\d+", r"\1 × 10-5", cell)
 
 
 def _length(text: str) -> float:
-    """Return a text's width in units of the size of the font: TeX's Computer Modern, which matplotlib brings."""
+    """Return a string's width in units of the font size, in TeX's Computer Modern, which matplotlib includes."""
     known = [character if character.isascii() else "m" for character in text]
     return sum(_advance(character) for character in known)
 

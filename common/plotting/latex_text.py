@@ -1,4 +1,4 @@
-r"""Text of tables and captions for pdfLaTeX: special characters escaped, symbols and numbers set as mathematics."""
+r"""Text of tables and captions for pdfLaTeX: special characters are escaped, symbols and numbers become formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: rf"\{character}" for character in "&%$#_{}"}
 
-# LaTeX names Greek letters as Unicode does, but for these.
+# LaTeX names Greek letters as Unicode does, except these.
 _GREEK = {"ε": "varepsilon", "φ": "varphi", "ο": "mathrm{o}", "ς": "varsigma", "λ": "lambda", "Λ": "Lambda"}
 _LIKE_LATIN = {"Α": "A", "Β": "B", "Ε": "E", "Ζ": "Z", "Η": "H", "Ι": "I", "Κ": "K", "Μ": "M", "Ν": "N", "Ο": "O"}
 _LIKE_LATIN |= {"Ρ": "P", "Τ": "T", "Υ": "Y", "Χ": "X"}
@@ -17,7 +17,7 @@ _SYMBOLS = {
     **{"→": r"\to", "←": r"\leftarrow", "∞": r"\infty", "∝": r"\propto", "≈": r"\approx", "≠": r"\ne", "∈": r"\in"},
     **{"ℓ": r"\ell", "ĝ": r"\hat{g}", "‖": r"\Vert", "∇": r"\nabla", "∂": r"\partial", "²": "^2", "³": "^3"},
     **{"¹": "^1", "⁻": "^-", "½": r"\frac12", "°": r"^\circ"},
-    **{character: character for character in "<>|"},  # the text fonts of OT1 have other characters in their places
+    **{character: character for character in "<>|"},  # OT1's text fonts have other characters in their places
 }
 _TEXT = {
     "–": "--",
@@ -39,14 +39,14 @@ _RELATIONS = {"=": "=", "<": "<", ">": ">", "≥": r"\ge", "≤": r"\le", "→":
 
 
 def latex_text(text: str) -> str:
-    r"""Return a text as pdfLaTeX sets it, without any package but siunitx's and booktabs' own needs.
+    r"""Return a string as pdfLaTeX source that needs no packages beyond siunitx, booktabs and their requirements.
 
     Example:
         >>> latex_text("σ = 0.1, 9.09e-05 & -20 dB, a_b")
         '$\\sigma = 0.1$, $9.1 \\times 10^{-5}$ \\& $-20$ dB, a\\_b'
     """
     escaped = "".join(_SPECIAL.get(character, character) for character in text)
-    held: list[str] = []  # what is mathematics already, and not to be looked at again
+    held: list[str] = []  # parts that are formulas already and must not change again
 
     def hold(mathematics: str) -> str:
         held.append(f"${mathematics}$")
@@ -62,13 +62,13 @@ def latex_text(text: str) -> str:
     shown = "".join(character if character.isascii() and character not in "<>|" else _shown(character, hold)
                     for character in marked)  # fmt: skip
     text = re.sub("\0(\\d+)\0", lambda match: held[int(match[1])], shown)
-    # One formula of neighbours, in which an exponent has one base, and a letter is not of the command before it.
+    # Adjacent formulas become one: an exponent then has one base, and no letter joins the command before it.
     text = re.sub(r"(?<=\^.)\$\$(?=\^)", "{}", text)
     return re.sub(r"\$\$(.)", lambda match: " " * match[1].isalpha() + match[1], text)
 
 
 def number(text: str) -> str:
-    r"""Return a number as mathematics: with two digits and a power of ten where it is written with an exponent.
+    r"""Return a number as a formula: with two digits and a power of ten if it is written with an exponent.
 
     Example:
         >>> number("9.09e-05"), number("1e-05"), number("0.004")
@@ -87,13 +87,13 @@ def _shown(character: str, hold) -> str:
     symbol = _character(character)
     if symbol != character or character in "<>|":
         return hold(symbol)
-    # Letters with accents are in pdfLaTeX's text fonts; anything else would end the document.
+    # pdfLaTeX's text fonts have letters with accents; any other character would be an error.
     letter = unicodedata.normalize("NFKD", character)[0].isascii() and unicodedata.category(character)[0] == "L"
     return character if letter else rf"\texttt{{U+{ord(character):04X}}}"
 
 
 def _character(character: str) -> str:
-    """Return a character as mathematics; itself where it is a letter of its own."""
+    """Return a character as a formula; a letter of its own stays as it is."""
     if character in _SYMBOLS:
         return _SYMBOLS[character]
     if character in _LIKE_LATIN:

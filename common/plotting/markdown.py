@@ -1,12 +1,12 @@
-"""Tables of stored results as Markdown, for README and the pages of docs/: what cog writes into them.
+"""Tables of stored results as Markdown, which cog writes into README and the pages of docs/.
 
     <!-- [[[cog
     from common.plotting.markdown import show_comparisons
     show_comparisons("04_evolution_strategies", [("full: likelihood", "full: cross-entropy")])
     ]]] -->
 
-`cog -r` fills in what stands between this and the end mark; `cog --check`, in the tests, says whether the file still
-shows what is stored.
+`cog -r` fills in the text between this and the end mark. `cog --check`, in the tests, reports whether the file still
+shows the stored results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACCURACY_MARGIN = 0.0025  # 0.25 points of accuracy count as level; fixed before
 
 @functools.cache
 def stored(experiment: str, variant: str = "") -> pd.DataFrame:
-    """Return the committed results of a notebook, such as "04_evolution_strategies", or of one of its variants."""
+    """Return the committed results of a notebook, such as "04_evolution_strategies", or of a variant of it."""
     return results.read(PAPER / experiment / f"{variant}.parquet" if variant else PAPER / experiment)
 
 
@@ -38,11 +38,11 @@ def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is 
 
     Args:
         experiment: a notebook.
-        runs: names of runs, and a few words on each.
-        what: the header of these words.
+        runs: maps names of runs to a few words on each.
+        what: the header of the column with these words.
 
     Raises:
-        ValueError: a name that the results do not have, with the nearest one.
+        ValueError: the results do not have a name; the message gives the nearest one.
     """
     frame = _of(stored(experiment), runs)
     unit = "%" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
@@ -59,15 +59,15 @@ def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is 
 
 
 def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margin: float = ACCURACY_MARGIN) -> None:
-    """Print a table of paired comparisons after the last epoch, each with its interval and what that carries.
+    """Print a table of paired comparisons after the last epoch, each with its interval and the verdict.
 
     Args:
         experiment: a notebook.
-        pairs: runs and, to each, the run that it is compared with.
+        pairs: pairs of a run and the run with which it is compared.
         margin: equivalence margin, in units of the metric.
 
     Raises:
-        ValueError: a name that the results do not have, with the nearest one.
+        ValueError: the results do not have a name; the message gives the nearest one.
     """
     frame = stored(experiment)
     unit = "points of error" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
@@ -86,23 +86,23 @@ def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margi
 
 
 def comparisons(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: float) -> pd.DataFrame:
-    """Compare runs after the last epoch, seed by seed, in errors: less than 0 is the better.
+    """Compare the errors of runs after the last epoch, seed by seed; a negative difference is better.
 
     Args:
-        frame: of `results.read`, with one metric.
-        pairs: runs and, to each, the run that it is compared with.
+        frame: a frame of `results.read`, with one metric.
+        pairs: pairs of a run and the run with which it is compared.
         margin: equivalence margin, in units of the metric.
 
     Returns:
-        A row for each pair: run, baseline, difference and interval as text (points of error where the metric is
-        accuracy, else the metric's unit), n and verdict (Holm's correction over the pairs).
+        One row per pair: run, baseline, difference and interval as text (points of error if the metric is accuracy,
+        else the metric's unit), n and verdict (with Holm's correction over the pairs).
 
     Raises:
-        ValueError: a name that the results do not have, with the nearest one.
+        ValueError: the results do not have a name; the message gives the nearest one.
     """
     frame = _of(frame, [name for pair in pairs for name in pair])
     scale = _scale(frame)
-    if frame["metric"].iloc[0] != "accuracy":  # less is better
+    if frame["metric"].iloc[0] != "accuracy":  # lower is better
         frame = frame.assign(test_metric=-frame["test_metric"])
     compared = results.paired_comparisons(frame, pairs, margin=margin)
     differences = [signed(-scale * value) for value in compared["difference"]]
@@ -112,7 +112,7 @@ def comparisons(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """Return a table of text as one of Markdown; numbers to the right."""
+    """Return a table of text as a Markdown table with right-aligned numbers."""
     right = [pd.api.types.is_numeric_dtype(table[name]) or _looks_numeric(table[name]) for name in table]
     sides = ["right" if numeric else "left" for numeric in right]
     return table.to_markdown(index=False, colalign=sides, disable_numparse=True)

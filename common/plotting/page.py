@@ -1,7 +1,7 @@
 """A table as a page: one HTML file that sorts and filters in a browser, without a network.
 
-The table is drawn by DataTables (https://datatables.net), of which `itables` brings a copy that goes into the file. A
-long table is drawn page by page, so that ten thousand rows open as fast as a hundred.
+DataTables (https://datatables.net) draws the table; the file contains the copy of it in `itables`. A long table is
+drawn page by page, so that ten thousand rows open as fast as a hundred.
 """
 
 import html
@@ -20,7 +20,7 @@ from common.plotting import style
 from common.plotting.tables import Page
 
 _BUNDLE = find_package_file("html/dt_bundle.js")
-_LONG = 100  # rows from which on a table is drawn page by page
+_LONG = 100  # rows; longer tables are drawn page by page
 _UNFOLD = " "  # the header of the column that unfolds the details
 _FILTER = [{"target": 1, "content": ["search"]}]  # a field below each header
 _NO_FILTER = {"columnControl": [{"target": 1, "content": []}], "orderable": False, "searchable": False}
@@ -70,8 +70,8 @@ _CURVE = """function (heights, type) {
 _BUTTON = """function (data, type) {
   return type === 'display' ? '<button type="button" aria-expanded="false" aria-label="details">▸</button>' : '';
 }"""
-# Called after each draw: the first time, it has the buttons unfold what belongs to their row. Texts are set as texts,
-# so nothing in them is taken for HTML.
+# Called after each draw. The first call makes the buttons unfold the details of their row. Details are set as text, so
+# that no part of them is interpreted as HTML.
 _UNFOLDING = """function (settings) {
   if (settings.unfolds) return;
   settings.unfolds = true;
@@ -98,13 +98,13 @@ _UNFOLDING = """function (settings) {
 
 
 def write_page(page: Page, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> Path:
-    """Write a table as a page that sorts by a click on a header and filters by what is typed; the same bytes each time.
+    """Write a table as a page that sorts by a click on a header and filters by typed text; the bytes are reproducible.
 
     Args:
-        page: table, title and words.
-        folder: where to.
-        name: file name without ending.
-        frame: the frame it was made from, whose provenance stands below.
+        page: table, title and explanation.
+        folder: output folder.
+        name: file name without suffix.
+        frame: the frame of the table, whose provenance is shown below it.
 
     Returns:
         The path of the .html file.
@@ -127,7 +127,7 @@ def write_page(page: Page, folder: str | os.PathLike, name: str, frame: pd.DataF
 
 def _datatable(page: Page, name: str) -> str:
     options: dict[str, Any] = {"table_id": f"table-{name}", "show_df_type": False, "connected": False}
-    # Else the arrow in a header sorts, and the header does not.
+    # Otherwise a click on the arrow in a header sorts, and a click on the header does not.
     options |= {"text_in_header_can_be_selected": False}
     options |= {"columnControl": _FILTER, "columnDefs": list(_columns(page))}
     layout = {"topStart": "search", "topEnd": "info", "bottomStart": None, "bottomEnd": None}
@@ -148,7 +148,7 @@ def _datatable(page: Page, name: str) -> str:
 
 
 def _columns(page: Page) -> Iterator[dict[str, Any]]:
-    """Yield how columns are drawn, by their place."""
+    """Yield DataTables' settings of the columns, by their position."""
     first = 0 if page.details is None else 1
     if first:
         yield {"targets": 0, "render": JavascriptFunction(_BUTTON)} | _NO_FILTER
@@ -158,7 +158,7 @@ def _columns(page: Page) -> Iterator[dict[str, Any]]:
         elif pd.api.types.is_numeric_dtype(page.table[name]) and (name in page.digits or name in page.missing):
             yield {"targets": place, "render": JavascriptFunction(_number(page, name))}
         elif not pd.api.types.is_numeric_dtype(page.table[name]):
-            yield {"targets": place, "type": "string"}  # a commit of digits alone is no number
+            yield {"targets": place, "type": "string"}  # a commit that has only digits is not a number
 
 
 def _number(page: Page, name: str) -> str:
@@ -170,7 +170,7 @@ def _number(page: Page, name: str) -> str:
 
 
 def _details(page: Page, name: str) -> str:
-    """Return the details as data in the page, each text of a column once."""
+    """Return the details as data in the page, with each string of a column once."""
     if page.details is None:
         return ""
     columns = []
@@ -178,7 +178,7 @@ def _details(page: Page, name: str) -> str:
         rows, texts = pd.factorize(page.details[column])
         columns.append({"name": column, "texts": list(texts), "rows": rows.tolist() if len(texts) > 1 else []})
     text = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
-    text = text.replace("<", "\\u003c")  # nothing in a text may end the element
+    text = text.replace("<", "\\u003c")  # no part of a string may end the element
     return f'<script type="application/json" id="{_details_id(name)}">{text}</script>'
 
 

@@ -1,7 +1,7 @@
-"""One look for all figures: final print size, colors for color-blind readers, line styles, notes and saving.
+"""The style of all figures: final print size, colors for color-blind readers, line styles, notes and saving.
 
-A figure is a `PaperFigure`: it shows itself in a notebook and needs neither pyplot nor a display. The note under
-it is the end of its caption, which is saved beside it as text.
+A figure is a `PaperFigure`: it shows itself in a notebook and needs neither pyplot nor a display. The note under it is
+the end of its caption, which is saved beside it as text.
 """
 
 import io
@@ -43,7 +43,7 @@ GRAY, BROWN = "#777777", "#8C564B"
 LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
 DASHED = LINE_STYLES[1]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-# A single value of the material that this project reproduces.
+# The style of a single value from the material that this project reproduces.
 SOURCE_LOOK: dict[str, Any] = {
     "marker": "D",
     "markersize": 6,
@@ -51,7 +51,7 @@ SOURCE_LOOK: dict[str, Any] = {
     "color": GRAY,
     "linestyle": "none",
 }
-# Multiples of powers of ten for the ticks of logarithmic axes, ever more of them.
+# Multiples of powers of ten for the ticks of logarithmic axes, with more multiples in each entry.
 _ROUND: tuple[tuple[float, ...], ...] = (
     (1,),
     (1, 3),
@@ -60,10 +60,10 @@ _ROUND: tuple[tuple[float, ...], ...] = (
     (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
     (*(1 + step / 10 for step in range(10)), *range(2, 10)),
 )
-# The order in which groups get their colors: well apart for the first few.
+# The order in which groups get their colors; the first few are easy to distinguish.
 _COLOR_ORDER = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK, BROWN)
 
-# The look of a method in every figure: color, line style, marker. What follows the exact gradient is black.
+# The style of a method in every figure: color, line style, marker. Methods with the exact gradient are black.
 _LOOK = ("color", "linestyle", "marker")
 _SOLID, _DASH, _DOT, _DASH_DOT, _LONG, _DASH_DOT_DOT = LINE_STYLES
 _EXACT = ("backpropagation", "backprop", "cross-entropy", "exact gradient", "no noise", "gradient descent")
@@ -96,7 +96,7 @@ METHODS = {
     "σ = 1, recovered": (BLUE, _SOLID, "^"),
 }
 
-# Matplotlib's own settings, whatever the user's matplotlibrc says, but for windows, files and clocks.
+# Matplotlib's own defaults instead of the user's matplotlibrc, except for windows, files and clocks.
 _NOT_OURS = (
     *("backend", "date.epoch", "docstring", "interactive", "savefig.directory", "timezone", "tk.", "toolbar"),
     "webagg",
@@ -104,7 +104,7 @@ _NOT_OURS = (
 _DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith(_NOT_OURS)}
 RC = _DEFAULTS | {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib includes it, so that figures are the same on every machine
     "font.size": 7,
     "axes.labelsize": 7,
     "axes.titlesize": 7,
@@ -135,34 +135,34 @@ RC = _DEFAULTS | {
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
     "savefig.facecolor": "white",
-    "pdf.fonttype": 42,  # TrueType, which journals ask for and editors can edit
+    "pdf.fonttype": 42,  # TrueType, which journals require and editors can edit
     "ps.fonttype": 42,
 }
 
 
 def defaults() -> AbstractContextManager[None]:
-    """Draw from matplotlib's own settings, not from those of the user's matplotlibrc."""
+    """Draw with matplotlib's own settings instead of those in the user's matplotlibrc."""
     return matplotlib.rc_context(_DEFAULTS)
 
 
-_LINE = 0.105  # inches that a line of the caption takes
+_LINE = 0.105  # inches per line of the caption
 
 
 class PaperFigure(Figure):
     """A matplotlib figure in this style, with its caption in the attribute `caption`."""
 
     caption: str = ""
-    caption_lines: str = ""  # of the caption, as they are drawn
+    caption_lines: str = ""  # the caption as it is drawn, with line breaks
 
     def show_caption(self, lines: str) -> None:
-        """Write lines under the panels, for which the figure grows; without any, it is as high as its panels need."""
+        """Write lines under the panels and enlarge the figure for them; without lines, it fits its panels."""
         height = self.get_figheight() + _LINE * (len(lines.splitlines()) - len(self.caption_lines.splitlines()))
         self.caption_lines = lines
         self.set_figheight(height)
         self.supxlabel(lines, fontsize=6, color="#444444", x=0.01, ha="left")
 
     def draw(self, renderer: Any) -> None:
-        """Draw in this style: ticks, for example, are only made now."""
+        """Draw in this style; ticks, for example, are created only now."""
         with matplotlib.rc_context(RC):
             super().draw(renderer)
 
@@ -178,10 +178,10 @@ class PaperFigure(Figure):
 
 
 class PaperAxes(Axes):
-    """Axes whose `legend` is in this style, wherever it is called."""
+    """Axes whose `legend` has this style, wherever it is called."""
 
     def legend(self, *args: Any, **kwargs: Any) -> Legend:
-        """Draw a legend, see matplotlib's."""
+        """Draw a legend, see matplotlib's `Axes.legend`."""
         with matplotlib.rc_context(RC):
             return super().legend(*args, **kwargs)
 
@@ -189,14 +189,14 @@ class PaperAxes(Axes):
 def figure(
     width: float, height: float, columns: int = 1, *, rows: int = 1, **options: Any
 ) -> tuple[PaperFigure, list[Axes]]:
-    """Make a figure of panels.
+    """Return a new figure and its panels.
 
     Args:
         width: inches, SINGLE_COLUMN or DOUBLE_COLUMN.
-        height: inches, notes and legend included.
-        columns: number of panels in a row.
+        height: inches, including notes and legend.
+        columns: number of panels per row.
         rows: number of rows.
-        **options: for `Figure.subplots`, e.g. sharey=True.
+        **options: arguments for `Figure.subplots`, e.g. sharey=True.
 
     Returns:
         The figure and its panels, row by row.
@@ -209,7 +209,7 @@ def figure(
 
 
 def group_style(index: int) -> dict[str, Any]:
-    """Return color, line style and marker of the group with this number: up to eight differ in color and marker."""
+    """Return color, line style and marker of a group by its number; up to eight groups differ in color and marker."""
     return {
         "color": _COLOR_ORDER[index % len(_COLOR_ORDER)],
         "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
@@ -218,10 +218,10 @@ def group_style(index: int) -> dict[str, Any]:
 
 
 def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the look of every method of a figure: that of `METHODS` where it has one, else one that is still free.
+    """Return the style of every method of a figure: its entry in `METHODS`, or else a style that is still unused.
 
     Args:
-        names: of the methods, in the order of the legend; what stands after a comma may be a variant of a method.
+        names: names of the methods, in the order of the legend; the part after a comma may be a method's variant.
     """
     names = list(names)
     looks = {name: dict(zip(_LOOK, METHODS[name], strict=True)) for name in names if name in METHODS}
@@ -243,8 +243,8 @@ def log_ticks(axis: Any, at: Sequence[float] | None = None, at_least: int = 4) -
 
     Args:
         axis: `axes.xaxis` or `axes.yaxis`, already logarithmic and with its data drawn.
-        at: where ticks go; None: at round numbers, the more of them the fewer decades are shown.
-        at_least: so many of them, where there are: fewer in a narrow panel.
+        at: positions of the ticks; None: round numbers, with more of them if fewer decades are shown.
+        at_least: smallest number of ticks, if there are as many round numbers; narrow panels need fewer.
     """
     low, high = sorted(axis.get_view_interval())
     times = _times(low, high, at_least)
@@ -254,7 +254,7 @@ def log_ticks(axis: Any, at: Sequence[float] | None = None, at_least: int = 4) -
 
 
 def _times(low: float, high: float, count: int) -> Sequence[float]:
-    """Return the multiples of powers of ten of which at least `count` are within the limits, the roundest."""
+    """Return the roundest multiples of powers of ten of which at least `count` lie within the limits."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for times in _ROUND:
         if sum(low <= time * 10.0**power <= high for power in range(first, last + 1) for time in times) >= count:
@@ -263,7 +263,7 @@ def _times(low: float, high: float, count: int) -> Sequence[float]:
 
 
 def power_ticks(axis: Any) -> None:
-    """Put powers of ten, and nothing between them, on a logarithmic axis whose numbers would be too small to read."""
+    """Put only powers of ten on a logarithmic axis whose other numbers would be too small to read."""
     with matplotlib.rc_context(RC):
         axis.set_major_locator(LogLocator(numticks=9))
         axis.set_minor_locator(NullLocator())
@@ -271,11 +271,11 @@ def power_ticks(axis: Any) -> None:
 
 
 def legend(axes: Axes, above: int = 0) -> None:
-    """Name what a panel shows, the source last; no legend where nothing is named, as when every run diverged.
+    """Draw a panel's legend, with the source last; without named lines, as when every run diverged, draw none.
 
     Args:
         axes: the panel, with all its lines.
-        above: columns of a legend above the panel; 0: within it, where the least is in the way.
+        above: number of columns of a legend above the panel; 0: the legend is within it, where it hides least.
     """
     entries = sorted(
         zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1].startswith("source")
@@ -290,26 +290,26 @@ def legend(axes: Axes, above: int = 0) -> None:
 
 
 def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -> None:
-    """Give a figure its caption, and write above it what its results lack.
+    """Give a figure its caption, and write a warning above it if results are missing.
 
-    The caption stands under the figure where it is seen by itself: in a notebook and as PNG. The PDF is without: a
-    paper prints a caption of its own.
+    The caption is under the figure in a notebook and in the PNG. The PDF has none, because a paper prints its own
+    caption.
 
     Args:
         drawn: the figure.
-        note: one short sentence or two: spread, seeds, diverged runs.
-        caption: the sentences that say what is seen; the note follows.
+        note: one or two short sentences on spread, seeds and diverged runs.
+        caption: sentences that describe the figure; the note follows them.
         frame: the frame of `results.read` with its `attrs`.
     """
-    width = int(drawn.get_figwidth() * 20)  # characters of the caption's size in a line
+    width = int(drawn.get_figwidth() * 20)  # characters per line at the caption's font size
     warning = incomplete(frame)
     drawn.caption = " ".join(part for part in (caption, note, warning and f"{warning}.") if part)
     with matplotlib.rc_context(RC):
         if warning:
             text = textwrap.fill(warning, int(width * 0.7))
-            # A single panel may begin far to the right, behind long labels, but it ends where the page does.
+            # A single panel may begin far to the right, after long labels, but it ends at the page's edge.
             side: Literal["left", "right"] = "left" if len(drawn.axes) > 1 else "right"
-            titled = drawn.axes[0].get_title() != ""  # the warning stands above it, and leaves it in line with others
+            titled = drawn.axes[0].get_title() != ""  # the warning is above the title, which stays aligned with others
             pad = None if titled else 10
             drawn.axes[0].set_title(text + "\n" * titled, loc=side, pad=pad, color=VERMILION, fontweight="bold")
         _say_logarithmic(drawn)
@@ -318,7 +318,7 @@ def annotate(drawn: PaperFigure, note: str, caption: str, frame: pd.DataFrame) -
 
 
 def _say_logarithmic(drawn: PaperFigure) -> None:
-    """Say at each logarithmic axis that has a name what it is."""
+    """Add the word for the scale to the name of each logarithmic axis."""
     kinds = {"log": "log scale", "symlog": "symmetric log scale"}
     for axes in drawn.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -328,7 +328,7 @@ def _say_logarithmic(drawn: PaperFigure) -> None:
 
 
 def _settle_ticks(drawn: PaperFigure) -> None:
-    """Keep the ticks that suit the panels' final size: the layout would make room for those of another size."""
+    """Fix the ticks that suit the panels' final size; the layout would make room for those of another size."""
     drawn.draw_without_rendering()
     for axes in drawn.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -337,7 +337,7 @@ def _settle_ticks(drawn: PaperFigure) -> None:
 
 
 def incomplete(frame: pd.DataFrame) -> str:
-    """Say which part of the expected results a frame lacks; empty when it lacks none.
+    """Return a sentence on the expected results that a frame lacks; empty if it is complete.
 
     Example:
         >>> frame = pd.DataFrame()
@@ -355,14 +355,14 @@ def incomplete(frame: pd.DataFrame) -> str:
 
 
 def origin(frame: pd.DataFrame) -> dict[str, str]:
-    """Tell in a few words where a frame comes from: experiment, seeds, commit(s), version(s).
+    """Return the origin of a frame in a few words: experiment, seeds, commits, versions.
 
     Args:
         frame: the frame of `results.read` with its `attrs`.
 
     Returns:
-        "experiment", "seeds" (without those of trials), "commit" ("+changes" where tracked files differed),
-        "tensorflow", "data" (start of the checksum), "status".
+        "experiment", "seeds" (without those of trials), "commit" ("+changes" if tracked files differed), "tensorflow",
+        "data" (start of the checksum), "status".
     """
     sources, status = frame.attrs.get("provenance", []), incomplete(frame) or "complete"
     frame = bare(frame)
@@ -380,13 +380,13 @@ def origin(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def save(drawn: PaperFigure, folder: str | os.PathLike, name: str, frame: pd.DataFrame) -> list[Path]:
-    """Save a figure as PDF and PNG and its caption as text; the same results give the same bytes again.
+    """Save a figure as PDF and PNG and its caption as text; the same results give the same bytes.
 
     Args:
         drawn: the figure.
-        folder: where to.
-        name: file name without ending.
-        frame: the frame it was drawn from, whose provenance goes into the files.
+        folder: output folder.
+        name: file name without suffix.
+        frame: the frame of the figure, whose provenance goes into the files.
 
     Returns:
         The three paths.

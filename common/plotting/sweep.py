@@ -1,8 +1,8 @@
-"""What a sweep ends with: a table, a figure chosen by what varies, and a page of its records.
+"""The summary of a sweep: a table, a figure chosen by the varying settings, and a page of the records.
 
     paths = write_summary("results/sweeps/noise_by_rate", "results/sweeps/noise_by_rate")
 
-`sweep_points.py` says what a point is and which records count once, `sweep_figures.py` which figure is drawn when.
+`sweep_points.py` defines points and the records that count once; `sweep_figures.py` chooses the figure.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ __all__ = ["printed_table", "sweep_figure", "sweep_names", "sweep_page", "sweep_
 
 
 def sweep_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the final metrics of a sweep, a row for each point and run; trials of a notebook are left out.
+    """Return the final metrics of a sweep, with one row per point and run; trials of a notebook are left out.
 
     Args:
-        frame: of `results.read`.
+        frame: a frame of `results.read`.
 
     Returns:
-        In the order of the swept values and of the plan: the columns `sweep.*` (NA where the run is the same at any
-        value; it is there once), run, metric, validation (mean of the final validation metric, by which settings are
-        chosen), mean (of the final test metric), low and high (its 95 % t interval over the seeds, NaN for one), n and
-        diverged (runs in the mean, and in none). Accuracies are in per cent.
+        A table in the order of the swept values and of the plan. Its columns are `sweep.*`, run, metric, validation
+        (mean of the final validation metric, by which settings are chosen), mean (of the final test metric), low and
+        high (its 95 % t interval over the seeds, NaN for one seed), n (runs in the mean) and diverged (runs in no
+        mean). A run that is the same at all values has one row, with NA in `sweep.*`. Accuracies are in per cent.
 
     Raises:
-        ValueError: for a run that has several records of a seed at one point.
+        ValueError: a run has several records of a seed at one point.
     """
     rows = swept_rows(frame)
     scale = rows["metric"].map({"accuracy": 100.0}).fillna(1.0)
@@ -59,7 +59,7 @@ def sweep_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `sweep_table` as text, for a terminal or a paper, without texts that only repeat other swept values."""
+    """Return `sweep_table` as text, for a terminal or a paper, without strings that only repeat other swept values."""
     table = sweep_table(frame)
     own: dict[str, Any] = {}
     if table["run"].nunique() > 1 or not columns_of(table):
@@ -84,18 +84,18 @@ def printed_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_summary(results_folder: str | os.PathLike, out_folder: str | os.PathLike) -> list[Path]:
-    """Write what a sweep ends with; the same results give the same bytes again.
+    """Write the summary of a sweep; the same results give the same bytes.
 
     Args:
-        results_folder: of the sweep, e.g. results/sweeps/noise_by_rate; its name is the title of the page.
-        out_folder: where to.
+        results_folder: the sweep's folder, e.g. results/sweeps/noise_by_rate; its name is the title of the page.
+        out_folder: output folder.
 
     Returns:
-        The paths of table.tex, table.csv (the numbers, unrounded), figure.pdf, figure.png, figure.txt (its caption) and
-        index.html (all records); without the figure where nothing was tested.
+        The paths of table.tex, table.csv (the unrounded numbers), figure.pdf, figure.png, figure.txt (its caption) and
+        index.html (all records). Without test metrics, there is no figure.
 
     Raises:
-        FileNotFoundError: when no result file can be read.
+        FileNotFoundError: no result file can be read.
         ValueError: as `results.read`, `sweep_table` and `sweep_figure`.
     """
     frame = results.read(results_folder)

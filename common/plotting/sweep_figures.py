@@ -1,16 +1,16 @@
-"""A sweep as a figure, chosen by what varies in it.
+"""A sweep as a figure, chosen by the number and kind of the settings that vary.
 
 | varies | drawn |
 |---|---|
 | nothing | learning curves of the runs |
-| one number | a line over it |
-| one text, or several things that vary together | dots by its values |
-| two things | a line for each value of the second, up to six; else a panel for each |
-| three | a panel for each pair of values of two, a line over the third |
-| more, or too many values | the twenty points with the lowest validation error, ranked |
+| one number | a line over its values |
+| one string, or several settings that vary together | dots by the values |
+| two settings | one line per value of the second, up to six; else one panel per value |
+| three settings | one panel per pair of values of two, with a line over the third |
+| more settings, or too many values | the twenty points with the lowest validation error, ranked |
 
-Where several runs of the notebook differ from point to point, they count as one more thing that varies; a run that is
-the same all along the axis is a level across. Different settings are never averaged.
+If several runs of the notebook differ from point to point, they count as one more setting that varies. A run that is
+the same along the whole axis is a level, drawn across the panel. Different settings are never averaged.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ from common.results.frame import bare
 RANKED = 20
 _LINES = 6
 _PANELS = 12
-_SIDE = 4  # panels along a side, where two things have panels
+_SIDE = 4  # largest number of panels along a side, if two settings have panels
 _CATEGORIES = 24
-_LEVELS = 3  # runs that are drawn across
+_LEVELS = 3  # largest number of levels that are distinguished
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What is along the axis, in lines and in panels: columns of the rows, `run` among them.
+    """The columns along the axis, in lines and in panels; `run` may be one of them.
 
     Attributes:
-        axis: the column over which is drawn.
-        lines: a column with a line for each value; empty: one line.
-        panels: none, one or two columns with a panel for each value or pair of values.
+        axis: the column along the axis.
+        lines: a column with one line per value; empty: one line.
+        panels: none, one or two columns, with one panel per value or pair of values.
     """
 
     axis: str
@@ -77,14 +77,14 @@ class _Layout:
 
 
 def sweep_figure(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the test error of a sweep over what varies in it: means, their 95 % intervals, seeds as dots.
+    """Draw the test error of a sweep over the varying settings: means, their 95 % intervals, and seeds as dots.
 
     Args:
-        frame: of `results.read`.
+        frame: a frame of `results.read`.
 
     Raises:
         NothingToDraw: no run has a test metric.
-        ValueError: for runs of several metrics; for a run that has several records of a seed at one point.
+        ValueError: runs have several metrics; a run has several records of a seed at one point.
     """
     rows = _with_test(swept_rows(frame))
     merged = _merged(rows)
@@ -97,7 +97,7 @@ def sweep_figure(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def _with_test(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the runs that are tested, or that diverged before."""
+    """Return the rows of runs that were tested, or that diverged before a test."""
     tested = rows.assign(_tested=rows["test_metric"].notna() | (rows["status"] == "diverged"))
     rows = rows[tested.groupby("run")["_tested"].transform("any")]
     if rows["test_metric"].isna().all():
@@ -107,19 +107,19 @@ def _with_test(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _varied(rows: pd.DataFrame) -> list[str]:
-    """Name the columns whose values differ; what is filled into a text is said by its own column."""
+    """Return the columns whose values differ; a value that fills in a string appears only in its own column."""
     filled = filled_columns(rows)
     return [name for name in columns_of(rows) if rows[name].nunique() > 1 and name not in filled]
 
 
 def _merged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make one column of those that vary together: a value of the first comes with one of each other.
+    """Merge columns that vary together into one: each value of the first has one value of each other.
 
-    It holds the numbers where a single column has any, as when the batch size comes with an optimizer; else texts of
-    all values, as for the points of a random search.
+    The new column has numbers if only one column has any, as when each optimizer has its batch size. Otherwise, it has
+    strings of all values, as for the points of a random search.
     """
     for first in sorted(_varied(rows), key=lambda name: (-rows[name].nunique(), not is_numeric(rows, name))):
-        if first not in rows:  # it is in the column of another one
+        if first not in rows:  # it is merged into another column
             continue
         others = [name for name in _varied(rows) if name != first and _determines(rows, first, name)]
         numbers = [name for name in (first, *others) if is_numeric(rows, name)]
@@ -141,7 +141,7 @@ def _determines(rows: pd.DataFrame, first: str, other: str) -> bool:
 
 
 def _layout(rows: pd.DataFrame) -> _Layout | None:
-    """Choose what is along the axis, in lines and in panels; None where nothing varies, or too much."""
+    """Choose the columns along the axis, in lines and in panels; None if no setting or too many settings vary."""
     varied = _varied(rows)
     counts = {name: rows[name].nunique() for name in varied}
     if not varied:
@@ -150,7 +150,7 @@ def _layout(rows: pd.DataFrame) -> _Layout | None:
     axis = max(numeric or varied, key=lambda name: counts[name])
     if not numeric and counts[axis] > _CATEGORIES:
         return None
-    along = rows[rows[axis].notna()]  # other runs are levels
+    along = rows[rows[axis].notna()]  # the other runs are levels
     if along["run"].nunique() > 1:
         counts["run"] = along["run"].nunique()
     rest = sorted((name for name in counts if name != axis), key=lambda name: counts[name])
@@ -162,7 +162,7 @@ def _layout(rows: pd.DataFrame) -> _Layout | None:
 
 
 def _layouts(axis: str, rest: Sequence[str]) -> Iterator[_Layout]:
-    """Yield how so many things can be laid out, the best first; `rest` is in the order of the number of values."""
+    """Yield possible layouts of the columns, the best first; `rest` is sorted by the number of values."""
     if len(rest) == 1:
         yield _Layout(axis, rest[0])
         yield _Layout(axis, "", (rest[0],))
@@ -225,7 +225,7 @@ def _fill(
     looks: Mapping[Any, Mapping[str, Any]],
     dashes: Mapping[str, Any],
 ) -> None:
-    """Draw in one panel the series, and the levels: in the color of their line, or black where they belong to none."""
+    """Draw the series and levels of one panel; a level has the color of its line, or black without a line."""
     for number, (value, look) in enumerate(looks.items()):
         own = {layout.lines: value} if layout.lines else {}
         series, seeds = (_along(_equal(data, own), layout.axis) for data in (means, rows))
@@ -237,7 +237,7 @@ def _fill(
 
 
 def _along(data: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Return what lies along the axis, in its order."""
+    """Return the values along the axis, in their order."""
     return data[data[axis].notna()]
 
 
@@ -248,7 +248,7 @@ def _equal(data: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _matching(data: pd.DataFrame, point: Mapping[str, Any], axis: str) -> pd.DataFrame:
-    """Return what is at a panel's values, and what does not depend on them, as a level does not on the run."""
+    """Return the rows at a panel's values, and rows that do not depend on them, as a level does not on the run."""
     for name, value in point.items():
         independent = data[axis].isna() if name == "run" else data[name].isna()
         data = data[(data[name] == value) | independent]
@@ -256,7 +256,7 @@ def _matching(data: pd.DataFrame, point: Mapping[str, Any], axis: str) -> pd.Dat
 
 
 def _looks(rows: pd.DataFrame, layout: _Layout) -> dict[Any, dict[str, Any]]:
-    """Return color, line and marker of each line."""
+    """Return color, line style and marker of each line."""
     if not layout.lines:
         return {None: style.group_style(0)}
     values = levels(_along(rows, layout.axis), layout.lines)
@@ -264,13 +264,13 @@ def _looks(rows: pd.DataFrame, layout: _Layout) -> dict[Any, dict[str, Any]]:
 
 
 def _dashes(rows: pd.DataFrame, layout: _Layout) -> dict[str, Any]:
-    """Return the lines of the runs that are levels; none where they are too many to be told apart."""
+    """Return the line styles of runs that are levels; none if there are too many to distinguish."""
     runs = levels(rows[rows[layout.axis].isna()], "run")
     return dict(zip(runs, style.LINE_STYLES[1:], strict=False)) if len(runs) <= _LEVELS else {}
 
 
 def _columns(rows: pd.DataFrame, layout: _Layout, count: int, upright: bool) -> int:
-    """Return how many panels stand in a row."""
+    """Return the number of panels per row."""
     if len(layout.panels) == 2:
         return _along(rows, layout.axis)[layout.panels[1]].nunique()
     return min(count, 4 if upright else 3)
@@ -279,22 +279,22 @@ def _columns(rows: pd.DataFrame, layout: _Layout, count: int, upright: bool) -> 
 def _sized(
     rows: pd.DataFrame, layout: _Layout, lines: int, columns: int, upright: bool
 ) -> tuple[style.PaperFigure, list[Axes]]:
-    """Make the figure, as large as its panels need."""
-    named = 0.1 * len(_looks(rows, layout)) + 0.11 * lines * len(layout.panels)  # inches of the legend and the titles
+    """Return a figure of the size that its panels need."""
+    named = 0.1 * len(_looks(rows, layout)) + 0.11 * lines * len(layout.panels)  # inches for legend and titles
     if upright:
         width = style.SINGLE_COLUMN if columns == 1 else style.DOUBLE_COLUMN
         return style.figure(width, lines * (1.9 if columns < 3 else 1.5) + 0.6 + named, columns, rows=lines)
     longest = max(len(written(value)) for value in levels(rows, layout.axis))
     places = rows[layout.axis].nunique() * (1 + 0.4 * (len(_looks(rows, layout)) - 1)) * (1.6 if longest > WIDTH else 1)
     width = style.SINGLE_COLUMN if columns == 1 and longest <= 20 else style.DOUBLE_COLUMN
-    height = max(0.16 * places + 0.4, 0.06 * len(layout.axis.removeprefix(PREFIX)))  # the axis' name is as long
+    height = max(0.16 * places + 0.4, 0.06 * len(layout.axis.removeprefix(PREFIX)))  # the length of the axis' name
     return style.figure(width, lines * height + 0.8 + named, columns, rows=lines)
 
 
 def _name_axes(
     panels: Sequence[Axes], columns: int, upright: bool, scale: ErrorScale, axis: str, rows: pd.DataFrame
 ) -> None:
-    """Give all panels the scale of the error; names and numbers only stand at the left and at the bottom."""
+    """Give all panels the scale of the error; names and numbers are only at the left and at the bottom."""
     unit = " (%)" if (rows["metric"] == "accuracy").all() else ""
     error = f"{error_name(rows, 'test')}{unit}"
     for number, axes in enumerate(panels):
@@ -313,12 +313,12 @@ def _put_legend(drawn: style.PaperFigure, entries: Sequence[Line2D]) -> None:
 
 
 def _draw_ranked(frame: pd.DataFrame, rows: pd.DataFrame) -> style.PaperFigure:
-    """Draw the points with the lowest mean validation error: their test errors, best first."""
+    """Draw the test errors of the points with the lowest mean validation errors, the best first."""
     varied = _varied(rows)
     across = rows[rows[varied].isna().all(axis=1)] if varied else rows.iloc[:0]
     means = summaries(rows, ERROR)
     chosen_by = "test_error" if rows["validation_error"].isna().all() else "validation_error"
-    order = summaries(rows, chosen_by)["mean"]  # in the order of the points too
+    order = summaries(rows, chosen_by)["mean"]  # also in the order of the points
     at_points = means[~means["run"].isin(across["run"])].assign(order=order)
     best = at_points.sort_values("order", kind="stable", na_position="last")[:RANKED]
     best = best.assign(rank=range(len(best)))
@@ -359,7 +359,7 @@ def _across_line(run: str, dash: Any) -> Line2D:
 
 
 def _labelled(name: str, value: Any, length: int = 60) -> str:
-    """Return "sigma = 0.1" for a legend; the name of a run says itself what it is."""
+    """Return "sigma = 0.1" for a legend; the name of a run stands alone."""
     text = ANY if pd.isna(value) else short(value)
     text = text if name == "run" else f"{name.removeprefix(PREFIX)} = {text}"
     return text if len(text) <= length else f"{text[: length - 2]} …"
@@ -397,6 +397,6 @@ def _caption(rows: pd.DataFrame, layout: _Layout, dashes: Mapping[str, Any]) -> 
 
 
 def _place(rows: pd.DataFrame) -> str:
-    """Name data sets and networks, e.g. "MNIST, Fashion-MNIST (MLP)"."""
+    """Return the names of data sets and networks, e.g. "MNIST, Fashion-MNIST (MLP)"."""
     datasets = [captions.DATASETS.get(name, name) for name in rows["dataset"].drop_duplicates()]
     return f"{', '.join(datasets)} ({', '.join(rows['network'].drop_duplicates())})"

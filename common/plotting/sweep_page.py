@@ -1,4 +1,4 @@
-"""A sweep as a page: a row for each record, with its curve, where it comes from, and the command that repeats it."""
+"""A sweep as a page with one row per record: its curve, its provenance, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from common.plotting.tables import Page
 from common.results.command import NOTEBOOKS, papermill_command
 from common.results.frame import bare, plain
 
-_POINTS = 40  # of a curve, at most
+_POINTS = 40  # largest number of points of a curve
 _NO_COMMAND = "unknown: the stored parameters do not tell which call made this record"
 _OTHER_NOTEBOOK = "unknown: the notebook has other parameters since; the one that made this record is in its commit"
 
@@ -37,13 +37,13 @@ def sweep_page(frame: pd.DataFrame, title: str = "Sweep") -> Page:
     """Return a page of all records of a sweep, or of any other results; `write_page` writes it.
 
     Args:
-        frame: of `results.read`, with its `attrs`: the command of a record is made of the parameters in them.
-        title: of the page.
+        frame: a frame of `results.read`, with its `attrs`; their parameters give the command of a record.
+        title: title of the page.
 
     Returns:
-        A row for each record, trials included: what was swept ("any" where the record does not depend on it), run,
-        seed, status, final metrics, curve, seconds, cost, commit. What unfolds under it: its settings, its provenance
-        and the command.
+        A page with one row per record, trials included: swept values ("any" if the record does not depend on them),
+        run, seed, status, final metrics, curve, seconds, cost, commit. Each row unfolds to settings, provenance and
+        command.
     """
     origins = frame.attrs.get("provenance", [])
     frame = bare(frame)
@@ -76,7 +76,7 @@ def _words(rows: pd.DataFrame, ends: str) -> str:
 
 
 def _table(rows: pd.DataFrame, curves: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the columns that are seen, and how many decimals those of numbers have."""
+    """Return the visible columns, and the number of decimals of columns of numbers."""
     own: dict[str, Any] = {"run": rows["run"], "seed": rows["seed"], "status": rows["status"]}
     digits = {"seconds": 2, "cost": 0}
     for part in ("test", "validation", "train"):
@@ -90,7 +90,7 @@ def _table(rows: pd.DataFrame, curves: Sequence[str]) -> tuple[pd.DataFrame, dic
 
 
 def _metric(rows: pd.DataFrame, part: str) -> tuple[str, pd.Series, int]:
-    """Return the header, the values and the decimals of a final metric."""
+    """Return the header, the values and the number of decimals of a final metric."""
     values = rows[f"{part}_metric"].astype(float)
     return (f"{part} (%)", 100 * values, 2) if (rows["metric"] == "accuracy").all() else (part, values, 4)
 
@@ -102,7 +102,7 @@ def _short_commits(rows: pd.DataFrame) -> pd.Series:
 
 
 def _details(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the texts that unfold under each row: what it is made of, and its provenance."""
+    """Return the strings that unfold under each row: its settings and its provenance."""
     shown = {"run", "order", *columns_of(rows)}.difference(filled_columns(rows))
     names = ["group", *results.parameter_columns(rows), *results.PROVENANCE]
     names = [name for name in dict.fromkeys(names) if name in rows and name not in shown and rows[name].notna().any()]
@@ -110,7 +110,7 @@ def _details(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _readable(value: Any, name: str) -> str:
-    """Write a detail; empty for what is not known."""
+    """Return a detail as text; it is empty if the value is unknown."""
     if isinstance(value, np.ndarray) or pd.isna(value):
         return ""
     if name == "versions":
@@ -121,12 +121,12 @@ def _readable(value: Any, name: str) -> str:
 
 
 def _curves(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], str]:
-    """Return each record's curve, as `Page` has them, and the sentence that says between which values all are drawn."""
+    """Return each record's curve in the format of `Page`, and a sentence on the common range of all curves."""
     part = "train" if frame["validation_metric"].isna().all() else "validation"
     accuracy = (frame["metric"] == "accuracy").all()
     values = frame[f"{part}_metric"].astype(float)
     values = 100 * values if accuracy else values.where(values > 0).map(math.log10)
-    # Scales of their own would make noise of a run that learned nothing look like progress.
+    # With a scale per curve, the noise of a run that learned nothing would look like progress.
     low, high = values[np.isfinite(values)].quantile([0.01, 0.99])
     if not low < high:
         low, high = low - 0.5, high + 0.5
@@ -150,9 +150,9 @@ def _thinned(points: Sequence[str]) -> str:
 
 
 def _commands(rows: pd.DataFrame, origins: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each record's command: the parameters of its result file, with its seed alone.
+    """Return each record's command: the parameters of its result file, but only its own seed.
 
-    Rows do not say which file they are from; what was swept and the seed do.
+    Rows do not name their file; the swept values and the seed identify it.
     """
     names = sweep_names(rows)
     calls = _calls(origins, names)
@@ -169,7 +169,7 @@ def _commands(rows: pd.DataFrame, origins: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _written(notebook: str, call: str) -> str:
-    """Return the command of a call, whose parameters are JSON; a sentence where the notebook no longer has them all."""
+    """Return the command of a call with JSON parameters, or a sentence if the notebook no longer has them all."""
     parameters = json.loads(call)
     known = notebook_defaults(NOTEBOOKS / f"{notebook}.ipynb")
     lost = set(parameters).difference(known, FILES) if known else ()
@@ -177,10 +177,10 @@ def _written(notebook: str, call: str) -> str:
 
 
 def _calls(origins: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[tuple[str, ...], dict[tuple, set[str]]]:
-    """Return notebooks' parameters as JSON: names of swept values that a file tells -> (seed, *values) -> parameters.
+    """Return notebooks' parameters as JSON: names of swept values in a file -> (seed, *values) -> parameters.
 
-    A file tells what was swept under "sweep" (name -> value), or under "parameters" where a parameter of the notebook
-    was swept. A seed that is none of the notebook's, such as that of a trial, is None: every call has it.
+    A file has the swept values under "sweep" (name -> value), or under "parameters" if a parameter of the notebook was
+    swept. A seed that the notebook does not list, such as that of a trial, is None: every call has it.
     """
     calls: dict[tuple[str, ...], dict[tuple, set[str]]] = {}
     for origin in origins:
@@ -200,7 +200,7 @@ def _as_text(parameters: Mapping[str, Any]) -> str:
 
 
 def _comparable(value: Any) -> Any:
-    """Return a swept value as a column and as a file's provenance have it alike: a column of texts has no numbers."""
+    """Return a swept value in a form that columns and provenance share: a column of strings has no numbers."""
     value = plain(value)
     if pd.isna(value):
         return None

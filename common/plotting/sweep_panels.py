@@ -1,6 +1,7 @@
-"""What is in a panel of a sweep's figure: means with their intervals, seeds, diverged runs, levels across.
+"""The panel of a sweep's figure: means with their intervals, seeds, diverged runs and levels.
 
-The error is up where numbers are along the axis, and across where texts are: those are long.
+The error axis is vertical if the swept values are numbers. It is horizontal if they are strings, because these are
+long.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ _BESIDE = 2.5  # points between the marks of two series at one place
 
 @dataclass(frozen=True)
 class ErrorScale:
-    """The axis of the error, the same in all panels: it holds all seeds, and of wide intervals what does not hide them.
+    """The error axis, the same in all panels: it includes all seeds, and cuts wide intervals that would hide them.
 
     Attributes:
-        log: whether it is logarithmic: where errors differ by a factor of two.
-        low: its end; above 0 where it is logarithmic.
-        high: its other end.
-        cut: whether some interval goes on beyond an end.
+        log: whether the axis is logarithmic, which it is if errors differ by a factor of two.
+        low: lower end; above 0 if the axis is logarithmic.
+        high: upper end.
+        cut: whether an interval continues beyond an end.
     """
 
     log: bool
@@ -52,7 +53,7 @@ class ErrorScale:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, means: pd.DataFrame) -> ErrorScale:
-        """Choose it for the seeds in the rows and the intervals of the means."""
+        """Return the scale for the seeds in the rows and the intervals of the means."""
         errors = rows[ERROR].where(rows["status"] != "diverged")
         errors = errors[np.isfinite(errors)]
         if errors.empty:
@@ -63,7 +64,7 @@ class ErrorScale:
         below = [_scaled(value, log) for value in means["low"].dropna()]
         above = [_scaled(value, log) for value in means["high"].dropna()]
         low, high = max(min([first, *below]), first - reach), min(max([last, *above]), last + reach)
-        if (rows["metric"] == "accuracy").all():  # per cent of examples, which an interval of few seeds does not know
+        if (rows["metric"] == "accuracy").all():  # 0 to 100 per cent, which an interval of few seeds may exceed
             low, high = low if log else max(low, 0.0), min(high, _scaled(100.0, log))
         cut = any(value < low for value in below) or any(value > high for value in above)
         margin = 0.06 * (high - low) or reach
@@ -71,7 +72,7 @@ class ErrorScale:
         return cls(log, 10**low, 10**high, cut) if log else cls(log, low, high, cut)
 
     def set_on(self, axis: Axis) -> None:
-        """Give an axis of a panel this scale and its ticks."""
+        """Set this scale and its ticks on an axis of a panel."""
         along = "x" if axis is axis.axes.xaxis else "y"
         if self.log:
             axis.axes.set(**{f"{along}scale": "log"})
@@ -80,17 +81,17 @@ class ErrorScale:
             style.log_ticks(axis)
 
     def errors_of(self, means: pd.DataFrame) -> np.ndarray:
-        """Return how far intervals reach below and above their means, [2, n]; what has none has 0."""
-        # A logarithmic axis has no place for an interval that reaches to zero: it goes on beyond the axis' end.
+        """Return the lengths of intervals below and above their means, [2, n]; 0 if there is no interval."""
+        # A logarithmic axis cannot show an interval that reaches zero: it continues beyond the axis' end.
         low = means["low"].clip(lower=self.low / 10) if self.log else means["low"]
         return np.array([(means["mean"] - low).fillna(0), (means["high"] - means["mean"]).fillna(0)])
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel: its axes, whether the error is up, its scale, and the swept values along the other axis, in order.
+    """A panel: its axes, the direction and scale of the error, and the ordered swept values along the other axis.
 
-    Where these are texts, they have the names, or are their own.
+    Swept values that are strings have names, or are their own names.
     """
 
     axes: Axes
@@ -102,14 +103,14 @@ class Panel:
     def series(
         self, means: pd.DataFrame, rows: pd.DataFrame, along: str, look: Mapping[str, Any], beside: float = 0.0
     ) -> None:
-        """Draw means with intervals, joined where they lie over numbers, seeds as circles, a cross where some diverged.
+        """Draw means with intervals, seeds as circles, and crosses for diverged runs; lines join means over numbers.
 
         Args:
-            means: of `summaries`, one for each value.
-            rows: one for each seed and value.
+            means: rows of `summaries`, one per value.
+            rows: one row per seed and value.
             along: the column of the values.
             look: color, line style and marker.
-            beside: places, in widths of a mark, by which the series is moved, to be seen beside others.
+            beside: shift of the series, in widths of a mark, which separates it from others.
         """
         transform = self._moved(self.axes.transData, beside)
         shown = means[means["mean"].notna()]
@@ -118,7 +119,7 @@ class Panel:
         pairs = self._pairs(self._places(kept[along]), kept[ERROR])
         self.axes.plot(*pairs, **_SEED, color=look["color"], alpha=0.7, transform=transform, zorder=1.9)
         failed = self._places(means[means["diverged"] > 0][along])
-        if failed.empty:  # the layout would make room for a mark without a place
+        if failed.empty:  # the layout would make room for a mark without a position
             return
         outside = self.axes.get_xaxis_transform() if self.upright else self.axes.get_yaxis_transform()
         cross: dict[str, Any] = {"marker": "x", "markersize": 4, "markeredgewidth": 1, "linestyle": "none"}
@@ -126,7 +127,7 @@ class Panel:
         self.axes.plot(*self._pairs(failed, [1.04 if self.upright else 1.02] * len(failed)), **cross)
 
     def level(self, row: Any, color: str, linestyle: Any) -> None:
-        """Draw the mean of a run that is the same at all values, and its interval, across the panel."""
+        """Draw the mean and interval of a run that is the same at all values across the panel."""
         if math.isnan(row.mean):
             return
         line, span = (self.axes.axhline, self.axes.axhspan) if self.upright else (self.axes.axvline, self.axes.axvspan)
@@ -136,7 +137,7 @@ class Panel:
             span(low, row.high, color=color, alpha=0.1 if color == style.BLACK else 0.05, linewidth=0, zorder=0.5)
 
     def set_values(self) -> None:
-        """Make the axis of the swept values: logarithmic where numbers span more than a decade, else names."""
+        """Set up the axis of the swept values: names for strings, a log scale for numbers over more than a decade."""
         if self.upright:
             _set_numbers(self.axes, np.array(self.values, float))
             return
@@ -151,7 +152,7 @@ class Panel:
         return (places, errors) if self.upright else (errors, places)
 
     def _moved(self, transform: Transform, beside: float) -> Transform:
-        points = {"x": beside * _BESIDE} if self.upright else {"y": -1.5 * beside * _BESIDE}  # the first above
+        points = {"x": beside * _BESIDE} if self.upright else {"y": -1.5 * beside * _BESIDE}  # the first on top
         return offset_copy(transform, self.axes.get_figure(root=True), **points, units="points")
 
     def _errorbar(self, shown: pd.DataFrame, along: str, look: Mapping[str, Any], transform: Transform) -> None:
@@ -162,7 +163,7 @@ class Panel:
 
 
 def legend_line(label: str, look: Mapping[str, Any]) -> Line2D:
-    """Return what stands for a line in a legend."""
+    """Return the legend's entry for a line."""
     return Line2D([], [], label=label, **look)
 
 
@@ -179,7 +180,7 @@ def _set_numbers(axes: Axes, values: np.ndarray) -> None:
         axes.set_xscale("log")
         ends = np.log10(values[[0, -1]])
         axes.set_xlim(*10 ** (ends + np.ptp(ends) * np.array([-0.06, 0.06])))
-    elif wide and values.min() == 0:  # linear from 0 to the smallest, so that 0 has its place beside decades
+    elif wide and values.min() == 0:  # linear from 0 to the smallest, so that 0 is beside the decades
         axes.set_xscale("symlog", linthresh=positive.min(), linscale=0.5)
         axes.set_xlim(-0.2 * positive.min(), 1.3 * values[-1])
     else:
@@ -192,7 +193,7 @@ def _set_numbers(axes: Axes, values: np.ndarray) -> None:
 
 
 def _with_room(axes: Axes, values: np.ndarray) -> list[float]:
-    """Choose the values whose numbers can stand below the axis beside each other."""
+    """Return the values whose numbers fit side by side below the axis."""
     places = axes.transData.transform([(value, 1) for value in values])[:, 0] / axes.figure.dpi
     kept, end = [], -math.inf
     for value, place in zip(values, places, strict=True):
@@ -204,6 +205,6 @@ def _with_room(axes: Axes, values: np.ndarray) -> list[float]:
 
 
 def short(value: Any) -> str:
-    """Write a swept value for a figure: a number that was drawn at random has more digits than are read."""
+    """Return a swept value as text for a figure: random numbers have more digits than a reader needs."""
     whole = isinstance(value, str) or float(value).is_integer()
     return written(value) if whole else f"{value:.4g}"

@@ -1,8 +1,8 @@
-"""The points of a sweep: what was swept, each record once, and what the seeds of a point give together.
+"""The points of a sweep: the swept settings, each record once, and summaries over the seeds of a point.
 
-A sweep runs one notebook at many points. Its frame, that of `results.read("results/sweeps/{name}")`, has a parameter
-column `sweep.{name}` for each thing swept; everything here finds the points by them. A run that is the same at every
-point, such as the baseline beside the swept method, is the same record with the same digest there, and counts once.
+A sweep runs one notebook at many points. Its frame, from `results.read("results/sweeps/{name}")`, has a parameter
+column `sweep.{name}` for each swept setting; these columns identify the points. A run may be the same at every point,
+such as the baseline of the swept method. It is then the same record with the same digest, and counts once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from common.plotting.curves import column
 from common.results.frame import bare
 
 PREFIX = "sweep."
-ANY = "any"  # stands for the value of a swept setting that a run does not depend on
+ANY = "any"  # the value shown for a swept setting on which a run does not depend
 _NONE = "none"
 _NUMBER = re.compile(r"(\d+\.?\d*(?:e[-+]?\d+)?)")
 
 
 def sweep_names(frame: pd.DataFrame) -> list[str]:
-    """Name what was swept, in the order of the frame's columns.
+    """Return the names of the swept settings, in the order of the frame's columns.
 
     Example:
         >>> sweep_names(pd.DataFrame(columns=["seed", "sweep.sigma", "sweep.optimizer", "epoch"]))
@@ -36,12 +36,12 @@ def sweep_names(frame: pd.DataFrame) -> list[str]:
 
 
 def columns_of(frame: pd.DataFrame) -> list[str]:
-    """Name the columns of what was swept."""
+    """Return the columns of the swept settings."""
     return [PREFIX + name for name in sweep_names(frame)]
 
 
 def headers(frame: pd.DataFrame, others: Iterable[str]) -> dict[str, str]:
-    """Return what heads each swept column in a table with other columns: its name, unless that is one of theirs.
+    """Return a header for each swept column: its name, unless another column of the table has it.
 
     Example:
         >>> headers(pd.DataFrame(columns=["sweep.sigma", "sweep.n"]), ["run", "n"])
@@ -52,12 +52,12 @@ def headers(frame: pd.DataFrame, others: Iterable[str]) -> dict[str, str]:
 
 
 def filled_columns(rows: pd.DataFrame) -> list[str]:
-    """Name the columns of swept texts that hold the values of other swept columns and nothing else that varies.
+    """Return the columns of swept strings that vary only through the values of other swept columns.
 
-    A sweep file fills such values in: with `sigma` swept, the estimator "SPSA({sigma})" is one more thing swept.
+    A sweep file fills in such values: if `sigma` is swept, the estimator "SPSA({sigma})" is one more swept setting.
 
     Args:
-        rows: of `swept_rows`.
+        rows: rows of `swept_rows`.
     """
     filled: list[str] = []
     for name in columns_of(rows):
@@ -68,7 +68,7 @@ def filled_columns(rows: pd.DataFrame) -> list[str]:
 
 
 def _holds(rows: pd.DataFrame, name: str, other: str) -> bool:
-    """Whether each text of a column holds the value of another column, which varies."""
+    """Return whether each string of a column contains the value of another column, which varies."""
     if is_numeric(rows, name) or rows[other].nunique() < 2:
         return False
     pairs = rows[[name, other]].dropna().drop_duplicates()
@@ -79,12 +79,13 @@ def swept_rows(frame: pd.DataFrame, *, trials: bool = False) -> pd.DataFrame:
     """Return the last row of every record, each record once.
 
     Args:
-        frame: of a sweep.
-        trials: with the runs by which a notebook chose settings (group "trial").
+        frame: the frame of a sweep.
+        trials: whether to include the runs by which a notebook chose settings (group "trial").
 
     Returns:
-        Rows with the frame's index. The columns `sweep.*` hold numbers, or texts where some value is no number ("none"
-        for a value that is missing); where a run does not depend on what is swept, NA, and its record is there once.
+        Rows with the frame's index. The columns `sweep.*` hold numbers, or strings if some value is not a number
+        ("none" for a missing value). If a run does not depend on a swept setting, the value is NA and its record occurs
+        once.
     """
     rows = results.last_rows(bare(frame))
     if "run" not in rows:
@@ -98,7 +99,7 @@ def swept_rows(frame: pd.DataFrame, *, trials: bool = False) -> pd.DataFrame:
 
 
 def record_numbers(frame: pd.DataFrame) -> pd.Series:
-    """Number the records of a frame, whose rows are their epochs."""
+    """Return the number of each row's record; the rows of a frame are the epochs of its records."""
     return frame.groupby(results.run_columns(frame), sort=False, dropna=False).ngroup()
 
 
@@ -106,15 +107,15 @@ def summaries(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     """Summarize a value over the seeds of each point and run.
 
     Args:
-        rows: of `swept_rows`.
+        rows: rows of `swept_rows`.
         value: a column of numbers.
 
     Returns:
-        A row for each point and run, in the order of the values and of the plan: the columns `sweep.*` (NA: at any
-        value), run, mean, low, high (the 95 % t interval, NaN for one seed), n, diverged (in no mean).
+        One row per point and run, in the order of the values and of the plan. The columns are `sweep.*` (NA: any
+        value), run, mean, low, high (the 95 % t interval, NaN for one seed), n and diverged (runs in no mean).
 
     Raises:
-        ValueError: when a run has several records of one seed at a point, with the column they differ in.
+        ValueError: a run has several records of one seed at a point; the message names the column in which they differ.
     """
     by = [*columns_of(rows), "run"]
     _refuse_mixture(rows, by)
@@ -123,7 +124,7 @@ def summaries(rows: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def levels(rows: pd.DataFrame, name: str) -> list[Any]:
-    """Return the values of a column in order: numbers by size, texts by the numbers in them, runs as in the plan."""
+    """Return the values of a column in order: numbers by size, strings by the numbers in them, runs as in the plan."""
     values = list(rows[name].dropna().unique())
     if name == "run":
         order = column(rows, "order", 0).groupby(rows["run"], sort=False).min()
@@ -132,12 +133,12 @@ def levels(rows: pd.DataFrame, name: str) -> list[Any]:
 
 
 def is_numeric(rows: pd.DataFrame, name: str) -> bool:
-    """Whether a swept column holds numbers, so that it can be an axis."""
+    """Return whether a swept column holds numbers and can be an axis."""
     return name != "run" and pd.api.types.is_numeric_dtype(rows[name])
 
 
 def written(value: Any) -> str:
-    """Write a swept value for a label.
+    """Return a swept value as text for a label.
 
     Example:
         >>> written(0.1), written(2048.0), written("SGD(0.1)")
@@ -147,7 +148,7 @@ def written(value: Any) -> str:
 
 
 def _of_one_kind(values: pd.Series) -> pd.Series:
-    """Return numbers as floats, all else as texts."""
+    """Return numbers as floats and all other values as strings."""
     numbers = pd.api.types.is_numeric_dtype(values) or all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in values
     )
@@ -163,7 +164,7 @@ def _as_text(value: Any) -> str:
 
 
 def _each_record_once(rows: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
-    """Keep one run's records once each, with NA in the swept columns on which the run does not depend."""
+    """Keep each record of one run once, with NA in the swept columns on which the run does not depend."""
     independent = _independent(rows, swept)
     if not independent:
         return rows
@@ -173,10 +174,10 @@ def _each_record_once(rows: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
 
 
 def _independent(rows: pd.DataFrame, swept: Sequence[str]) -> list[str]:
-    """Name the swept columns on which a run does not depend: the others, and the seed, tell its records apart.
+    """Return the swept columns on which a run does not depend: the other columns and the seed identify its records.
 
-    That needs records which are at several points. Where every point has records of its own, as those of a random
-    search have, some columns tell them apart too, and the run depends on all the same.
+    This requires records that occur at several points. If every point has its own records, as in a random search, some
+    columns identify them too, although the run depends on all columns.
     """
     digests = column(rows, "digest")
     if digests.isna().any() or (digests == "").any() or digests.nunique() == len(rows):

@@ -1,6 +1,6 @@
 """Tables of final values: mean ± standard deviation over the seeds, number of seeds, number of diverged runs.
 
-`final_table` gives a frame of text that a notebook shows, `latex_tables` writes it for a paper; `printed` says how.
+`final_table` gives a frame of text that a notebook shows. `latex_tables` writes it for a paper, as `printed` specifies.
 """
 
 import math
@@ -22,8 +22,8 @@ class Value:
     Attributes:
         header: its title.
         scale: factor on the stored value, e.g. 100 for percent.
-        digits: decimals shown.
-        outcome: whether it says "diverged" where every run did; what a run costs has no value there.
+        digits: number of decimals.
+        outcome: whether the column shows "diverged" if every run diverged; a column of costs then has no value.
     """
 
     header: str
@@ -34,13 +34,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Printed:
-    """How a table is printed, see `printed`.
+    """Settings for printing a table, see `printed`.
 
     Attributes:
-        caption: its first sentences; what ±, bold numbers and left-out columns mean is added.
-        lowest: columns whose lowest number is the best.
-        highest: columns whose highest number is.
-        groups: the column whose values head groups of rows, which are rivals among themselves; empty: all rows are.
+        caption: its first sentences; explanations of ±, bold numbers and left-out columns are added.
+        lowest: columns in which the lowest number is the best.
+        highest: columns in which the highest number is the best.
+        groups: the column whose values are headings of groups of rows; rows compete within a group. If empty, all rows
+            compete.
     """
 
     caption: str = ""
@@ -51,17 +52,18 @@ class Printed:
 
 @dataclass(frozen=True)
 class Page:
-    """A table that is to be sorted and filtered, see `plotting.page`.
+    """A table for sorting and filtering in a browser, see `plotting.page`.
 
     Attributes:
-        table: of text and numbers.
-        title: of the page.
-        words: what the columns mean.
-        digits: decimals of columns of numbers.
-        missing: what stands for a number that there is not, for columns of numbers.
-        curves: a column of texts that are drawn as curves: for each point two digits, 00 at the bottom to 99 at the
-            top, or "--" for none; empty: no such column.
-        details: texts that unfold under each row, a column for each, with the table's rows; an empty text is left out.
+        table: table of text and numbers.
+        title: title of the page.
+        words: explanation of the columns.
+        digits: number of decimals, for columns of numbers.
+        missing: text in place of a missing number, for columns of numbers.
+        curves: a column of strings that are drawn as curves; empty: no such column. Each point has two digits, from 00
+            at the bottom to 99 at the top, or "--" for no value.
+        details: strings that unfold under each row, one column each, with the table's rows; an empty string is left
+            out.
     """
 
     table: pd.DataFrame
@@ -80,13 +82,13 @@ ACCURACIES = {
 
 
 def final_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str, Value]) -> pd.DataFrame:
-    """Tabulate the runs' last rows, one row per setting.
+    """Return a table of the runs' last rows, with one row per setting.
 
     Args:
         frame: a tidy frame.
-        by: column -> header of what makes a setting, in the order of the columns; rows are sorted by it.
-        values: column -> how it is shown: "mean ± standard deviation" (ddof=1), the mean alone for one seed,
-            "diverged" when every run did, "-" without a value.
+        by: maps the columns that define a setting to their headers, in order; rows are sorted by these columns.
+        values: maps columns to their format. Cells are "mean ± standard deviation" (ddof=1), only the mean for one
+            seed, "diverged" if every run diverged, or "-" without a value.
 
     Returns:
         A frame of text and counts: the headers of `by` and `values`, "Seeds" (runs in the mean), "Diverged".
@@ -108,14 +110,15 @@ def errors(frame: pd.DataFrame) -> dict[str, Value]:
 def printed(
     table: pd.DataFrame, caption: str, *, lowest: Sequence[str] = (), highest: Sequence[str] = (), groups: str = ""
 ) -> pd.DataFrame:
-    """Return a table that knows how a paper prints it.
+    """Return a table with settings for printing it in a paper.
 
     Args:
-        table: of text and numbers.
-        caption: what is seen, in sentences; what ±, bold numbers and left-out columns mean is added.
-        lowest: columns in which the lowest number is the best. Only where rows are rivals on the same data.
-        highest: columns in which the highest number is.
-        groups: a column whose values head groups of rows, which are rivals among themselves; empty: all rows are.
+        table: table of text and numbers.
+        caption: sentences that describe the table; explanations of ±, bold numbers and left-out columns are added.
+        lowest: columns in which the lowest number is the best; only for rows that compete on the same data.
+        highest: columns in which the highest number is the best.
+        groups: a column whose values are headings of groups of rows; rows compete within a group. If empty, all rows
+            compete.
 
     Returns:
         A copy with a `Printed` in its `attrs`, for `latex_tables.write_latex`.
@@ -126,18 +129,18 @@ def printed(
 
 
 def accuracy_table(frame: pd.DataFrame, by: Mapping[str, str] = MappingProxyType({"run": "Run"})) -> pd.DataFrame:
-    """Tabulate validation and test accuracies in the plan's order, the first of `by` as the index: for a notebook."""
+    """Return a notebook's table of validation and test accuracies in the plan's order; `by`'s first is the index."""
     table = setting_table(frame, by, ACCURACIES)
     return table.set_index(next(iter(by.values())))
 
 
 def setting_table(frame: pd.DataFrame, by: Mapping[str, str], values: Mapping[str, Value]) -> pd.DataFrame:
-    """Tabulate as `final_table` does, in the order of the column `order`: that of the plan."""
+    """Return `final_table` in the order of the column `order`, which is the plan's order."""
     return final_table(frame, {"order": "order", **by}, values).drop(columns="order")
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign and two decimals, "-" for none.
+    """Return a difference with its sign and two decimals, or "-" for a missing one.
 
     Example:
         >>> signed(0.128), signed(-0.001), signed(math.nan)
@@ -147,12 +150,12 @@ def signed(value: float) -> str:
 
 
 def mean_and_spread(mean: float, std: float, digits: int) -> str:
-    """Return "mean ± standard deviation", the mean alone where one seed has no deviation, "-" without a mean.
+    """Return "mean ± standard deviation"; only the mean for one seed; "-" without a mean.
 
     Args:
-        mean: of `results.summarize`, scaled at will; NaN without a value.
-        std: likewise; NaN for one seed.
-        digits: decimals shown.
+        mean: mean from `results.summarize`, with any scale; NaN without a value.
+        std: standard deviation with the same scale; NaN for one seed.
+        digits: number of decimals.
 
     Example:
         >>> mean_and_spread(98.127, 0.061, digits=2), mean_and_spread(98.127, math.nan, digits=2)
