@@ -1,1 +1,1 @@
-"""What the loop costs beside its alternatives: `python -m benchmarks`, or `make benchmark`."""
+"""Benchmarks of the loop against its alternatives: `python -m benchmarks`, or `make benchmark`."""

@@ -1,4 +1,4 @@
-"""Prints what the loop costs beside its alternatives; every row is measured in this run."""
+"""Prints the cost of the loop and of its alternatives; every row is measured in this run."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ ONE_TRACE, TRACE_EACH = "five seeds, one trace", "five seeds, a trace each"
 EXACT_MLP, SYNTHETIC = "backpropagation, 4×256", "synthetic gradients, cDNI"
 ROOT = Path(__file__).resolve().parents[1]
 
-# (candidate, reference, at most): the limits that this project sets itself on two cores. Those of the second group may
-# be slow by a factor of ten, so they race on fewer images, together with a reference of the same size.
+# (candidate, reference, largest ratio): this project's own limits on two cores. Candidates of the second group may be
+# slow by a factor of ten. They therefore use fewer images, together with a reference of the same size.
 WHOLE_EPOCH = [(LOOP, FIT, 1.0), (LOOP, PYTORCH, None)]
 PART_OF_AN_EPOCH = [(LOOP, FIT_DEFAULT, 0.2), (BFLOAT16, LOOP, 0.65)]
 NOISY_EPOCH = [(NOISY, PLAIN, 1.05), (SKETCH, PLAIN, None), (OVER_THE_AIR, PLAIN, 1.3)]
@@ -46,7 +46,7 @@ NEWTON = [(NEWTON_EPOCH, MOMENTUM_EPOCH, 2.0)]
 SEEDS = [(ONE_TRACE, TRACE_EACH, None)]
 SYNTHETIC_EPOCH = [(SYNTHETIC, EXACT_MLP, 1.5)]
 
-# (what, command, seconds at most, gigabytes at most), each in a process of its own.
+# (name, command, most seconds, most gigabytes), each in a separate process.
 PROCESSES = [
     ("import common.plotting, common.results", ["-c", "import common.plotting, common.results"], 2.0, None),
     ("load MNIST, decoded before", ["-c", "from common.data import load; load('mnist')"], 0.5, None),
@@ -60,7 +60,7 @@ PROCESSES = [
 
 
 def main() -> None:
-    """Measure and print; exceeding a limit is printed and is no error: timings are no test."""
+    """Measure and print; an exceeded limit is printed but is not an error, because timings are not a test."""
     arguments = _arguments()
     print(f"mnist_convnet; {_machine()}")
     for group in arguments.only or GROUPS:
@@ -165,7 +165,7 @@ def _curvature(arguments: argparse.Namespace) -> None:
     comparisons.append((FACTOR, TEN_GRADIENTS, curvature.FACTOR_AT_MOST))
     _report("leaky_convnet, rank 40", race(candidates, arguments.rounds), comparisons, arguments.rounds)
     makers = {MOMENTUM_EPOCH: curvature.plain_epoch, NEWTON_EPOCH: curvature.newton_epoch}
-    _race(NEWTON, makers, arguments.examples, curvature.BATCH, arguments.rounds)  # its first steps cost the most
+    _race(NEWTON, makers, arguments.examples, curvature.BATCH, arguments.rounds)  # the first steps cost the most
 
 
 def _synthetic(arguments: argparse.Namespace) -> None:
@@ -220,7 +220,7 @@ GROUPS = {
 
 
 def _race(comparisons: list, makers: dict, examples: int, batch: int, rounds: int) -> None:
-    """Race all that is compared, and that has a maker, on images of one size."""
+    """Time all compared candidates that have a maker, on the same number of images."""
     from benchmarks.baseline import images
 
     names = dict.fromkeys(name for candidate, reference, _ in comparisons for name in (candidate, reference))
@@ -243,7 +243,7 @@ def _process(what: str, command: list[str], seconds: float | None, gigabytes: fl
     once = any(name in command for name in ("benchmarks.whole_run", "benchmarks.newton_epoch", "papermill"))
     with tempfile.TemporaryDirectory() as folder:
         if "papermill" in command:
-            files = {"result_file": f"{folder}/out.parquet", "store": f"{folder}/store"}  # nothing that ran before
+            files = {"result_file": f"{folder}/out.parquet", "store": f"{folder}/store"}  # no earlier runs
             named = [word for name, file in files.items() for word in ("-p", name, file)]
             command = [*command, f"{folder}/out.ipynb", *named, "-k", "python3"]
         measured, failed = [], False
@@ -255,10 +255,10 @@ def _process(what: str, command: list[str], seconds: float | None, gigabytes: fl
     if failed:
         print(f"{what:46} {'failed':>8}")
         return
-    # The largest of all children so far: they are ordered by what they need.
+    # The peak is the largest of all children so far, so the processes are ordered by their memory.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if platform.system() == "Darwin" else 1024) / 1e9
     verdict = _verdict(statistics.median(measured), seconds) if seconds else _verdict(peak, gigabytes)
-    # A child's peak includes what it inherits from this process before it starts: small ones say nothing.
+    # A child's peak includes memory inherited from this process before it starts, so small peaks mean nothing.
     shown = f"{peak:8.2f}" if gigabytes else " " * 8
     print(f"{what:46} {Timing(measured).median:8.2f} {shown} {verdict}")
 
@@ -275,7 +275,7 @@ def _machine() -> str:
 
 
 def _bfloat16_hardware() -> str:
-    """Without the instructions, oneDNN emulates bfloat16 and is far slower than in float32: no fault of the loop."""
+    """Return the bfloat16 instructions; without them, oneDNN's emulation is far slower than float32 in any loop."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

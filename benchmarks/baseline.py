@@ -1,4 +1,4 @@
-"""One epoch of mnist_convnet at batch 128: our loop beside Keras' fit, other precisions and PyTorch."""
+"""One epoch of mnist_convnet with batch size 128: our loop, Keras' fit, other precisions and PyTorch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LEARNING_RATE = 0.01
 
 
 def images(examples: int) -> Split:
-    """Random pixels and labels in MNIST's shape: the time of an epoch does not depend on what they show."""
+    """Return random pixels and labels in MNIST's shape: the time of an epoch does not depend on their values."""
     rng = np.random.default_rng(0)
     x = rng.random((examples, 28, 28, 1), dtype=np.float32)
     return Split(x, rng.integers(0, 10, examples).astype(np.int32))
 
 
 def has_pytorch() -> bool:
-    """Whether PyTorch is installed beside this project; it is no dependency."""
+    """Return whether PyTorch is installed; it is not a dependency of this project."""
     return importlib.util.find_spec("torch") is not None
 
 
@@ -42,12 +42,12 @@ def our_loop_bfloat16(data: Split) -> Callable[[], object]:
 
 
 def keras_fit(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch in `fit`, fed by tf.data, without XLA."""
+    """Return a function that trains one epoch in `fit`, with data from tf.data and without XLA."""
     return _keras_fit(data, jit_compile=False)
 
 
 def keras_fit_as_it_comes(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch in `fit` with Keras' default, which is XLA."""
+    """Return a function that trains one epoch in `fit` with Keras' default, which uses XLA."""
     return _keras_fit(data, jit_compile="auto")
 
 

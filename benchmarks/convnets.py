@@ -1,4 +1,4 @@
-"""An epoch and an evaluation of the networks that pool, at batch 128: our layers beside others."""
+"""An epoch and an evaluation of the networks with pooling, with batch size 128: our layers and others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from common.training.epoch import EVALUATION_BATCH
 FIT, STANDARD, OURS = "Keras fit, no XLA", "our loop, Keras' layers", "our loop, layers of our own"
 PYTORCH, CHANNELS_LAST = "PyTorch, eager", "PyTorch, eager, channels last"
 EVALUATED = "{}: evaluation"
-AT_MOST = {"mnist_convnet": 0.65, "lenet5": 0.6, "leaky_convnet": None}  # of an epoch of Keras' fit
+AT_MOST = {"mnist_convnet": 0.65, "lenet5": 0.6, "leaky_convnet": None}  # largest ratio to an epoch of Keras' fit
 
 Maker = Callable[[Split], Callable[[], object]]
 
 
 def makers(network: str) -> dict[str, Maker]:
-    """Name to what makes, for some data, a function that trains an epoch or evaluates them; PyTorch's if it is there.
+    """Return makers by name: each takes data and returns a function that trains an epoch or evaluates the data.
+
+    PyTorch has a maker if it is installed.
 
     Args:
         network: one of `AT_MOST`.
@@ -48,7 +50,7 @@ def makers(network: str) -> dict[str, Maker]:
 
 
 def comparisons(network: str) -> list[tuple[str, str, float | None]]:
-    """Return (candidate, reference, at most), epochs first."""
+    """Return (candidate, reference, largest ratio), epochs first."""
     epochs = [(OURS, FIT, AT_MOST[network]), (STANDARD, FIT, None), (OURS, STANDARD, None)]
     epochs += [(PYTORCH, FIT, None), (CHANNELS_LAST, FIT, None)]
     return epochs + [

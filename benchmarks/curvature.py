@@ -1,4 +1,4 @@
-"""Eigenpairs of the curvature of leaky_convnet, batch 128, beside the minibatch gradients they are counted in."""
+"""Eigenpairs of leaky_convnet's curvature with batch size 128, and minibatch gradients, the unit of their cost."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from common.tasks import task as tasks
 
 BATCH, RANK = 128, 40
 FACTOR_EXAMPLES = 32
-GRADIENTS = 10  # in a turn: one alone is too short to time
-REFRESH_AT_MOST = 2 * RANK * 2.2 / GRADIENTS  # products of two passes, each 2.2 gradients
+GRADIENTS = 10  # gradients per turn; a single one is too short to time
+REFRESH_AT_MOST = 2 * RANK * 2.2 / GRADIENTS  # products of two passes; each costs 2.2 gradients
 FACTOR_AT_MOST = 12 / GRADIENTS
 
 
@@ -46,14 +46,14 @@ def gradients() -> Callable[[], object]:
 
 
 def full_refresh() -> Callable[[], object]:
-    """Return a function that computes RANK eigenpairs of BATCH examples from nothing: test vectors and two passes."""
+    """Return a function that computes RANK eigenpairs of BATCH examples from test vectors, in two passes."""
     task, batch = _task(), _batch(BATCH)
     seed = tf.constant([0, 0], tf.int64)
     return _traced(lambda: randomized_eigenpairs(HessianOperator(task, *batch), RANK, seed))
 
 
 def warm_refresh() -> Callable[[], object]:
-    """Return a function that goes on, in one pass, from the columns that the last refresh has left."""
+    """Return a function that continues, in one pass, from the columns of the last refresh."""
     task, batch = _task(), _batch(BATCH)
     left = standard_normal([task.parameter_count, RANK + OVERSAMPLING], tf.constant([0, 0], tf.int64))
     return _traced(lambda: subspace_iteration(HessianOperator(task, *batch).block, left, 1, RANK))
@@ -71,12 +71,12 @@ def plain_epoch(data: Split) -> Callable[[], object]:
 
 
 def newton_epoch(data: Split) -> Callable[[], object]:
-    """Return a function that trains a first epoch of saddle-free Newton with its default settings, the dearest."""
+    """Return a function that trains a first epoch, the most expensive, of saddle-free Newton with default settings."""
     return _epoch(data, SaddleFreeNewton(Backpropagation()))
 
 
 def _traced(compute: Callable[[], object]) -> Callable[[], float]:
-    """Trace the computation of tensors and return a function that waits for all of them."""
+    """Return a traced computation of tensors as a function that waits for all of them."""
 
     @tf.function(jit_compile=False, autograph=False)
     def run() -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""One epoch of lenet5 at batch 128: right-or-wrong samples of the logits beside backpropagation."""
+"""One epoch of lenet5 with batch size 128: 0-1 losses of sampled logits, and backpropagation."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def backpropagation(data: Split) -> Callable[[], object]:
 
 
 def independent(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch on 200 samples an example, each drawn for itself, as the source does."""
+    """Return a function that trains one epoch on 200 independent samples per example, as the source does."""
     return _loop(data, LogitEvolution(SmoothedAccuracy(), 4.0, SAMPLES))
 
 
 def antithetic(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch on 200 samples an example, drawn in pairs."""
+    """Return a function that trains one epoch on 200 samples per example, drawn in pairs."""
     return _loop(data, LogitEvolution(Likelihood(), 1.0, SAMPLES, antithetic=True))
 
 

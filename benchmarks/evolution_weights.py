@@ -1,4 +1,4 @@
-"""Evaluating a population of perturbed networks, beside running the network itself as often."""
+"""Evaluation of a population of perturbed networks, and of the network itself equally often."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from common.tasks import task as tasks
 
 MEMBERS, SAMPLES = 256, 256
 INFERENCE_BATCH = 4_096  # the fastest of 256, 1,000 and 4,096
-PAIRS = 4_096  # of the small convnet, one example each
+PAIRS = 4_096  # pairs of the small convnet, with one example each
 BATCH, KEEP, LAYERWISE_PAIRS = 8_192, 0.25, (1, 4, 16)
 EVALUATIONS = {"mlp": MEMBERS * SAMPLES, "convnet": 2 * PAIRS}
 SIGMA = 0.02
 
 
 def mlp() -> keras.Sequential:
-    """784-128-10."""
+    """Return an MLP with the layer sizes 784-128-10."""
     return networks.build("mlp", (28, 28, 1), 10, seed=0, hidden=(128,))
 
 
 def convnet() -> keras.Sequential:
-    """Return the network that notebook 04 trains on its weights alone."""
+    """Return the network that notebook 04 trains by perturbations of its weights only."""
     return networks.build("tiny_convnet", (28, 28, 1), 10, seed=0)
 
 
 def inference(network: keras.Sequential, evaluations: int) -> Callable[[], object]:
-    """Return a function that runs a network on so many examples in one compiled call."""
+    """Return a function that runs a network on `evaluations` examples in one compiled call."""
     x, _ = _examples(INFERENCE_BATCH)
     rest = evaluations % INFERENCE_BATCH
     assert rest == 0, rest
@@ -57,7 +57,7 @@ def population() -> Callable[[], object]:
 
 
 def own_examples() -> Callable[[], object]:
-    """Return a function that estimates a gradient of the small convnet: each pair sees one example of its own."""
+    """Return a function that estimates a gradient of the small convnet: each pair sees its own single example."""
     return _estimate(ParameterEvolution(2 * PAIRS, SIGMA), convnet(), PAIRS)
 
 
@@ -67,17 +67,17 @@ def layer_by_layer() -> Callable[[], object]:
 
 
 def backpropagation() -> Callable[[], object]:
-    """Return a function that finds the exact gradient of the same batch."""
+    """Return a function that computes the exact gradient of the same batch."""
     return _estimate(Backpropagation(), convnet(), BATCH)
 
 
 def has_evosax() -> bool:
-    """Whether evosax (JAX) is installed beside this project; it is no dependency."""
+    """Return whether evosax (JAX) is installed; it is not a dependency of this project."""
     return importlib.util.find_spec("evosax") is not None
 
 
 def evosax() -> Callable[[], object]:
-    """Return a function that asks evosax' OpenAI strategy for a population of MLPs, evaluates it and tells it."""
+    """Return a function that gets a population of MLPs from evosax' OpenAI strategy, evaluates it and reports back."""
     import jax
     import jax.numpy as jnp
     from evosax.algorithms import Open_ES

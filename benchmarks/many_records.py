@@ -1,8 +1,8 @@
-"""A sweep of many points, simulated from one that was really run: how long reading it and summing it up takes.
+"""The time to read and summarize a sweep of many points, simulated from a sweep that was really run.
 
     python -m benchmarks.many_records results/sweeps/noise_by_rate --points 10000
 
-Each point is a result file, as a job writes it, whose numbers and swept value are another. Nothing is trained.
+Each point is a result file, as a job writes it, with its own numbers and swept value. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CURVES = ("train_loss", "validation_loss", "validation_metric", "test_loss", "te
 
 
 def simulate(template: Path, folder: Path, points: int) -> None:
-    """Write a result file for each point: five epochs of the template's run, five seeds of each value of `sweep.sigma`.
+    """Write one result file per point: five epochs of the template's run, five seeds per value of `sweep.sigma`.
 
     Args:
         template: a result file of a sweep.
-        folder: where to.
-        points: how many.
+        folder: output folder.
+        points: number of points.
     """
     loaded = result_file.load(template)
     frame = loaded.frame.loc[loaded.frame["run"] == loaded.frame["run"].iloc[-1]]
@@ -36,7 +36,7 @@ def simulate(template: Path, folder: Path, points: int) -> None:
     swept = [name for name in frame if str(name).startswith("sweep.")]
     frame = frame.drop(columns=swept)
     curves = [name for name in CURVES if name in frame]
-    frame.insert(frame.columns.get_loc("epoch"), "sweep.sigma", 0.0)  # there it tells a run from others
+    frame.insert(frame.columns.get_loc("epoch"), "sweep.sigma", 0.0)  # in this place, it distinguishes runs
     draw = np.random.default_rng(0)
     for point in range(points):
         own = frame.assign(**{"sweep.sigma": 0.001 * (1 + point // SEEDS), "seed": point % SEEDS})
@@ -47,7 +47,7 @@ def simulate(template: Path, folder: Path, points: int) -> None:
 
 
 def main() -> None:
-    """Simulate, read, sum up, and print seconds and bytes."""
+    """Simulate, read and summarize a sweep, and print seconds and bytes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many_records", description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="the folder of a sweep that was run")
     parser.add_argument("--points", type=int, default=10_000, help="result files to simulate")

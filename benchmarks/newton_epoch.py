@@ -1,4 +1,4 @@
-"""Trains saddle-free Newton on a tenth of an MNIST-sized set, rank 40 on whole minibatches: its memory is measured."""
+"""Trains saddle-free Newton on a tenth of MNIST's size, for a memory measurement: rank 40 on whole minibatches."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""One epoch of mnist_convnet at batch 512: noise and over-the-air aggregation beside the plain gradient."""
+"""One epoch of mnist_convnet with batch size 512: noise, over-the-air aggregation, and the plain gradient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from common.estimators.noise.sign_sketch import SignSketch
 from common.tasks import networks
 from common.tasks import task as tasks
 
-BATCH = 512  # the 16 devices divide it
+BATCH = 512  # divisible by the 16 devices
 DEVICES = 16
 
 
@@ -32,17 +32,17 @@ def noisy(data: Split) -> Callable[[], object]:
 
 
 def noisy_in_a_sketch(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch with noise in a kept random subspace of 1,000 dimensions."""
+    """Return a function that trains one epoch with noise in a fixed random subspace of 1,000 dimensions."""
     return _loop(data, NoisyGradient(Backpropagation(), ConstantNoise(1.0), sketch=SignSketch(1_000)))
 
 
 def over_the_air(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch of devices that share a channel."""
+    """Return a function that trains one epoch with devices that share a channel."""
     return _loop(data, OverTheAir(Backpropagation(), DEVICES, channel_noise=1.0))
 
 
 def _loop(data: Split, estimator: GradientEstimator) -> Callable[[], object]:
-    whole = len(data) - len(data) % BATCH  # the devices need not divide what is left over
+    whole = len(data) - len(data) % BATCH  # the last, smaller batch need not be divisible by the devices
     data = Split(data.x[:whole], data.y[:whole])
     task = tasks.classification(networks.build("mnist_convnet", (28, 28, 1), 10, seed=0))
     return training.one_epoch(task, estimator, keras.optimizers.SGD(LEARNING_RATE), data, batch_size=BATCH, seed=0)

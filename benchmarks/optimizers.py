@@ -1,4 +1,4 @@
-"""What an optimizer's step costs beside Keras' own, and what the on-device loop saves where networks are small."""
+"""The cost of our optimizers' steps and of Keras' own, and the time that the on-device loop saves on small networks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from common.optimizers.soap import SOAP
 from common.tasks import networks
 from common.tasks import task as tasks
 
-STEPS = 4_000  # a turn: a second or so, for the clock of a busy machine
+STEPS = 4_000  # steps per turn, about a second, which suits the clock of a busy machine
 EPOCHS = 500
 
 _SGD = keras.optimizers.SGD
-# Name -> ours, Keras' own.
+# Name -> our optimizer, Keras' own.
 PAIRS = {
     "gradient descent": (lambda: GradientDescent(0.01), lambda: _SGD(0.01)),
     "gradient descent, clipped": (lambda: GradientDescent(0.01, clipnorm=1.0), lambda: _SGD(0.01, clipnorm=1.0)),
@@ -40,10 +40,10 @@ PAIRS = {
 AT_MOST = 1.1
 
 LOOP, COMPILED, EAGER = "our loop on the device", "Python loop, compiled step", "Python loop, eager step"
-# (candidate, reference, at most): the source's full-batch runs of 10,000 epochs.
+# (candidate, reference, largest ratio), for the source's full-batch runs of 10,000 epochs.
 LOOPS = [(LOOP, EAGER, 1 / 20), (LOOP, COMPILED, None)]
 
-# Whole training steps, gradient included; every interval divides 60.
+# Whole training steps, including the gradient; every interval divides 60.
 TRAINING_STEPS, TRAINING_BATCH = 60, 128
 ADAM = "Adam"
 SECOND_MOMENTS = {
@@ -57,7 +57,7 @@ SECOND_MOMENTS_AT_MOST = 1.5
 
 
 def training_steps() -> dict[str, Callable[[], object]]:
-    """Name to a function that trains mlp((256, 256, 256)) for `TRAINING_STEPS` steps, on images of MNIST's size."""
+    """Return, by name, functions that train mlp((256, 256, 256)) for `TRAINING_STEPS` steps on MNIST-sized images."""
     rng, examples = np.random.default_rng(0), TRAINING_STEPS * TRAINING_BATCH
     split = Split(rng.random((examples, 784), dtype=np.float32), rng.integers(0, 10, examples).astype(np.int32))
 
@@ -70,9 +70,9 @@ def training_steps() -> dict[str, Callable[[], object]]:
 
 
 def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object]:
-    """Return a function that updates mnist_convnet's weights `STEPS` times, from gradients that stay the same.
+    """Return a function that updates mnist_convnet's weights `STEPS` times, with fixed gradients.
 
-    It is the optimizer's part of a step alone: beside forward and backward passes no difference would be seen.
+    It times only the optimizer's part of a step: forward and backward passes would hide any difference.
     """
     weights = networks.build("mnist_convnet", (28, 28, 1), 10, seed=0).trainable_variables
     rng = np.random.default_rng(0)
@@ -88,12 +88,12 @@ def steps(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[], object
 
         return tf.while_loop(lambda i: i < STEPS, step, (tf.constant(0),), parallel_iterations=1)[0]
 
-    traced = run.get_concrete_function()  # TensorFlow's retracing warning takes one function for all candidates
+    traced = run.get_concrete_function()  # avoids TensorFlow's retracing warning
     return lambda: int(traced())
 
 
 def loops() -> dict[str, Callable[[], object]]:
-    """Name to a function that trains mlp((4,)) for `EPOCHS` full-batch epochs, on data of Boston housing's size."""
+    """Return, by name, functions that train mlp((4,)) for `EPOCHS` full-batch epochs on Boston-housing-sized data."""
     rng = np.random.default_rng(0)
     split = Split(rng.normal(size=(404, 13)).astype(np.float32), rng.normal(size=(404, 1)).astype(np.float32))
     batch = tf.constant(split.x), tf.constant(split.y), tf.constant([0, 0], tf.int64)

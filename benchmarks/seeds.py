@@ -1,4 +1,4 @@
-"""Several seeds of one run: one trace that serves them all, beside a trace for each."""
+"""Several seeds of one run: one trace for all of them, and one trace per seed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OPTIONS = {"epochs": 1, "batch_size": 128}
 
 
 def data() -> Dataset:
-    """Return random images: ten updates, so that tracing counts as it does in a small run."""
+    """Return random images for ten updates, so that tracing takes the share that it has in a small run."""
     parts = images(EXAMPLES), images(128), images(128)
     return Dataset("random images", "classification", *parts, 10, "", "made here")
 
 
 def one_trace(dataset: Dataset) -> list[list[np.ndarray]]:
-    """Train all seeds in one trace and return each one's weights."""
+    """Train all seeds in one trace and return the weights of each."""
     trainer, weights = None, []
     for seed in SEEDS:
         if trainer is None:
@@ -36,7 +36,7 @@ def one_trace(dataset: Dataset) -> list[list[np.ndarray]]:
 
 
 def a_trace_each(dataset: Dataset) -> list[list[np.ndarray]]:
-    """Train each seed in a trace of its own and return each one's weights."""
+    """Train each seed in a separate trace and return the weights of each."""
     weights = []
     for seed in SEEDS:
         task, estimator, optimizer = _fresh(dataset, seed)

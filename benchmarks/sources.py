@@ -1,4 +1,4 @@
-"""One epoch of every source of a direction that a step of backpropagation is the measure of, on two networks."""
+"""One epoch of every source of a direction whose cost is compared with backpropagation, on two networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = 128
 BACKPROPAGATION = "backpropagation"
 NETWORKS = {"mlp 784-256-256-256-10": ("mlp", (256, 256, 256)), "mnist_convnet": ("mnist_convnet", None)}
 
-# Name to constructor call and what an epoch may take at most, in epochs of backpropagation.
+# Name -> constructor call, and the largest time of an epoch in epochs of backpropagation.
 SOURCES = {
     BACKPROPAGATION: ("Backpropagation()", None),
     "feedback alignment": ("FeedbackAlignment()", 1.1),
@@ -37,12 +37,12 @@ COMPARISONS = [(name, BACKPROPAGATION, limit) for name, (_, limit) in SOURCES.it
 
 
 def makers(title: str) -> dict[str, Callable[[Split], Callable[[], object]]]:
-    """Name to what makes, for some data, a function that trains an epoch of a network of `NETWORKS`."""
+    """Return makers by name: each takes data and returns a function that trains an epoch of a network of `NETWORKS`."""
     return {name: lambda data, text=text: _epoch(title, text, data) for name, (text, _) in SOURCES.items()}
 
 
 def _epoch(title: str, text: str, data: Split) -> Callable[[], object]:
     name, hidden = NETWORKS[title]
     task = classification(build(name, (28, 28, 1), 10, seed=0, hidden=hidden), training_mode=False)
-    # Steps too short to leave the finite numbers, whatever the direction is.
+    # The steps are so short that all numbers stay finite, whatever the direction.
     return training.one_epoch(task, parse(text), keras.optimizers.SGD(1e-6), data, batch_size=BATCH, seed=0)

@@ -1,4 +1,4 @@
-"""One epoch of a 4×256 network at batch 256: modules with linear predictors that see the label, and backpropagation."""
+"""One epoch of a 4×256 network with batch size 256: linear predictors that see the label, and backpropagation."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def backpropagation(data: Split) -> Callable[[], object]:
 
 
 def synthetic(data: Split) -> Callable[[], object]:
-    """Return a function that trains one epoch on synthetic gradients, and the predictors with it."""
+    """Return a function that trains one epoch on synthetic gradients, and also trains the predictors."""
     return _loop(data, SyntheticGradients())
 
 
 def chains() -> list[tuple[int, int, int, int, int]]:
-    """Tabulate (layers, longest chain of products: exact, with linear predictors, longest wait: the same two)."""
+    """Return rows (layers, longest chain of products: exact, linear predictors; longest wait: the same two)."""
     return [
         (layers, *(count(layers, hidden) for count in (critical_path, longest_wait) for hidden in (None, 0)))
         for layers in DEPTHS

@@ -1,6 +1,6 @@
-"""Timing that compares: every candidate takes its turn in every round of one run, and medians are divided.
+"""Comparable timing: in one run, every round times every candidate in turn, and ratios are taken within rounds.
 
-Absolute seconds swing by a factor of two from run to run on shared machines; ratios within a round do not.
+Absolute seconds vary by a factor of two from run to run on shared machines; ratios within a round do not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from common.training.timing import interleaved_runs
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one candidate, a value a round."""
+    """Seconds of one candidate, one value per round."""
 
     seconds: list[float]
 
@@ -25,7 +25,7 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Largest less smallest, in seconds."""
+        """Difference between the largest and the smallest value, in seconds."""
         return max(self.seconds) - min(self.seconds)
 
 
@@ -33,8 +33,8 @@ def race(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
     """Run every candidate once as a warm-up (tracing, caches), then `rounds` times in turn.
 
     Args:
-        candidates: name to a function that does the work and waits for its end.
-        rounds: ≥ 1; five are a fair median.
+        candidates: maps each name to a function that does the work and waits for its end.
+        rounds: number of rounds, ≥ 1; five give a fair median.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for name, taken, _ in interleaved_runs(candidates, rounds + 1):
@@ -43,6 +43,6 @@ def race(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
 
 
 def median_ratio(timings: Mapping[str, Timing], candidate: str, reference: str) -> float:
-    """Median over the rounds of candidate / reference, each taken within one round."""
+    """Return the median over the rounds of the ratio candidate / reference within one round."""
     pairs = zip(timings[candidate].seconds, timings[reference].seconds, strict=True)
     return statistics.median(a / b for a, b in pairs)

@@ -1,4 +1,4 @@
-"""A run of MNIST's size in a process of its own, for its peak memory."""
+"""A run of MNIST's size in a separate process, for a measurement of its peak memory."""
 
 import keras
 
