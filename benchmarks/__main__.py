@@ -275,7 +275,7 @@ def _machine() -> str:
 
 
 def _bfloat16_hardware() -> str:
-    """Return the bfloat16 instructions; without them, oneDNN's emulation is far slower than float32 in any loop."""
+    """Return the bfloat16 instructions; without them, oneDNN emulates bfloat16 and is far slower than in float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

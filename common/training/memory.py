@@ -119,8 +119,8 @@ def peak_bytes(function: tf.types.experimental.ConcreteFunction) -> int:
         function: all its sizes must follow from static shapes and constants.
 
     Raises:
-        ValueError: the size of a tensor or list is unknown before the function runs, or an operation runs a function
-            other than by a call, a branch or a loop.
+        ValueError: the size of a tensor or list is unknown before the function runs; an operation runs a function other
+            than by a call, a branch or a loop.
     """
     replay = tf.Graph()
     steps = _Steps(replay)
