@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Real
@@ -109,10 +110,19 @@ def _refuse_wrong_kinds(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> N
     for name, value in given.items():
         annotation = kinds.get(name)
         written = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        kind = written.removesuffix(" | None").partition("[")[0]
-        allowed, is_kind = _KINDS.get(kind, ("", lambda _: True))
-        if not is_kind(value) and not (value is None and written.endswith(" | None")):
+        while (outer := _BRACKETS.sub("", written)) != written:
+            written = outer
+        alternatives = [part.strip() for part in written.split("|")]
+        if value is None and "None" in alternatives:
+            continue
+        checks = [_KINDS.get(kind, ("", lambda _: True)) for kind in alternatives if kind != "None"]
+        if not any(is_kind(value) for _, is_kind in checks):
+            allowed = " or ".join(words for words, _ in checks)
             raise ValueError(f"{name} must be {allowed}, got {value!r}") from None
+
+
+# The innermost brackets of an annotation: of Callable[[int], str], those of the list go first.
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
 
 
 def _is_number(value: Any) -> bool:

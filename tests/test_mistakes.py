@@ -16,6 +16,7 @@ from common.estimators import (
     Backpropagation,
     ConstantNoise,
     DPGradient,
+    LayerwiseEvolution,
     LogitEvolution,
     LowRankGradient,
     NoisyGradient,
@@ -72,6 +73,7 @@ MISTAKES = {
     ),
     "a name for data": (lambda: NETWORK.task("digits", 0), "dataset must be a Dataset, such as load('digits')"),
     "data and seed swapped": (lambda: NETWORK.task(0, DATASET), "dataset must be a Dataset, such as load('digits')"),
+    "a text for pairs": (lambda: LayerwiseEvolution("8", 0.1), "pairs must be a list or a whole number, got '8'"),
     "a text for a seed": (lambda: NETWORK.task(DATASET, "0"), "seed must be a whole number, got '0'"),
     "a negative number of outputs": (
         lambda: networks.build("mlp", (4, 4, 1), -1, seed=0, hidden=[5]),
@@ -216,6 +218,8 @@ def test_what_is_right_is_taken():
     assert _run(batch_size=np.int64(32), epochs=np.int32(2), callbacks=[keras.callbacks.EarlyStopping]).epochs == 2
     assert ConstantNoise(np.float32(0.5)).sigma == 0.5
     assert ConstantNoise(1).sigma == 1
+    assert LayerwiseEvolution(8, 0.1).pairs == 8
+    assert LayerwiseEvolution([8, 4], 0.1).pairs == [8, 4]
     assert NoisyGradient(EXACT, ConstantNoise(0.1), clip_norm=None).clip_norm is None
     frame, _ = _train_all(seeds=range(1))
     assert isinstance(frame, pd.DataFrame)
