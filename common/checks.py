@@ -62,6 +62,17 @@ def nearest(name: object, known: Iterable[str]) -> str:
         >>> nearest("x", ["mnist", "digits"])
         ''
     """
+    match = most_similar(name, known)
+    return "" if match is None else f"; did you mean {match!r}?"
+
+
+def most_similar(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name most similar to an unknown one, case ignored; None if no known name is similar.
+
+    Example:
+        >>> most_similar("Mnits", ["mnist", "digits"])
+        'mnist'
+    """
     by_lower = {known_name.lower(): known_name for known_name in known}
     matches = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.4)
-    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""
+    return by_lower[matches[0]] if matches else None

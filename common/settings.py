@@ -110,9 +110,7 @@ def _refuse_wrong_kinds(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> N
     for name, value in given.items():
         annotation = kinds.get(name)
         written = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        while (outer := _BRACKETS.sub("", written)) != written:
-            written = outer
-        alternatives = [part.strip() for part in written.split("|")]
+        alternatives = _alternatives(written)
         if value is None and "None" in alternatives:
             continue
         checks = [_KINDS.get(kind, ("", lambda _: True)) for kind in alternatives if kind != "None"]
@@ -123,6 +121,14 @@ def _refuse_wrong_kinds(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> N
 
 # The innermost brackets of an annotation: of Callable[[int], str], those of the list go first.
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
+
+
+@functools.cache
+def _alternatives(annotation: str) -> tuple[str, ...]:
+    """Return the kinds that an annotation allows, without what stands in their brackets."""
+    while (outer := _BRACKETS.sub("", annotation)) != annotation:
+        annotation = outer
+    return tuple(part.strip() for part in annotation.split("|"))
 
 
 def _is_number(value: Any) -> bool:

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from common.results.frame import run_columns
+from common.results.summary import last_rows
 
 FOLDER = "results/paper"
 _FINAL = tuple(f"{part}_{name}" for part in ("train", "validation", "test") for name in ("loss", "metric"))
@@ -86,7 +87,7 @@ def stored(commit: str, experiment: str) -> pd.DataFrame:
         if name.endswith(".parquet"):
             frame = pd.read_parquet(io.BytesIO(_git("show", f"{commit}:{name}")))
             frame = frame.drop(columns="order", errors="ignore")  # a place in a plan
-            frames.append(frame.groupby(run_columns(frame), dropna=False, sort=False).tail(1))
+            frames.append(last_rows(frame))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["seed", "epoch", *_FINAL])
 
 

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from common import results
-from common.experiments.comparison import run_selection
-from common.experiments.comparison.sources import BASELINE
+from common.experiments.comparison.sources import BASELINE, EQUAL
+from common.plotting.curves import select
 from common.plotting.markdown import ACCURACY_MARGIN, as_markdown, comparisons, stored
-
-_LEDGER = "08_comparison"
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,8 @@ class Finding:
         baseline: the run that it is compared with, seed by seed.
         words: what README says of the two.
         margin: equivalence margin, in units of the metric.
+        variant: of the preset, if the notebook has variants.
+        group: the group of runs in which names are unique; "": all runs.
     """
 
     question: str
@@ -33,6 +32,8 @@ class Finding:
     baseline: str
     words: str
     margin: float = ACCURACY_MARGIN
+    variant: str = ""
+    group: str = ""
 
 
 FINDINGS = (
@@ -88,10 +89,12 @@ FINDINGS = (
     ),
     Finding(
         "What does every source achieve, tuned alike, with the same arithmetic?",
-        _LEDGER,
+        "08_comparison",
         "local losses",
         BASELINE,
         "local losses against backpropagation",
+        variant="mnist_mlp",
+        group=EQUAL,
     ),
 )
 
@@ -100,10 +103,9 @@ def show_findings() -> None:
     """Print a row for each notebook: its question, the difference of two of its runs, and where to read on."""
     rows = []
     for finding in FINDINGS:
-        frame = stored(finding.experiment, "mnist_mlp" if finding.experiment == _LEDGER else "")
-        if finding.experiment == _LEDGER:
-            frame = results.last_rows(frame)
-            frame = frame[frame["group"] == run_selection.EQUAL]
+        frame = stored(finding.experiment, finding.variant)
+        if finding.group:
+            frame = select(frame, group=finding.group)
         (compared,) = comparisons(frame, [(finding.run, finding.baseline)], margin=finding.margin).itertuples()
         unit = "points" if frame["metric"].iloc[0] == "accuracy" else "MSE"
         page, notebook = f"docs/results/{finding.experiment}.md", f"notebooks/{finding.experiment}.ipynb"

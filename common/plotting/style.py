@@ -246,9 +246,11 @@ def log_ticks(axis: Any, at: Sequence[float] | None = None, at_least: int = 4) -
         at: positions of the ticks; None: round numbers, with more of them if fewer decades are shown.
         at_least: smallest number of ticks, if there are as many round numbers; narrow panels need fewer.
     """
-    low, high = sorted(axis.get_view_interval())
-    times = _times(low, high, at_least)
-    axis.set_major_locator(LogLocator(subs=times, numticks=20) if at is None else FixedLocator(list(at)))
+    if at is None:
+        low, high = sorted(axis.get_view_interval())
+        axis.set_major_locator(LogLocator(subs=_times(low, high, at_least), numticks=20))
+    else:
+        axis.set_major_locator(FixedLocator(list(at)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
 

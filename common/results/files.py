@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common.checks import nearest
+from common.checks import most_similar
 from common.results.arrays import to_frames
 from common.results.result_file import UNREADABLE, ResultFile, read_table, reasons, result_file
 
@@ -39,8 +39,7 @@ def nearest_path(path: Path) -> str:
                 parent /= part
                 continue
             names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
-            if hint := nearest(part, [name for name in names if not name.startswith(".")]):
-                name = hint.split("'")[1]
+            if name := most_similar(part, [name for name in names if not name.startswith(".")]):
                 return f"; did you mean {str(parent / name)!r}?"
             break
     return ""

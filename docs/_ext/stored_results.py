@@ -16,7 +16,6 @@ from common.plotting.sweep_page import sweep_page
 from common.plotting.tables import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-STORED = ROOT / "results" / "paper"
 LEDGER = "08_comparison"
 FOLDER = "docs/results/records"  # of the site
 
@@ -33,11 +32,11 @@ def _records(title: str) -> Callable[[pd.DataFrame], Page]:
 
 def _pages() -> dict[str, tuple[str, Path, Callable[[pd.DataFrame], Page]]]:
     """Return file names without ending -> the link's words, the results that the page is of, and what makes it."""
-    ledgers = sorted((STORED / LEDGER).glob("*.parquet"))
+    ledgers = sorted((results.PAPER / LEDGER).glob("*.parquet"))
     pages = {
         f"ledger_{path.stem}": (f"The ledger ({path.stem}): one row per source", path, figures.page) for path in ledgers
     }
-    for folder in sorted(path for path in STORED.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in results.PAPER.iterdir() if path.is_dir()):
         title = _title(folder.name)
         pages[folder.name] = (f"{title}: all records", folder, _records(title))
     return pages
