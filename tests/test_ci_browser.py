@@ -15,7 +15,9 @@ def script():
     """The program as a module, without the file that an import leaves beside it."""
     module = types.ModuleType("ci_browser", "Doc.")
     module.__file__ = str(ROOT / "ci" / "browser")
-    exec(compile((ROOT / "ci" / "browser").read_text(encoding="utf-8"), "ci/browser", "exec"), module.__dict__)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(str(ROOT / "ci"))  # as for a program of this folder
+        exec(compile((ROOT / "ci" / "browser").read_text(encoding="utf-8"), "ci/browser", "exec"), module.__dict__)
     return module
 
 
