@@ -27,15 +27,15 @@ class CheckpointWarning(UserWarning):
 
 
 class _Progress(tf.train.experimental.PythonState):
-    """The history and the callbacks' counters as part of the checkpoint, so that one rename commits all parts."""
+    """The history and the callbacks' state as part of the checkpoint, so that one rename commits all parts."""
 
     def __init__(self, identity: dict, history, callbacks: list[keras.callbacks.Callback]):
         self.history, self._identity, self._callbacks = history, identity, callbacks
 
     def serialize(self) -> str:
         """Return all parts as JSON, which keeps every float exactly, including NaN and floats in arrays."""
-        counters = {name: _plain_attributes(callback) for name, callback in _named(self._callbacks)}
-        state = {"identity": self._identity, "history": asdict(self.history), "callbacks": counters}
+        callbacks = {name: _plain_attributes(callback) for name, callback in _named(self._callbacks)}
+        state = {"identity": self._identity, "history": asdict(self.history), "callbacks": callbacks}
         return json.dumps(state, default=_array_as_lists)
 
     def deserialize(self, stored: str | bytes) -> None:
@@ -270,10 +270,17 @@ def _named(callbacks: list[keras.callbacks.Callback]) -> Iterator[tuple[str, ker
 
 
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict:
-    """Return a callback's counters, such as EarlyStopping's best and wait, which JSON keeps exactly.
+    """Return a callback's numbers and lists of arrays, such as EarlyStopping's best, wait and best weights.
 
-    Constructor arguments are left out: the new callback has its own, and EarlyStopping changes the sign of one.
+    JSON keeps them exactly. Constructor arguments are left out: the new callback has its own, and EarlyStopping changes
+    the sign of one.
     """
     arguments = inspect.signature(type(callback).__init__).parameters
-    plain = {key: value for key, value in vars(callback).items() if type(value) in (int, float, bool)}
-    return {key: value for key, value in plain.items() if key not in arguments}
+    return {key: value for key, value in vars(callback).items() if key not in arguments and _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is a number or, as a network's weights are, a list of arrays."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, np.ndarray) for item in value)
+    return type(value) in (int, float, bool)

@@ -69,13 +69,13 @@ def train(
             `stop_training` works. `SwapEMAWeights` thus has the averaged weights evaluated; it is added for an
             optimizer with `use_ema`. Logs have Keras' own names (loss, accuracy, val_loss, val_accuracy), then the
             other entries of the record. A callback with hooks for batches is refused, because an epoch is one traced
-            call. A resumed run restores only the callbacks' counters (by class). It does not restore the weights that
-            EarlyStopping keeps for `restore_best_weights`, and a CSVLogger needs `append=True`.
+            call. A resumed run restores the callbacks' numbers, lists of arrays (the weights that EarlyStopping keeps
+            for `restore_best_weights`) and variables, by class. A CSVLogger needs `append=True`.
         diagnostics: called with a `Moment` after every recorded epoch, and before the first if they require it. Their
             measurements, numbers or arrays, are added to the record. Diagnostics that are settings are copied for the
             run.
         checkpoint_dir: if given, every recorded epoch ends with an atomic checkpoint of network, optimizer, estimator,
-            callbacks' plain counters and history. A run that finds a checkpoint continues from it, bit-identically. A
+            callbacks and history. A run that finds a checkpoint continues from it, bit-identically. A
             finished run is returned as it is, or trained further if `epochs` is larger.
         drop_remainder: leave out the smaller last batch (for estimators that divide the batch).
         steps_per_epoch: updates after which an epoch ends, 1 to the number of full batches; None: the whole split. Each

@@ -136,6 +136,21 @@ def test_the_test_split_sees_the_weights_that_early_stopping_brings_back():
     np.testing.assert_array_equal(task.weights[0], first.weights[0])
 
 
+def test_a_resumed_run_brings_back_what_early_stopping_kept_before_it_was_killed(tmp_path):
+    def stop():
+        return callbacks.EarlyStopping("loss", patience=3, min_delta=10.0, restore_best_weights=True)
+
+    whole, uncut = _train(stop(), epochs=9)
+    killed = callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: 1 / (2 - epoch))
+    with pytest.raises(ZeroDivisionError):
+        _train(stop(), killed, epochs=9, checkpoint_dir=tmp_path / "run")
+    task, history = _train(stop(), epochs=9, checkpoint_dir=tmp_path / "run")
+    assert [record["epoch"] for record in history.epochs] == [1, 2, 3, 4]  # the best is the first, before the kill
+    assert history.status == "stopped"
+    assert history.epochs[-1]["test_loss"] == uncut.epochs[-1]["test_loss"]
+    np.testing.assert_array_equal(task.weights[0], whole.weights[0])
+
+
 def test_a_progress_bar_knows_the_number_of_steps(capsys):
     logs = _Logs()
     _train(callbacks.ProgbarLogger(), logs)
