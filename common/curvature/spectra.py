@@ -42,6 +42,14 @@ def spectral_density(operator: CurvatureOperator, *, steps: int, probes: int, se
 
     Raises:
         ValueError: a value is out of range.
+
+    Example:
+        >>> from common.curvature.operators import HessianOperator
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> operator = HessianOperator(task, tf.constant(data.train.x), tf.constant(data.train.y))
+        >>> spectral_density(operator, steps=2, probes=1, seed=0).nodes.round(4).tolist()  # μ (3v² - 1) and 1
+        [-0.25, 1.0]
     """
     require(1 <= steps <= operator.size, "steps", f"from 1 to the {operator.size:,} parameters", steps)
     require(probes >= 1, "probes", "≥ 1", probes)
@@ -70,6 +78,14 @@ def extreme_eigenvalues(operator: CurvatureOperator, count: int, seed: int, *, t
 
     Raises:
         ValueError: a value is out of range.
+
+    Example:
+        >>> from common.curvature.operators import HessianOperator
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=3.0, start=(1.0, 0.0)).task(examples(), seed=0)
+        >>> operator = HessianOperator(task, tf.constant(data.train.x), tf.constant(data.train.y))
+        >>> extreme_eigenvalues(operator, count=1, seed=0).round(4).tolist()  # of 1 and -μ
+        [-3.0]
     """
     require(1 <= count < operator.size, "count", f"from 1 to {operator.size - 1:,}", count)
     require(tolerance > 0, "tolerance", "> 0", tolerance)

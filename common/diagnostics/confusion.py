@@ -21,6 +21,16 @@ class Confusion(Diagnostic):
 
     Raises:
         ValueError: another split; in the call, a data set without classes.
+
+    Example:
+        >>> from common.data import load
+        >>> from common.tasks.networks import Network
+        >>> data = load("digits")
+        >>> task = Network("mlp", [4]).task(data, seed=0)
+        >>> task.network.set_weights([0 * weight for weight in task.network.get_weights()])  # all logits are equal
+        >>> confusion = Confusion("test").measure(Moment(task, None, None, data, seed=0, epoch=0))["confusion"]
+        >>> bool((confusion[:, 0] == np.bincount(data.test.y)).all())  # so that every example is predicted as class 0
+        True
     """
 
     def __init__(self, split: str = "validation"):

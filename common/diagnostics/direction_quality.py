@@ -54,6 +54,17 @@ class DirectionQuality(Diagnostic):
 
     Raises:
         ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
+
+    Example:
+        >>> from common.estimators import TopKGradient
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> quality = DirectionQuality([Backpropagation(), TopKGradient(Backpropagation(), 0.5)], batch_size=2)
+        >>> measured = quality.measure(Moment(task, Backpropagation(), None, data, seed=0, epoch=0))
+        >>> measured["aligned_cosine"].round(4).tolist()  # of (1, -0.375) and (1, 0) with (1, -0.375)
+        [1.0, 0.9363]
+        >>> measured["aligned_bias_squared"].round(4).tolist()  # 0.375² / ‖g‖² for the coordinate that is not sent
+        [0.0, 0.1233]
     """
 
     def __init__(

@@ -38,6 +38,18 @@ class GradientAlignment(Diagnostic):
 
     Raises:
         ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
+
+    Example:
+        >>> from common.estimators import SignGradient
+        >>> from common.optimizers import SGD
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> from common.training import train
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> signs = SignGradient(Backpropagation(), error_feedback=False)  # 0.6875 (1, -1) for (1, -0.375)
+        >>> compared = [GradientAlignment(batch_size=2)]
+        >>> history = train(task, signs, SGD(0.0), data, epochs=1, batch_size=2, seed=0, diagnostics=compared)
+        >>> [round(history.epochs[0][name], 3) for name in ("gradient_norm", "signal_to_noise", "cosine")]
+        [1.068, 5.84, 0.91]
     """
 
     def __init__(self, batch_size: int, batches: int = 2, *, at: Epochs = None):

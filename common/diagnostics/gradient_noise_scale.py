@@ -34,6 +34,17 @@ class GradientNoiseScale(Diagnostic):
 
     Raises:
         ValueError: sizes out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from common.data import Dataset, Split
+        >>> from common.tasks.line_task import Line
+        >>> split = Split(np.ones([2, 1], np.float32), np.array([[1], [3]], np.float32))
+        >>> data = Dataset("two points", "regression", split, split, split, 0, "", "made here")
+        >>> task = Line().task(data, seed=0)  # the gradients of the two examples: (-2, -2) and (-6, -6)
+        >>> measured = GradientNoiseScale(small=1, large=2).measure(Moment(task, None, None, data, seed=0, epoch=0))
+        >>> {name: round(value, 4) for name, value in measured.items()}  # tr Σ: a sample variance of 8 per coordinate
+        {'noise_scale': 0.6667, 'gradient_norm_squared': 24.0, 'gradient_variance': 16.0}
     """
 
     def __init__(self, small: int = 64, large: int = 1024, large_batches: int = 8):

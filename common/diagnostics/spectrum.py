@@ -21,6 +21,13 @@ class SpectrumProbe(Diagnostic):
 
     Raises:
         ValueError: a value out of range; in the call, more steps than parameters.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> measured = SpectrumProbe(examples=2, steps=2).measure(Moment(task, None, None, data, seed=0, epoch=0))
+        >>> measured["spectrum_nodes"].round(4).tolist()  # the curvatures μ (3v² - 1) and 1
+        [-0.25, 1.0]
     """
 
     def __init__(self, examples: int, steps: int, *, at: Epochs = None):

@@ -10,7 +10,18 @@ from common.training.history import Moment
 
 
 class StepSizes(Diagnostic):
-    """Adam's effective step size for each parameter; the run's optimizer must be this project's `Adam`."""
+    """Adam's effective step size for each parameter; the run's optimizer must be this project's `Adam`.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> from common.training import train
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> sizes = [StepSizes()]
+        >>> history = train(task, Backpropagation(), Adam(0.1), data, epochs=1, batch_size=2, seed=0, diagnostics=sizes)
+        >>> (history.epochs[0]["step_sizes"] * 0.1 * np.array([1, 0.375])).round(4).tolist()  # times |m|: η each
+        [0.1, 0.1]
+    """
 
     def __init__(self):
         pass

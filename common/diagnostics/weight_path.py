@@ -19,6 +19,17 @@ class WeightPath(Diagnostic):
 
     Raises:
         ValueError: in the call, the number of names differs from the network's number of parameters.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.optimizers import SGD
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> from common.training import train
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> path = WeightPath(["u", "v"])
+        >>> history = train(task, Backpropagation(), SGD(0.1), data, epochs=1, batch_size=2, seed=0, diagnostics=[path])
+        >>> [round(history.epochs[0][name], 4) for name in ("u", "v")]  # (1, 0.5) - 0.1 (1, -0.375)
+        [0.9, 0.5375]
     """
 
     def __init__(self, names: Sequence[str], *, at: Epochs = None):

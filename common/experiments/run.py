@@ -216,6 +216,18 @@ def train_all(
 
     Raises:
         ValueError: a name occurs twice, a run has no network, or `training.train` raises.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.optimizers import SGD
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> saddle, slow = SaddleSurface(mu=1.0, start=(1.0, 0.5)), Run("slow", Backpropagation(), SGD(0.1), 1, 2)
+        >>> plan = [slow, slow.but("fast", optimizer=SGD(1.0))]
+        >>> frame, trained = train_all(plan, examples(), network=saddle, seeds=[0], experiment="mine")
+        >>> frame[["run", "train_loss"]].values.tolist()  # u²/2 + μ (1 - v²)²/4 before the only step
+        [['slow', 0.640625], ['fast', 0.640625]]
+        >>> trained["fast", 0].weights[0].numpy().ravel().tolist()  # (1, 0.5) - (1, -0.375)
+        [0.0, 0.875]
     """
     require(isinstance(experiment, str), "experiment", "a string", experiment)
     plan, seeds = completed(plan, data, network), _distinct(seeds)

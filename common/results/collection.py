@@ -40,6 +40,17 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
         TypeError: an argument is no path.
         ValueError: two files hold the same run (experiment, method, parameters and seed). Also if a name is a parameter
             in one file and a diagnostic in another.
+
+    Example:
+        >>> import tempfile
+        >>> from common.results import run_frame
+        >>> known = {"experiment": "mine", "method": "SPSA", "status": "finished", "metric": "accuracy"}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for seed, loss in enumerate([0.5, 0.25]):
+        ...         frame = run_frame([{"epoch": 1, "step": 40, "train_loss": loss}], seed=seed, **known)
+        ...         written = collect(frame, Path(folder, f"{seed}.parquet"))
+        ...     read(folder)[["seed", "train_loss"]].values.tolist()
+        [[0.0, 0.5], [1.0, 0.25]]
     """
     roots = [located(path) for path in listed(PAPER if paths is None else paths)]
     files = result_files(roots)
@@ -78,6 +89,15 @@ def collect(
         FileNotFoundError: a source has no result file.
         ValueError: a file cannot be read, a run occurs twice and is not the same record, or there is no run of the
             experiment. Also if a name is a parameter in one source and a diagnostic in another.
+
+    Example:
+        >>> import tempfile
+        >>> from common.results import run_frame
+        >>> known = {"method": "SPSA", "seed": 0, "status": "finished", "metric": "accuracy"}
+        >>> frames = [run_frame([{"epoch": 1, "step": 40}], experiment=name, **known) for name in ("mine", "yours")]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     collect(frames, Path(folder, "mine.parquet"), experiment="mine")["experiment"].tolist()
+        ['mine']
     """
     given = [sources] if isinstance(sources, pd.DataFrame) else listed(sources)
     frames = {f"frame {i}": bare(source) for i, source in enumerate(given, 1) if isinstance(source, pd.DataFrame)}

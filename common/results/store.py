@@ -93,7 +93,21 @@ def identity_digest(identity: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """Records in a folder, created with the first record; any number of processes may use it at once."""
+    """Records in a folder, created with the first record; any number of processes may use it at once.
+
+    Example:
+        >>> import tempfile
+        >>> from common.results import run_frame
+        >>> known = {"experiment": "mine", "method": "SPSA", "seed": 0, "status": "finished", "metric": "accuracy"}
+        >>> frame = run_frame([{"epoch": 1, "step": 40, "train_loss": 0.5}], **known)
+        >>> digest = identity_digest({"estimator": "SPSA(0.001)", "seed": 0})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = Store(folder)
+        ...     with store.lock(digest):
+        ...         record = store.find(digest) or store.write(digest, frame)
+        ...     store.find(digest).frame["train_loss"].tolist(), store.find("ab12")
+        ([0.5], None)
+    """
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)

@@ -91,6 +91,12 @@ class Network(Configured):
 
     Raises:
         ValueError: unknown name or precision, wrong hidden layers; by `task`, an input that the network cannot take.
+
+    Example:
+        >>> from common.data import load
+        >>> task = Network("mlp", [5]).task(load("digits"), seed=0)
+        >>> task.parameter_count  # (28² + 1) 5 + (5 + 1) 10
+        3985
     """
 
     def __init__(self, name: str, hidden: Sequence[int] = (), *, precision: str = "float32", dropout: bool = True):

@@ -37,6 +37,16 @@ class QuantizedGradient(CompressedGradient):
 
     Raises:
         ValueError: an argument has the wrong type or is out of range.
+
+    Example:
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = QuantizedGradient(Backpropagation(), levels=1)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.constant([0, 3], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().astype(float).round(3).tolist()  # of (1, -0.375): 0 or ±‖g‖
+        [1.068, 0.0]
     """
 
     def __init__(self, inner: GradientEstimator, levels: int = 7, *, bucket: int = 512, error_feedback: bool = False):

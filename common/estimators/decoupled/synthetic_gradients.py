@@ -64,6 +64,19 @@ class SyntheticGradients(GradientEstimator):
     Raises:
         ValueError: an argument has the wrong type or is out of range. `build` raises it as `split` does, and for labels
             if the task has none.
+
+    Example:
+        >>> from common.data import load
+        >>> from common.estimators import Backpropagation
+        >>> from common.tasks.networks import Network
+        >>> data, exact, estimator = load("digits"), Backpropagation(), SyntheticGradients(mixing=1.0)
+        >>> task = Network("mlp", [8]).task(data, seed=0)
+        >>> for each in (exact, estimator):
+        ...     each.build(task)
+        >>> batch = data.train.x[:16], data.train.y[:16], tf.zeros([2], tf.int64)
+        >>> pairs = zip(estimator.estimate(*batch).gradients, exact.estimate(*batch).gradients)
+        >>> max(float(tf.norm(estimate - gradient)) for estimate, gradient in pairs) < 1e-6  # backpropagation
+        True
     """
 
     def __init__(

@@ -36,6 +36,17 @@ class LogitEvolution(LogitGradient):
 
     Raises:
         ValueError: a value is out of range, or the number of antithetic samples is odd.
+
+    Example:
+        >>> import keras
+        >>> from common.estimators import SmoothedAccuracy
+        >>> from common.tasks.task import classification
+        >>> layer = keras.layers.Dense(2, kernel_initializer="zeros")
+        >>> estimator = LogitEvolution(SmoothedAccuracy(), sigma=1.0, samples=100_000)
+        >>> estimator.build(classification(keras.Sequential([keras.Input((1,)), layer])))
+        >>> estimate = estimator.estimate(tf.ones([1, 1]), tf.constant([0]), tf.zeros([2], tf.int64))
+        >>> estimate.gradients[1].numpy().astype(float).round(2).tolist()  # ∓1/(2√π)
+        [-0.28, 0.28]
     """
 
     def __init__(

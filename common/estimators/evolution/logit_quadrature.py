@@ -36,6 +36,17 @@ class ExactLogitGradient(LogitGradient):
 
     Raises:
         ValueError: a value is out of range.
+
+    Example:
+        >>> import keras
+        >>> from common.estimators import SmoothedAccuracy
+        >>> from common.tasks.task import classification
+        >>> layer = keras.layers.Dense(2, kernel_initializer="zeros")
+        >>> estimator = ExactLogitGradient(SmoothedAccuracy(), sigma=1.0)
+        >>> estimator.build(classification(keras.Sequential([keras.Input((1,)), layer])))
+        >>> estimate = estimator.estimate(tf.ones([1, 1]), tf.constant([0]), tf.zeros([2], tf.int64))
+        >>> estimate.gradients[1].numpy().astype(float).round(4).tolist()  # ∓1/(2√π)
+        [-0.2821, 0.2821]
     """
 
     def __init__(self, objective: LogitObjective, sigma: float | NoiseLevel, points: int = POINTS):

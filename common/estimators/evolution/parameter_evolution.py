@@ -59,6 +59,15 @@ class ParameterEvolution(WeightEvolution):
     Raises:
         ValueError: a value is out of range. `build` raises it for an unsupported layer, a rank that is too high, or
             "accuracy" if the task has none. `estimate` raises it if the pairs do not divide the batch.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = ParameterEvolution(1_000, 0.01, rank=None, shaping="none", own_data=False)
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(tf.constant(data.train.x), tf.constant(data.train.y), tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().astype(float).round(1).tolist()  # of (1, -0.375), by 500 pairs
+        [1.0, -0.4]
     """
 
     def __init__(

@@ -60,6 +60,15 @@ class ActivityForwardGradient(GradientEstimator):
         ValueError: the kind of directions is unknown. `build` raises it for a network that is not sequential, and for
             batch norm in training. With batch norm, an example's loss also depends on the activations of others, which
             d_i does not contain.
+
+    Example:
+        >>> from common.tasks.saddle_task import SaddleSurface, examples
+        >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
+        >>> estimator = ActivityForwardGradient(directions="signs")
+        >>> estimator.build(task)
+        >>> estimate = estimator.estimate(tf.constant(data.train.x), tf.constant(data.train.y), tf.zeros([2], tf.int64))
+        >>> estimate.gradients[0].numpy().ravel().tolist()  # one pre-activation per example: v² = 1, the exact gradient
+        [1.0, -0.375]
     """
 
     def __init__(self, *, directions: str = "gaussian"):
