@@ -92,7 +92,8 @@ class GradientEstimator(Configured, tf.Module):
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Estimate the gradient of the mean loss on one batch, in pure TensorFlow, inside one traced function.
 
-        It may change the estimator's own state (eigenvectors, predictors), never the network's weights.
+        It may change the estimator's own state (eigenvectors, predictors), never the network's weights. Called by hand,
+        it also takes NumPy arrays as x and y.
 
         Args:
             x: (batch, *input_shape) float32.

@@ -47,6 +47,16 @@ def test_the_text_of_an_estimator_makes_it_again_by_public_names(make):
     assert estimators.parse(repr(make())) == make()
 
 
+@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=list(ESTIMATORS))
+def test_arrays_give_the_estimate_of_tensors(make):
+    batch, seed = _batch(), tf.constant([0, 0], tf.int64)
+    given = [batch, [part.numpy() for part in batch]]
+    tensors, arrays = (_built(make).estimate(*parts, seed) for parts in given)
+    for expected, got in zip(tf.nest.flatten(tensors), tf.nest.flatten(arrays), strict=True):
+        assert isinstance(got, tf.Tensor)
+        np.testing.assert_array_equal(got, expected)
+
+
 def test_wrappers_build_what_they_wrap():
     class Doubled(GradientEstimator):
         def __init__(self, teacher):

@@ -65,7 +65,7 @@ class ParameterEvolution(WeightEvolution):
         >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
         >>> estimator = ParameterEvolution(1_000, 0.01, rank=None, shaping="none", own_data=False)
         >>> estimator.build(task)
-        >>> estimate = estimator.estimate(tf.constant(data.train.x), tf.constant(data.train.y), tf.zeros([2], tf.int64))
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
         >>> estimate.gradients[0].numpy().ravel().astype(float).round(1).tolist()  # of (1, -0.375), by 500 pairs
         [1.0, -0.4]
     """
@@ -165,7 +165,7 @@ class ParameterEvolution(WeightEvolution):
         both = self._network.outputs(x, directions, self.sigma, shared=not self.own_data)
         pairs = directions[0].pairs
         if not self.own_data:
-            y = tf.tile(y, [pairs] + [1] * (y.shape.rank - 1))
+            y = tf.tile(y, [pairs] + [1] * (len(y.shape) - 1))
         losses = [self.task.per_example_loss(y, side) for side in both]
         fitnesses = [tf.reshape(self._per_example_fitness(y, side), [pairs, -1]) for side in both]
         outputs = (both[0] + both[1]) / 2.0

@@ -35,7 +35,7 @@ class SPSA(ParameterEvolution):
         >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
         >>> estimator = SPSA(0.01)  # z is (1, -1) or its negative here, g is (1, -0.375)
         >>> estimator.build(task)
-        >>> estimate = estimator.estimate(tf.constant(data.train.x), tf.constant(data.train.y), tf.zeros([2], tf.int64))
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
         >>> estimate.gradients[0].numpy().ravel().astype(float).round(3).tolist()  # (g·z) z
         [1.375, -1.375]
     """

@@ -66,7 +66,7 @@ class ActivityForwardGradient(GradientEstimator):
         >>> data, task = examples(), SaddleSurface(mu=1.0, start=(1.0, 0.5)).task(examples(), seed=0)
         >>> estimator = ActivityForwardGradient(directions="signs")
         >>> estimator.build(task)
-        >>> estimate = estimator.estimate(tf.constant(data.train.x), tf.constant(data.train.y), tf.zeros([2], tf.int64))
+        >>> estimate = estimator.estimate(data.train.x, data.train.y, tf.zeros([2], tf.int64))
         >>> estimate.gradients[0].numpy().ravel().tolist()  # one pre-activation per example: v² = 1, the exact gradient
         [1.0, -0.375]
     """
