@@ -134,6 +134,18 @@ MISTAKES = {
         lambda: _run(diagnostics=GradientAlignment(32)),
         "diagnostics must be a list of diagnostics, got GradientAlignment(32)",
     ),
+    "a diagnostic's name in a plan": (
+        lambda: _run(diagnostics=["GradientAlignment"]),
+        "each of diagnostics must be a function of a Moment, got 'GradientAlignment'",
+    ),
+    "a diagnostic's class in a plan": (
+        lambda: _run(diagnostics=[GradientAlignment]),
+        "each of diagnostics must be a function of a Moment, GradientAlignment(...), got <class",
+    ),
+    "diagnostics that could be read once": (
+        lambda: _run(diagnostics=iter([GradientAlignment(32)])),
+        "diagnostics must be a list of diagnostics, got <list_iterator",
+    ),
     "a callback's object": (
         lambda: _run(callbacks=[keras.callbacks.EarlyStopping()]),
         "each of callbacks must be a class, of which each seed gets an object",

@@ -39,6 +39,7 @@ from common.results.provenance import run_provenance
 from common.results.store import Store, identity_digest
 from common.settings import text
 from common.tasks.task import Task
+from common.training.checks import check_attached
 from common.training.history import Diagnostic, History
 from common.training.loop import Trainer, device, train
 from common.training.tensorboard import TensorBoard
@@ -106,9 +107,7 @@ class Run:
         for name, kind in (("diagnostics", "diagnostics"), ("callbacks", "classes of Keras callbacks")):
             value = getattr(self, name)
             require(isinstance(value, list | tuple), name, f"a list of {kind}", value)
-        for diagnostic in self.diagnostics:
-            function = callable(diagnostic) and not inspect.isclass(diagnostic)
-            require(function, "each of diagnostics", "a diagnostic, such as GradientAlignment(32)", diagnostic)
+        check_attached((), self.diagnostics, None)  # callbacks are classes here, and a store keeps checkpoints
         for callback in self.callbacks:
             constructor = callable(callback) and not isinstance(callback, keras.callbacks.Callback)
             require(constructor, "each of callbacks", "a class, of which each seed gets an object", callback)
