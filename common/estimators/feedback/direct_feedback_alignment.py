@@ -51,7 +51,7 @@ class DirectFeedbackAlignment(GradientEstimator):
         >>> task = Network("mlp", [8]).task(data, seed=0)
         >>> for each in (exact, estimator):
         ...     each.build(task)
-        >>> matrix = estimator.feedback[0].assign(tf.transpose(task.weights[2]))  # B of the weights above
+        >>> matrix = estimator.feedback[0].assign(tf.transpose(task.weights[2]))  # B = Wᵀ
         >>> batch = data.train.x[:16], data.train.y[:16], tf.zeros([2], tf.int64)
         >>> pairs = zip(estimator.estimate(*batch).gradients, exact.estimate(*batch).gradients)
         >>> max(float(tf.norm(estimate - gradient)) for estimate, gradient in pairs) < 1e-6
