@@ -1,4 +1,4 @@
-"""Which tests `make check` leaves out: the marker `slow`, set here for modules and folders."""
+"""Which tests `make check` leaves out, the marker `slow`, and which of these `make test` does, the marker `thorough`."""
 
 from pathlib import Path
 
@@ -76,16 +76,33 @@ SLOW = frozenset(
 )
 
 
+# Tests of minutes each, which `make test` leaves out, too.
+THOROUGH = frozenset({"test_kills.py"})
+
+
 def pytest_configure():
-    """Refuse a name in `SLOW` that is no file any more: its tests would be quick ones unseen."""
-    if lost := sorted(name for name in SLOW if not (TESTS / name).exists()):
+    """Refuse a name in `SLOW` or `THOROUGH` that is no file any more: its tests would run elsewhere unseen."""
+    if lost := sorted(name for name in SLOW | THOROUGH if not (TESTS / name).exists()):
         raise pytest.UsageError(f"tests/conftest.py names as slow what does not exist: {', '.join(lost)}")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `SLOW` names."""
+    """Mark what `SLOW` names and, as `thorough`, all but the first case of each slow test and what `THOROUGH` names."""
+    begun = set()
     for item in items:
-        if item.path.is_relative_to(TESTS):
-            path = item.path.relative_to(TESTS)
-            if not SLOW.isdisjoint(map(str, (path, *path.parents))):
-                item.add_marker(pytest.mark.slow)
+        names = _names(item)
+        if not SLOW.isdisjoint(names):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow"):
+            test, _, _ = item.nodeid.partition("[")
+            if test in begun or not THOROUGH.isdisjoint(names):
+                item.add_marker(pytest.mark.thorough)
+            begun.add(test)
+
+
+def _names(item):
+    """Return the names by which the lists above could mean a test: its file and the folders around it."""
+    if not item.path.is_relative_to(TESTS):
+        return set()
+    path = item.path.relative_to(TESTS)
+    return set(map(str, (path, *path.parents)))
