@@ -1,7 +1,7 @@
 # Everything is one command; `make help` lists them. Needs Python 3.11, 3.12 or 3.13 and a package index, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help figures check test lab paper sweep reproduce site benchmark lock clean
+.PHONY: help figures check test thorough lab paper sweep reproduce site benchmark lock clean
 .DELETE_ON_ERROR:
 
 VENV_PYTHON := .venv/bin/python
@@ -59,12 +59,15 @@ check: $(INSTALLED)  ## lint, layering contract, types, examples in docstrings, 
 	$(LINT)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
 
-test: $(INSTALLED)  ## the same with all tests, then stored notebook outputs against fresh ones
+test: $(INSTALLED)  ## the same and a case of each slow test, then stored notebook outputs against fresh ones
 	$(LINT)
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules common tests
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not thorough" common tests
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
+
+thorough: $(INSTALLED)  ## the tests that make test leaves out: all other cases of the slow ones (half an hour)
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal -m thorough tests
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	@$(VENV_PYTHON) -m workflow.user_folders lab
