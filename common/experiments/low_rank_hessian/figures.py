@@ -8,6 +8,7 @@ of `results.read` and returns a figure. In the notebook, the frame is that of `t
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -271,7 +272,12 @@ def _draw_settings(axes: Axes, runs: pd.DataFrame, part: str) -> None:
     for row in summary[summary["diverged"] > 0].itertuples():
         # At the right edge, and above the row if other seeds of it are there.
         text = rf"$\times$ {row.diverged:.0f} of {row.diverged + row.n:.0f} diverged"
-        place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center", "color": style.VERMILION}
+        place: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "ha": "right",
+            "va": "center",
+            "color": style.VERMILION,
+        }
         axes.text(0.98, heights[row.run] + (0.3 if row.n else 0), text, fontsize=6, **place)
     with matplotlib.rc_context(style.RC):
         axes.set_yticks(list(heights.values()), [textwrap.fill(name, 25) for name in heights], fontsize=6)

@@ -71,7 +71,7 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     if classes:
         left.axvline(classes - 1, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="classes - 1")
     left.set_yscale("log")
-    style.power_ticks(left.yaxis)
+    style.log_ticks(left.yaxis)
     left.set_xlabel("Rank")
     left.set_ylabel("|eigenvalue| (Lanczos)")
     for index, (name, seeds) in enumerate(overlaps.items()):
