@@ -26,7 +26,7 @@ from common.plotting.curves import (
 
 # The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by group and batch size.
 SOURCE = {("Keras fit", 128): 97.42, ("fixed rate", 64): 98.01, ("fixed rate", 500): 94.32}
-WINDOW = 5  # epochs over which the parts of the noise scale are averaged
+WINDOW = 5  # most epochs over which the parts of the noise scale are averaged; a third of a short run
 _TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
@@ -98,13 +98,14 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     trained_at = " and ".join(str(size) for size in sorted(measured["batch_size"].unique()))
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     _draw_batch_lines(axes, sorted(frame["batch_size"].unique()))
-    smoothed = [_smoothed_scale(curve.frame) for curve in series]
-    if all(line is not None for line in smoothed):
+    seeds, window = measured["seed"].nunique(), max(1, min(WINDOW, int(measured["epoch"].max()) // 3))
+    smoothed = [_smoothed_scale(curve.frame, window) for curve in series]
+    averaged = seeds * window > 1 and all(line is not None for line in smoothed)
+    if averaged:
         for curve, line in zip(series, smoothed, strict=True):
             _draw_smoothed(axes, curve, line)
-        count = measured["seed"].nunique()
-        averaged = f"{count} seeds and {WINDOW}" if count > 1 else f"{WINDOW}"
-        spread = f"Pale: single seeds; full: both averaged over {averaged} epochs."
+        over = [f"{seeds} seeds"] * (seeds > 1) + [f"{window} epochs"] * (window > 1)
+        spread = f"Pale: single seeds; full: both averaged over {' and '.join(over)}."
     else:
         draw_curves(axes, series, "epoch", "noise_scale", skip_undefined=True)
         spread = spread_note(series)
@@ -116,7 +117,7 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
         "per-example gradients' covariance over the squared length of the gradient, both estimated from two batch "
         "sizes. Dotted: the batch sizes compared."
     )
-    note = " ".join(filter(None, (spread, _undefined_note(measured))))
+    note = " ".join(filter(None, (spread, _undefined_note(measured, averaged))))
     style.annotate(drawn, note, caption, frame)
     return drawn
 
@@ -224,7 +225,7 @@ def _measured(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame.groupby(results.run_columns(frame), dropna=False)[probe].transform("count") > 0]
 
 
-def _smoothed_scale(rows: pd.DataFrame) -> pd.Series | None:
+def _smoothed_scale(rows: pd.DataFrame, window: int) -> pd.Series | None:
     """Return the noise scale by epoch as a ratio of averages over seeds and epochs (arXiv 1812.06162, appendix A.1).
 
     A single estimate of ‖G‖² may be several times too small, and its reciprocal then dominates an average of ratios.
@@ -233,7 +234,7 @@ def _smoothed_scale(rows: pd.DataFrame) -> pd.Series | None:
     parts = ["gradient_variance", "gradient_norm_squared"]
     if not set(parts) <= set(rows) or (rows["status"] == "diverged").any() or rows[parts].isna().any(axis=None):
         return None
-    means = rows[parts].astype(float).groupby(rows["epoch"]).mean().rolling(WINDOW, center=True, min_periods=1).mean()
+    means = rows[parts].astype(float).groupby(rows["epoch"]).mean().rolling(window, center=True, min_periods=1).mean()
     ratios = means[parts[0]] / means[parts[1]]
     return ratios if (means[parts[1]] > 0).all() else None
 
@@ -249,14 +250,14 @@ def _draw_smoothed(axes: Axes, series: Series, smoothed: pd.Series) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
-def _undefined_note(measured: pd.DataFrame) -> str:
-    averaged = measured[measured["status"] != "diverged"]
-    missing = averaged["noise_scale"].isna()
+def _undefined_note(measured: pd.DataFrame, averaged: bool) -> str:
+    kept = measured[measured["status"] != "diverged"]
+    missing = kept["noise_scale"].isna()
     if not missing.any():
         return ""
     verb = "is" if missing.sum() == 1 else "are"
-    sentence = f"{missing.sum()} of {len(averaged)} points {verb} undefined: noise hides the gradient"
-    if averaged["seed"].nunique() == 1:
+    sentence = f"{missing.sum()} of {len(kept)} points {verb} undefined: noise hides the gradient"
+    if averaged or kept["seed"].nunique() == 1:
         return f"{sentence}."
     return f"{sentence}. There the mean is over the other seeds, and biased low."
 
