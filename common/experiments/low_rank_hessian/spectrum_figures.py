@@ -111,13 +111,13 @@ def _looks(frame: pd.DataFrame) -> list[tuple[int, np.ndarray, np.ndarray]]:
 
 
 def _overlaps(frame: pd.DataFrame) -> dict[str, list[pd.Series]]:
-    """Return, by name, each file's overlaps by step; JSON has turned the steps into strings."""
-    found: dict[str, list[pd.Series]] = {}
+    """Return, by sorted name, each file's overlaps by step; JSON has turned the steps into strings."""
+    overlaps: dict[str, list[pd.Series]] = {}
     for measurements in frame.attrs.get("measurements", []):
         for name, values in measurements.get("overlaps", {}).items():
             by_step = pd.Series({int(step): float(value) for step, value in values.items()}).sort_index()
-            found.setdefault(name, []).append(by_step)
-    return found
+            overlaps.setdefault(name, []).append(by_step)
+    return dict(sorted(overlaps.items()))  # files sort names, a notebook's measurements do not: colors are the same
 
 
 def _draw_overlaps(axes: Axes, name: str, seeds: Sequence[pd.Series], look: dict[str, Any]) -> None:
