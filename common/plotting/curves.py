@@ -309,7 +309,10 @@ def _draw_seeds(axes: Axes, series: Series, frame: pd.DataFrame, x: str, y: str)
         return
     look = {name: series.style[name] for name in ("color", "linestyle") if name in series.style}
     for _, run in frame.sort_values("epoch").groupby("seed"):
-        axes.plot(run[x].astype(float), run[y].astype(float), linewidth=0.5, **look, **_PALE)
+        if len(run) == 1:  # a line of one point is invisible
+            axes.plot(run[x].astype(float), run[y].astype(float), color=look.get("color"), **_DOTS)
+        else:
+            axes.plot(run[x].astype(float), run[y].astype(float), linewidth=0.5, **look, **_PALE)
 
 
 def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame, *, band: bool) -> None:

@@ -153,6 +153,15 @@ def test_undefined_noise_scales_are_counted_and_break_the_line_only_where_no_see
     assert [i for i, value in enumerate(drawn, 1) if math.isnan(value)] == [9]
 
 
+def test_parts_of_the_noise_scale_are_averaged_before_they_are_divided(frame):
+    lengths = frame["seed"].map({0: 1.0, 1: 3.0}).where(frame["noise_scale"].notna())
+    parts = {"gradient_variance": frame["noise_scale"] * lengths, "gradient_norm_squared": lengths}
+    figure = baseline_sgd.noise_scale(frame.assign(**parts))
+    by_seed = frame.pivot_table(index="epoch", columns="seed", values="noise_scale")
+    assert noise_curve(figure).get_ydata()[0] == pytest.approx((by_seed[0] + 3 * by_seed[1])[:3].mean() / 4)
+    assert "full: both averaged over 2 seeds and 5 epochs." in figure.caption
+
+
 def test_seed_whose_noise_scale_is_never_defined_is_counted(frame):
     figure = baseline_sgd.noise_scale(undefined(frame, {(0, epoch) for epoch in range(1, 16)}))
     assert "15 of 30 points are undefined" in figure.caption

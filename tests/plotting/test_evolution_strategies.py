@@ -55,12 +55,14 @@ def test_stored_results_are_redrawn_as_files(seeds, tmp_path):
 
 
 def test_curves_by_group_with_the_source_s_plateau(frame):
-    left, right = evolution_strategies.curves(frame).axes
+    figure = evolution_strategies.curves(frame)
+    left, right = figure.axes
     named = ["smoothed accuracy", "exact gradient", "moved target", "annealed σ"]
     assert list(lines(left))[:4] == named
     assert set(lines(left)) - set(named) == {"source, epoch 1", "source, plateau to epoch 22"}
     assert list(lines(right)) == ["likelihood", "exact likelihood", "cross-entropy"]
     assert lines(left)["source, epoch 1"].get_xydata() == pytest.approx(np.array([[1, 21.3]]))
+    assert "The source has 21.3 % after its first epoch and 12 to 16 % on its plateau" in figure.caption
     expected = errors(frame)
     assert lines(left)["annealed σ"].get_ydata()[-1] == pytest.approx(expected["source: annealed σ"])
     assert lines(right)["cross-entropy"].get_ydata()[-1] == pytest.approx(expected["full: cross-entropy"])
@@ -94,20 +96,25 @@ def test_confusion_has_a_panel_a_seed_and_marks_what_is_never_predicted(frame):
     image = panels[0].images[0].get_array()
     assert image[9, 0] == 1
     assert image[8, 8] == 1
-    assert "never predicted (1, 1)" in figure.caption
+    assert [axes.get_title().partition(", ")[2] for axes in panels] == ["never 9", "never 9"]
 
 
-def test_classes_never_predicted_against_epochs(frame):
-    curves = lines(evolution_strategies.never_predicted(frame).axes[0])
-    assert list(curves)[-1] == "likelihood"
-    assert curves["smoothed accuracy"].get_ydata()[[0, -1]] == pytest.approx([2, 1])
-    assert curves["likelihood"].get_ydata()[-1] == 0
+def test_classes_never_predicted_have_a_row_a_seed(frame):
+    axes = evolution_strategies.never_predicted(frame).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[0] == "smoothed accuracy"
+    assert names[-1] == "likelihood"
+    counts = axes.collections[0].get_array()
+    assert len(counts) == 2 * len(names)
+    assert counts[0].compressed()[[0, -1]] == pytest.approx([2, 1])
+    assert set(counts[-1].compressed()) == {0}
+    assert len(axes.texts) == counts.count()
 
 
 @pytest.mark.parametrize(("make", "scale"), [("alignment", 10), ("alignment_at_the_start", 30)])
 def test_alignment_by_samples(frame, make, scale):
     figure = getattr(evolution_strategies, make)(frame)
-    bias, variance, cosine = figure.axes
+    bias, variance, cosine = figure.axes[-3:]
     names = [
         f"{objective}, {kind}"
         for objective in ("likelihood", "smoothed accuracy")
@@ -123,6 +130,11 @@ def test_alignment_by_samples(frame, make, scale):
     assert lines(bias)["likelihood, antithetic"].get_ydata()[0] == pytest.approx(0.81)
     assert lines(bias)["smoothed accuracy, independent"].get_ydata() == pytest.approx([0, 0, 0])
     assert lines(cosine)["likelihood, antithetic"].get_ydata()[-1] < 1
+    if make == "alignment":
+        start = evolution_strategies.alignment_at_the_start(frame).axes[-1]
+        assert [axes.get_title() for axes in figure.axes][:1] == ["before training"]
+        drawn, alone = (lines(axes)["likelihood, antithetic"].get_xydata() for axes in (figure.axes[0], start))
+        assert drawn == pytest.approx(alone)
 
 
 def test_table_has_every_run_in_the_order_of_the_plan(frame):

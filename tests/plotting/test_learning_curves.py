@@ -37,6 +37,13 @@ def test_curve_is_the_mean_beside_the_seeds_themselves(axes):
     assert not axes.collections
 
 
+def test_seeds_of_one_epoch_are_dots(axes):
+    learning_curves.draw_curves(axes, [series(run(0, [0.4]), run(1, [0.6]))], "epoch", "validation_error")
+    mean, *seeds = axes.lines
+    assert mean.get_ydata() == pytest.approx([50])
+    assert [(line.get_marker(), *line.get_ydata()) for line in seeds] == [("o", pytest.approx(40)), ("o", 60)]
+
+
 def test_many_seeds_are_a_band_from_the_lowest_to_the_highest(axes):
     group = series(*(run(seed, [0.1 * (seed + 1)]) for seed in range(6)))
     learning_curves.draw_curves(axes, [group], "epoch", "validation_error")

@@ -78,6 +78,7 @@ def test_drawing_needs_neither_tensorflow_nor_pyplot(seeds, tmp_path):
 def test_curves_show_the_reference_noise_and_the_recovery(frame):
     axes = noisy_gradients.curves(frame).axes[0]
     assert list(lines(axes)) == ["σ = 1", "σ = 1, recovered"]
+    assert "Recovered: steps are" in noisy_gradients.curves(frame).caption
     expected = 100 * (1 - means(frame, "validation_metric")["full: σ = 1"])
     assert lines(axes)["σ = 1"].get_ydata()[-1] == pytest.approx(expected)
 
@@ -95,6 +96,10 @@ def test_sigma_sweep_with_prediction_source_and_the_run_without_noise(frame):
     assert curves["source"].get_xydata() == pytest.approx(np.array([[1, 19.28]]))
     assert curves["batch 500, 15 epochs"].get_xydata() == pytest.approx(np.array([[1, test["full: σ = 1"]]]))
     assert "σ² = 2/(ηB)" in figure.caption
+    by_seed = [
+        line.get_xdata()[0] for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1] and line.get_alpha()
+    ]
+    assert by_seed == pytest.approx([math.sqrt(2 / 4), math.sqrt(2 / 5)])
 
 
 def test_source_is_of_mnist_alone(frame):
@@ -107,23 +112,28 @@ def test_without_a_noise_scale_nothing_is_predicted(frame):
     assert "predicted: noise wins" not in lines(figure.axes[0])
     assert "Dotted" not in figure.caption
     figure = noisy_gradients.signal_to_noise(unmeasured)
-    assert "predicted: noise wins below" not in texts(figure)
+    assert "below: noise undoes the step" not in texts(figure)
     assert "Dashed" not in figure.caption
 
 
 def test_signal_to_noise_over_training_against_sigma_and_the_cosines(frame):
     figure = noisy_gradients.signal_to_noise(frame)
     left, middle, right = figure.axes
-    assert set(lines(left)) == {
-        "σ = 1",
-        "predicted: noise wins below",
-    }  # of the recovery the ratio would count amplification
-    assert set(lines(middle)) == {"at the end of the run", "predicted: noise wins below"}
+    below = "below: noise undoes the step"
+    assert set(lines(left)) == {"σ = 1", below}  # of the recovery the ratio would count amplification
+    assert set(lines(middle)) == {"at the end of the run", below}
     assert list(lines(right)) == ["σ = 1", "σ = 1, recovered"]
     for axes, batch in ((left, 500), (middle, 32)):
-        assert lines(axes)["predicted: noise wins below"].get_ydata() == pytest.approx([THRESHOLDS[batch]] * 2)
-        assert lines(axes)["predicted: noise wins below"].get_linestyle() == "--"
+        assert lines(axes)[below].get_ydata() == pytest.approx([THRESHOLDS[batch]] * 2)
+        assert lines(axes)[below].get_linestyle() == "--"
         assert axes.get_ylabel() == "Signal-to-noise ratio, log scale"
+        by_seed = [line.get_ydata()[0] for line in axes.lines if line.get_alpha() and len(set(line.get_ydata())) == 1]
+        assert np.mean(by_seed) == pytest.approx(THRESHOLDS[batch])
+    assert [axes.get_title() for axes in figure.axes] == [
+        "batch 500, 15 epochs",
+        "batch 32, 1 epoch",
+        "batch 500, 15 epochs",
+    ]
     ratio, cosine = means(frame, "signal_to_noise"), means(frame, "cosine")
     measured = lines(middle)["at the end of the run"]
     assert measured.get_xdata() == pytest.approx([0.01, 0.03, 0.1, 0.3, 1, 2, 5, 10])
@@ -150,15 +160,22 @@ def test_remedies_are_ranked_with_the_best_on_top(frame):
 
 
 def test_batch_sizes_and_learning_rates(frame):
-    left, right = noisy_gradients.batch_sizes(frame).axes
+    axes = noisy_gradients.batch_sizes(frame).axes[0]
     errors = 100 * (1 - means(frame, "validation_metric"))
-    (by_size,) = lines(left).values()
-    assert by_size.get_xdata() == pytest.approx([32, 128, 512])
-    assert by_size.get_ydata() == pytest.approx(errors[["nothing done", "batch 128", "batch 512"]].to_numpy())
-    assert list(lines(right)) == ["constant rate", "falling to zero"]
-    assert lines(right)["falling to zero"].get_ydata() == pytest.approx(
-        errors[["rate 0.003 → 0", "rate 0.01 → 0"]].to_numpy()
+    rows = {
+        "batch 32, rate 0.003 → 0": "rate 0.003 → 0",
+        "batch 32, rate 0.003": "rate 0.003",
+        "batch 512, rate 0.01": "batch 512",
+        "batch 32, rate 0.01": "nothing done",
+    }
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(names) == 6
+    (drawn,) = (
+        line for line in axes.lines if line.get_marker() == "o" and not line.get_alpha() and len(line.get_xdata())
     )
+    for name, run in rows.items():
+        assert drawn.get_xdata()[names.index(name)] == pytest.approx(errors[run])
+    assert names[-1] == "batch 32, rate 0.01"  # the run that the others vary is on top
 
 
 def test_subspaces_by_kind_beside_the_run_without_one(frame):

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from shown import assert_within_its_page, texts
+from shown import assert_within_its_page, lines, texts
 
 from common import results
 from common.experiments.optimizers_from_scratch import figures as optimizers
@@ -155,3 +155,41 @@ def test_runs_that_all_diverged_are_drawn_without_a_warning():
     frame = results.combine([_run(name, 0, diverge=True) for name in ("gradient descent", "clipping", "Adam")])
     for draw in (optimizers.learning_rates, optimizers.curves, optimizers.scaling):
         draw(frame)._repr_png_()
+
+
+def test_a_curve_has_the_median_of_a_tenth_of_a_decade_and_ends_with_the_budget():
+    frame = results.combine([_run("clipping", 0)])
+    (curve,) = (line for name, line in lines(optimizers.curves(frame).axes[0]).items() if name == "clipping")
+    assert curve.get_xdata().tolist() == [10, 20, 30, 50, 60, 70, 100]  # 40 is 10^1.602 and in the tenth of 50
+    losses = frame.set_index("epoch")["train_loss"]
+    assert curve.get_ydata()[3] == pytest.approx(losses[[40, 50]].median())
+
+
+def test_raw_paths_are_named_at_their_ends(frame):
+    raw, standardised = optimizers.trails(frame).axes
+    assert {text.get_text() for text in raw.texts} == {"momentum", "Adam"}
+    assert not standardised.texts
+    assert lines(raw)["Adam"].get_markevery() == [40]
+
+
+def test_step_sizes_have_a_panel_for_each_kind_of_parameter(frame):
+    figure = optimizers.step_sizes(frame)
+    assert [axes.get_title() for axes in figure.axes] == [
+        "hidden layer, weights",
+        "hidden layer, biases",
+        "output layer, weights",
+        "output layer, bias",
+    ]
+    first = lines(figure.axes[0])
+    sizes = [10.0 ** -(i % 5) / 10 for i in range(8)]
+    assert first["raw features"].get_ydata()[0] == pytest.approx(np.median(sizes))
+    (low, high) = figure.axes[0].collections[0].get_paths()[0].get_extents().intervaly
+    assert (low, high) == pytest.approx((1e-6, 0.1))
+
+
+def test_seeds_of_a_learning_rate_stand_beside_one_another(frame):
+    dots = optimizers.learning_rates(frame).axes[1].lines[0]
+    rates = sorted(set(dots.get_xdata()))
+    assert len(rates) == 6
+    assert rates[1] == pytest.approx(1e-6)
+    assert rates[2] / rates[0] == pytest.approx(10**0.28)

@@ -67,6 +67,7 @@ def test_gradients_are_drawn_actual_synthetic_and_apart(frame):
     np.testing.assert_allclose(actual, np.random.default_rng(0).normal(size=(4, 6)))
     np.testing.assert_allclose(synthetic, actual / 2)
     np.testing.assert_allclose(difference, actual / 2)
+    assert "Cosine of actual and synthetic 1.00." in figure.caption
     assert {axes.images[0].get_clim() for axes in figure.axes[:3]} == {(-np.abs(actual).max(), np.abs(actual).max())}
 
 
@@ -95,6 +96,11 @@ def test_curves_have_a_panel_per_depth(frame, make, family):
     for layers, axes in zip(LAYERS[family], panels, strict=True):
         assert list(lines(axes)) == list(METHODS)
         wanted = expected[run_name(layers, family, "cDNI")]
+        assert axes.get_xlabel() == "Update steps"
+        assert (
+            lines(axes)["cDNI"].get_xdata()[-1]
+            == frame.loc[frame["run"] == run_name(layers, family, "cDNI"), "step"].max()
+        )
         assert lines(axes)["cDNI"].get_ydata()[-1] == pytest.approx(wanted)
 
 
@@ -113,20 +119,17 @@ def test_cosines_of_all_networks_are_tabulated(frame):
 
 
 def test_captions_say_the_batches_and_the_predictors(frame):
-    batches = (
-        "Batches, fully connected: DNI 256 (predictors with 2 hidden layers before the ReLU); backprop 256; cDNI 256; "
-        "no backprop 256."
-    )
+    batches = "Batches, fully connected: 256; DNI 256 (predictors with 2 hidden layers before the ReLU)."
     assert batches in synthetic_gradients.curves(frame).caption
     assert batches in synthetic_gradients.depths(frame).caption
     assert "(predictors" not in synthetic_gradients.convolutional_curves(frame).caption
     hidden, boundaries = "SyntheticGradients.hidden_layers", "SyntheticGradients.boundaries"
     cut = frame[boundaries].notna()
     for layers, layer, words in (
-        (0, "norm", "DNI 256 (predictors before the ReLU); backprop"),
-        (1, "dense", "DNI 256 (predictors with 1 hidden layer before the batch norm); backprop"),
-        (1, "relu", "DNI 256 (predictors with 1 hidden layer); backprop"),
-        (0, "relu", "DNI 256; backprop"),
+        (0, "norm", "256; DNI 256 (predictors before the ReLU)."),
+        (1, "dense", "256; DNI 256 (predictors with 1 hidden layer before the batch norm)."),
+        (1, "relu", "256; DNI 256 (predictors with 1 hidden layer)."),
+        (0, "relu", "Batches, fully connected: 256."),
     ):
         columns = {hidden: frame[hidden].where(~cut, layers)}
         columns |= {boundaries: frame[boundaries].str.replace("norm", layer)}
@@ -142,6 +145,9 @@ def test_the_figure_of_cosines_says_where_the_boundaries_are(frame):
 def test_unlocked_against_epochs_and_against_the_probability(frame):
     left, right = synthetic_gradients.unlocked(frame).axes
     assert list(lines(left)) == [f"p = {share:g}" for share in sorted(PROBABILITIES)]
+    rows = frame[frame["run"] == f"updating with p = {min(PROBABILITIES):g}"]
+    slowest = lines(left)[f"p = {min(PROBABILITIES):g}"]
+    assert slowest.get_xdata()[-1] == pytest.approx(min(PROBABILITIES) * rows["step"].max())
     expected = final_errors(frame)
     wanted = [expected[f"updating with p = {share:g}"] for share in sorted(PROBABILITIES)]
     assert lines(right)["cDNI"].get_ydata() == pytest.approx(wanted)

@@ -7,10 +7,12 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from common import results
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
+    X_LABELS,
     NothingToDraw,
     Series,
     draw_curves,
@@ -24,6 +26,7 @@ from common.plotting.curves import (
 
 # The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by group and batch size.
 SOURCE = {("Keras fit", 128): 97.42, ("fixed rate", 64): 98.01, ("fixed rate", 500): 94.32}
+WINDOW = 5  # most epochs over which the parts of the noise scale are averaged; a third of a short run
 _TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
@@ -95,16 +98,26 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     trained_at = " and ".join(str(size) for size in sorted(measured["batch_size"].unique()))
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.4)
     _draw_batch_lines(axes, sorted(frame["batch_size"].unique()))
-    draw_curves(axes, series, "epoch", "noise_scale", skip_undefined=True)
+    seeds, window = measured["seed"].nunique(), max(1, min(WINDOW, int(measured["epoch"].max()) // 3))
+    smoothed = [_smoothed_scale(curve.frame, window) for curve in series]
+    averaged = seeds * window > 1 and all(line is not None for line in smoothed)
+    if averaged:
+        for curve, line in zip(series, smoothed, strict=True):
+            _draw_smoothed(axes, curve, line)
+        over = [f"{seeds} seeds"] * (seeds > 1) + [f"{window} epochs"] * (window > 1)
+        spread = f"Pale: single seeds; full: both averaged over {' and '.join(over)}."
+    else:
+        draw_curves(axes, series, "epoch", "noise_scale", skip_undefined=True)
+        spread = spread_note(series)
     axes.set_yscale("log")
     style.log_ticks(axes.yaxis)
-    axes.set_ylabel("Gradient noise scale (examples)")
+    axes.set_ylabel("Noise scale (examples)")
     caption = (
-        f"Gradient noise scale on {captions.name(frame)} while training at batch {trained_at}, simple estimate from "
-        "two batch sizes; dotted: the batch sizes compared. A batch far below the noise scale averages little of the "
-        "noise away, one far above it wastes examples."
+        f"Gradient noise scale on {captions.name(frame)} while training at batch {trained_at}: the trace of the "
+        "per-example gradients' covariance over the squared length of the gradient, both estimated from two batch "
+        "sizes. Dotted: the batch sizes compared."
     )
-    note = " ".join(filter(None, (spread_note(series), _undefined_note(measured))))
+    note = " ".join(filter(None, (spread, _undefined_note(measured, averaged))))
     style.annotate(drawn, note, caption, frame)
     return drawn
 
@@ -212,14 +225,39 @@ def _measured(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame.groupby(results.run_columns(frame), dropna=False)[probe].transform("count") > 0]
 
 
-def _undefined_note(measured: pd.DataFrame) -> str:
-    averaged = measured[measured["status"] != "diverged"]
-    missing = averaged["noise_scale"].isna()
+def _smoothed_scale(rows: pd.DataFrame, window: int) -> pd.Series | None:
+    """Return the noise scale by epoch as a ratio of averages over seeds and epochs (arXiv 1812.06162, appendix A.1).
+
+    A single estimate of ‖G‖² may be several times too small, and its reciprocal then dominates an average of ratios.
+    None if the two parts were not measured, or some run diverged.
+    """
+    parts = ["gradient_variance", "gradient_norm_squared"]
+    if not set(parts) <= set(rows) or (rows["status"] == "diverged").any() or rows[parts].isna().any(axis=None):
+        return None
+    means = rows[parts].astype(float).groupby(rows["epoch"]).mean().rolling(window, center=True, min_periods=1).mean()
+    ratios = means[parts[0]] / means[parts[1]]
+    return ratios if (means[parts[1]] > 0).all() else None
+
+
+def _draw_smoothed(axes: Axes, series: Series, smoothed: pd.Series) -> None:
+    for _, run in series.frame.sort_values("epoch").groupby("seed"):
+        look = {"color": series.style["color"], "linewidth": 0.5, "alpha": 0.4, "zorder": 1.5}
+        axes.plot(run["epoch"], run["noise_scale"].astype(float), **look)
+    with matplotlib.rc_context(style.RC):
+        every = max(1, len(smoothed) // 5)
+        axes.plot(smoothed.index, smoothed, label=series.label, markevery=every, **series.style)
+    axes.set_xlabel(X_LABELS["epoch"])
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _undefined_note(measured: pd.DataFrame, averaged: bool) -> str:
+    kept = measured[measured["status"] != "diverged"]
+    missing = kept["noise_scale"].isna()
     if not missing.any():
         return ""
     verb = "is" if missing.sum() == 1 else "are"
-    sentence = f"{missing.sum()} of {len(averaged)} points {verb} undefined: noise hides the gradient"
-    if averaged["seed"].nunique() == 1:
+    sentence = f"{missing.sum()} of {len(kept)} points {verb} undefined: noise hides the gradient"
+    if averaged or kept["seed"].nunique() == 1:
         return f"{sentence}."
     return f"{sentence}. There the mean is over the other seeds, and biased low."
 

@@ -27,22 +27,22 @@ _LAYERWISE, _AT_ONCE = {"keep": 1.0}, {"rank": 1, "own_data": True}
 
 
 def accuracy(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error of all runs against evaluations and against seconds."""
+    """Draw the error of all runs against arithmetic; the runs were not timed in turn."""
     rows = _runs(frame)
     part = captions.part(rows)
-    rows = rows.assign(millions=rows["evaluations"] / 1e6)
+    rows = rows.assign(millions=rows["cost"] / 1e6)
     series = series_by_run(rows)
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.7, 2, sharey=True)
-    labels = {"millions": "Evaluations (million examples × members)", "seconds": "Training time (s)"}
-    for axes, (name, label) in zip(panels, labels.items(), strict=True):
-        draw_curves(axes, series, name, f"{part}_error")
-        axes.set_xlabel(label)
-    panels[0].set_xscale("log")  # a layer's members are many, and each of them a part of the network only
-    set_error_axis(panels[0], rows, part)
-    style.legend(panels[1], above=3)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 3.0)
+    draw_curves(axes, series, "millions", f"{part}_error")
+    axes.set_xscale("log")  # a layer's members are many, and each of them a part of the network only
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel("Cost (million gradients of one example)")
+    set_error_axis(axes, rows, part)
+    style.legend(axes, above=2)
     caption = (
         f"{error_name(rows, part)} on {captions.name(rows)}, trained by perturbing the weights, without derivatives. "
-        "Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
+        "Cost is counted in multiply-accumulates: where a layer at a time is perturbed, an evaluation runs the network "
+        "from that layer on."
     )
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn

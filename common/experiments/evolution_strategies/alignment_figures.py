@@ -4,8 +4,11 @@ The estimates are those of the diagnostic `LogitAlignment`, before and after the
 """
 
 import math
+from collections.abc import Sequence
 
+import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 
 from common.experiments.evolution_strategies.run_selection import estimates
 from common.plotting import captions, style
@@ -19,40 +22,66 @@ _AXES = {
 
 
 def alignment(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw bias, variance and cosine of the estimates against samples, on the logits of the trained network."""
-    return _draw(frame, trained=True)
+    """Draw bias, variance and cosine of the trained network's estimates against samples, and the untrained's cosine."""
+    rows = estimates(frame)
+    before, after = rows[rows["epoch"] == 0], rows[rows["epoch"] > 0]
+    if after.empty:
+        raise NothingToDraw("the results hold no estimates compared with the exact gradient")
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, len(_AXES) + bool(len(before)))
+    series = _draw(panels[-len(_AXES) :], after)
+    stage = f"after epoch {int(after['epoch'].max())}"
+    titles = [stage] * len(_AXES)
+    if len(before):
+        _draw_value(panels[0], _by_estimate(before), "logit_cosine")
+        titles.insert(0, "before training")
+        panels[0].sharey(panels[-1])
+    with matplotlib.rc_context(style.RC):
+        for axes, title in zip(panels, titles, strict=True):
+            axes.set_title(title)
+    _annotate(drawn, series, after, f"before training and {stage} of the run with the likelihood", frame)
+    return drawn
 
 
 def alignment_at_the_start(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw bias, variance and cosine of the estimates against samples, for the untrained network."""
-    return _draw(frame, trained=False)
-
-
-def _draw(frame: pd.DataFrame, *, trained: bool) -> style.PaperFigure:
     rows = estimates(frame)
-    rows = rows[(rows["epoch"] > 0) == trained]
+    rows = rows[rows["epoch"] == 0]
     if rows.empty:
         raise NothingToDraw("the results hold no estimates compared with the exact gradient")
-    series = _by_estimate(rows)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.6, len(_AXES))
-    for axes, (name, label) in zip(panels, _AXES.items(), strict=True):
-        draw_final(axes, series, "samples", name, seed_by_seed=True)
-        axes.set_xscale("log")
-        style.log_ticks(axes.xaxis, sorted(rows["samples"].unique()))
-        axes.set_xlabel("Samples")
-        axes.set_ylabel(label)
+    _annotate(drawn, _draw(panels, rows), rows, "before training", frame)
+    return drawn
+
+
+def _draw(panels: Sequence[Axes], rows: pd.DataFrame) -> list[Series]:
+    """Draw bias, variance and cosine of the estimates in three panels and return the series."""
+    series = _by_estimate(rows)
+    for axes, name in zip(panels, _AXES, strict=True):
+        _draw_value(axes, series, name)
     panels[0].set_ylim(bottom=0)
     if math.isfinite(panels[1].dataLim.minposy):  # else every run diverged
         panels[1].set_yscale("log")
         style.log_ticks(panels[1].yaxis)
-    style.legend(panels[2], above=4)
-    stage = f"after epoch {int(rows['epoch'].max())} of the run with the likelihood" if trained else "before training"
+    return series
+
+
+def _draw_value(axes: Axes, series: Sequence[Series], name: str) -> None:
+    draw_final(axes, series, "samples", name, seed_by_seed=True)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis, sorted(pd.concat([curve.frame for curve in series])["samples"].unique()))
+    axes.set_xlabel("Samples")
+    axes.set_ylabel(_AXES[name])
+
+
+def _annotate(
+    drawn: style.PaperFigure, series: Sequence[Series], rows: pd.DataFrame, stage: str, frame: pd.DataFrame
+) -> None:
+    style.legend(drawn.axes[-1], above=4)
     caption = (
         f"Estimates of the gradient on the logits of {captions.name(rows)} {stage}, σ = {rows['sigma'].iloc[0]:g}, "
         "beside the exact one of the same objective, by number of samples; lengths are those of the exact gradient."
     )
     style.annotate(drawn, spread_note(series, ["samples"], middle=False), caption, frame)
-    return drawn
 
 
 def _by_estimate(rows: pd.DataFrame) -> list[Series]:

@@ -6,7 +6,11 @@ of `results.read` and returns a figure. In the notebook, the frame is that of `t
 """
 
 import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -19,8 +23,6 @@ from common.plotting.curves import (
     NothingToDraw,
     Series,
     draw_curves,
-    draw_final,
-    draw_level,
     draw_rows,
     error_name,
     select,
@@ -45,11 +47,10 @@ __all__ = [
     "trials",
 ]
 
-SWEPT = {
-    "SaddleFreeNewton.rank": "Rank",
-    "SaddleFreeNewton.hessian_batch": "Hessian batch (examples)",
-    "SaddleFreeNewton.refresh_every": "Steps between refreshes",
-}
+AS_SOURCE = "all of these, as the source"  # the notebook's name of the run with all of the source's settings
+# The source's best error (%) on MNIST, after 20 sweeps, its unit of cost; and its damping, which regularises too.
+SOURCE_ERROR, SOURCE_PASSES = 100 - 20.3, 20
+SOURCE_GAMMA = 0.1
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
@@ -78,10 +79,10 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         draw_curves(axes, series, x, f"{part}_error")
         if x == "passes":
             axes.set_xlabel("Cost (gradients per training example)")
-        if x != "epoch":
-            axes.set_xscale("log")
-            style.log_ticks(axes.xaxis)
+        axes.set_xscale("log")  # most of the error is gone after a few epochs
+        style.log_ticks(axes.xaxis)
     set_error_axis(panels[0], runs, part)
+    above = _leave_above(panels[0], series, f"{part}_error")
     style.legend(panels[0], above=4)
     caption = (
         f"{error_name(runs, part)} on {captions.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
@@ -92,7 +93,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         caption += " Seconds are of epochs for which all methods were timed in turn, in one process a seed."
     if has_trials(frame):
         caption += " Each method's learning rate was chosen on validation data, over equally many trials."
-    style.annotate(drawn, spread_note(series), caption, frame)
+    style.annotate(drawn, spread_note(series), caption + above, frame)
     return drawn
 
 
@@ -102,31 +103,21 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
     if runs.empty:
         raise NothingToDraw("the results hold no cause of failure")
     part = captions.part(runs)
-    summary = results.summarize(runs, ["order", "run"], f"{part}_error").sort_values("order", ascending=False)
-    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.26 * len(summary) + 0.9)
-    places = range(len(summary))
-    heights = dict(zip(summary["run"], map(float, places), strict=True))
-    look = style.method_style("saddle-free Newton, momentum")
-    draw_rows(axes, results.last_rows(runs), heights, f"{part}_error", **look)
-    recipe = summary["mean"].iloc[-1]
-    if not math.isnan(recipe):
-        axes.axvline(recipe, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, zorder=1)
-    for place, row in zip(places, summary.itertuples(), strict=True):
-        if row.diverged:
-            _say_diverged(axes, place, f"{row.diverged:.0f} of {row.diverged + row.n:.0f} diverged", alone=not row.n)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.21 * runs["run"].nunique() + 0.75)
+    _draw_settings(axes, runs, part)
+    source = _draw_source(axes, runs)
     axes.set_xscale("log")
-    style.log_ticks(axes.xaxis, [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100])
-    axes.set_yticks(list(places), list(summary["run"]))
-    axes.set_ylim(-0.6, len(summary) - 0.4)
-    axes.set_xlabel(f"{error_name(runs, part)} (%)", loc="right")  # wider than the panel beside the long labels
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel(f"{error_name(runs, part)} (%)")
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
         f"{_passes(runs)} of {int(runs['train_examples'].iloc[0]):,} examples: "
         "the recipe (dashed line); without its own parts; with what the source did instead, at the recipe's learning "
-        "rate; and with all of that, at the source's, but refreshed less often than at its every step."
+        "rate; and with all of that, at the source's, but refreshed less often than at its every step. The source's "
+        f"γ = {SOURCE_GAMMA:g} either damps, added to the eigenvalues' magnitudes, or regularises, as an L2 "
+        f"term.{source}"
     )
-    note = spread_note(series_by_run(runs), crosses=False)
-    style.annotate(drawn, note, caption, frame)
+    style.annotate(drawn, spread_note(series_by_run(runs)), caption, frame)
     return drawn
 
 
@@ -137,33 +128,20 @@ def sweeps(frame: pd.DataFrame) -> style.PaperFigure:
     if base.empty or swept.empty:
         raise NothingToDraw("the results hold no sweep")
     part, row = captions.part(runs), base.iloc[0]
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.2, 3, sharey=True)
-    shown = []
-    for axes, (name, label) in zip(panels, SWEPT.items(), strict=True):
-        if name == "SaddleFreeNewton.refresh_every":  # the base's intervals grow: it has no place on this axis
-            draw_level(axes, base, f"{part}_error", "growing intervals")
-            constant = swept[swept["SaddleFreeNewton.first_interval"] == swept[name]]
-            series = Series("constant intervals", constant, style.method_style("saddle-free Newton, momentum"))
-        else:
-            others = swept[swept[name] != row[name]]
-            series = Series(
-                "saddle-free Newton", pd.concat([base, others]), style.method_style("saddle-free Newton, momentum")
-            )
-        draw_final(axes, [series], name, f"{part}_error")
-        axes.set_xscale("log")
-        style.log_ticks(axes.xaxis, sorted(series.frame[name].unique()))
-        axes.set_xlabel(label)
-        shown.append(series)
-    style.legend(panels[-1])
-    set_error_axis(panels[0], runs, part)
+    shown = pd.concat([base, swept])
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.16 * shown["run"].nunique() + 0.75)
+    _draw_settings(axes, shown, part)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel(f"{error_name(runs, part)} (%)")
     caption = (
         f"{error_name(runs, part)} of saddle-free Newton with momentum on {captions.name(runs)} after "
-        f"{_passes(base)} of {int(row['train_examples']):,} examples, around "
+        f"{_passes(base)} of {int(row['train_examples']):,} examples, around the recipe (dashed line): "
         f"rank {row['SaddleFreeNewton.rank']}, {row['SaddleFreeNewton.hessian_batch']} examples for the Hessian, and "
-        f"refreshes that begin {row['SaddleFreeNewton.first_interval']} steps apart and grow rarer. Right: refreshes "
-        "equally far apart, from the start on."
+        f"refreshes that begin {row['SaddleFreeNewton.first_interval']} steps apart and grow rarer. Where refreshes "
+        "are named, they are equally far apart."
     )
-    style.annotate(drawn, spread_note(shown, list(SWEPT)), caption, frame)
+    style.annotate(drawn, spread_note(series_by_run(shown)), caption, frame)
     return drawn
 
 
@@ -283,7 +261,59 @@ def _passes(runs: pd.DataFrame) -> str:
     return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
-def _say_diverged(axes: Axes, place: int, text: str, *, alone: bool) -> None:
-    """Write "diverged" beside the row, at the right edge if errors of nearly diverged runs stand further left."""
-    transform = axes.get_yaxis_transform()
-    axes.text(0.98, place + (0 if alone else 0.3), text, transform=transform, ha="right", va="center", fontsize=6)
+def _draw_settings(axes: Axes, runs: pd.DataFrame, part: str) -> None:
+    """Draw a row for each run, in the plan's order: mean, seeds, diverged runs, and a line at the first one's mean."""
+    summary = results.summarize(runs, ["order", "run"], f"{part}_error").sort_values("order", ascending=False)
+    heights = {name: float(place) for place, name in enumerate(summary["run"])}
+    draw_rows(axes, results.last_rows(runs), heights, f"{part}_error", color=style.BLUE, marker="o", markersize=3.5)
+    recipe = summary["mean"].iloc[-1]
+    if not math.isnan(recipe):
+        axes.axvline(recipe, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, zorder=1)
+    for row in summary[summary["diverged"] > 0].itertuples():
+        # At the right edge, and above the row if other seeds of it are there.
+        text = rf"$\times$ {row.diverged:.0f} of {row.diverged + row.n:.0f} diverged"
+        place: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "ha": "right",
+            "va": "center",
+            "color": style.VERMILION,
+        }
+        axes.text(0.98, heights[row.run] + (0.3 if row.n else 0), text, fontsize=6, **place)
+    with matplotlib.rc_context(style.RC):
+        axes.set_yticks(list(heights.values()), [textwrap.fill(name, 25) for name in heights], fontsize=6)
+    axes.set_ylim(-0.6, len(summary) - 0.4)
+
+
+def _draw_source(axes: Axes, runs: pd.DataFrame) -> str:
+    """Draw the source's error in the row with its settings, and return the sentence on it; empty for other data."""
+    names = list(results.last_rows(runs).sort_values("order", ascending=False)["run"].drop_duplicates())
+    if not (runs["dataset"] == "mnist").all() or not (runs["network"] == "leaky_convnet").all():
+        return ""
+    if AS_SOURCE not in names:
+        return ""
+    axes.plot([SOURCE_ERROR], [names.index(AS_SOURCE)], **style.SOURCE_LOOK | {"markersize": 5})
+    return f" Diamond: the source's best, {SOURCE_ERROR:.1f} % after {SOURCE_PASSES} epochs' worth of gradients."
+
+
+def _leave_above(axes: Axes, series: Sequence[Series], value: str) -> str:
+    """End the axis below methods whose every mean is above all others'; return the sentence that says so."""
+    means = {curve.label: curve.frame.groupby("epoch")[value].mean().dropna() for curve in series}
+    means = {name: curve for name, curve in means.items() if len(curve)}
+    far = [name for name, curve in means.items() if curve.min() > max(_others(means, name), default=math.inf)]
+    if not far or axes.get_yscale() != "log":
+        return ""
+    shown = pd.concat([curve.frame for curve in series if curve.label not in far])
+    axes.set_ylim(0.9 * shown[value].min(), 1.1 * shown[value].max())
+    style.log_ticks(axes.yaxis)
+    sentences = []
+    for name in far:
+        (first, at_first), (last, at_last) = ((means[name].iloc[i], means[name].index[i]) for i in (0, -1))
+        sentences.append(
+            f" Above the panels: {name}, at a mean of {first:.1f} % after epoch {at_first} and {last:.1f} % after "
+            f"epoch {at_last}."
+        )
+    return "".join(sentences)
+
+
+def _others(means: Mapping[str, pd.Series], name: str) -> list[float]:
+    return [curve.max() for other, curve in means.items() if other != name]

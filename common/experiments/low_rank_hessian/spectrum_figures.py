@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,29 +14,28 @@ from common.experiments.low_rank_hessian.run_selection import measurement, netwo
 from common.plotting import captions, style, tables
 from common.plotting.curves import NothingToDraw, column, select
 
+_PALE: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.4, "zorder": 1.5}
+
 
 def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the spectrum of the Hessian at the start, in the middle and at the end of a run."""
     looks, run = _looks(frame), networks(frame)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, len(looks), sharey=True, sharex=True)
     for axes, (epoch, nodes, weights) in zip(panels, looks, strict=True):
-        positive = nodes > 0
-        for index, (which, label) in enumerate(((positive, "positive"), (~positive, "negative"))):
-            _draw_stems(axes, nodes[which], weights[which], label, style.group_style(index)["color"])
+        _draw_stems(axes, nodes, weights)
         with matplotlib.rc_context(style.RC):
             axes.set_title("start" if epoch == 0 else f"after epoch {epoch}")
         axes.set_xlabel("Eigenvalue")
-    _set_eigenvalue_axis(panels, max(float(np.abs(nodes).max()) for _, nodes, _ in looks))
+    linear = _set_eigenvalue_axis(panels, max(float(np.abs(nodes).max()) for _, nodes, _ in looks))
     panels[0].set_yscale("log")
     # Less than one of all eigenvalues is noise of the quadrature.
     panels[0].set_ylim(bottom=0.5 / float(column(run, "coordinates", 1e6).iloc[0]))
     style.power_ticks(panels[0].yaxis)
     panels[0].set_ylabel("Share of all eigenvalues")
-    style.legend(panels[0], above=2)
     caption = (
         f"Spectrum of the Hessian on {captions.name(run)} along a run of saddle-free Newton, by stochastic Lanczos "
         f"quadrature with {len(looks[0][1])} steps: nodes, and the share of all eigenvalues that each stands for. The "
-        "outermost nodes are eigenvalues."
+        f"outermost nodes are eigenvalues. Shaded: the scale is linear between -{linear:g} and {linear:g}."
     )
     style.annotate(drawn, _note(frame), caption, frame)
     return drawn
@@ -71,14 +71,13 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
     if classes:
         left.axvline(classes - 1, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED, label="classes - 1")
     left.set_yscale("log")
-    style.power_ticks(left.yaxis)
+    style.log_ticks(left.yaxis)
     left.set_xlabel("Rank")
     left.set_ylabel("|eigenvalue| (Lanczos)")
-    for index, (name, values) in enumerate(overlaps.items()):
-        steps, look = sorted(step for step in values if step), style.group_style(index)
-        right.plot(steps, [values[step] for step in steps], label=name, markersize=3, **look)
-        if 0 in values:
-            right.axhline(values[0], color=look["color"], linewidth=0.8, linestyle=":")
+    for index, (name, seeds) in enumerate(overlaps.items()):
+        _draw_overlaps(right, name, seeds, style.group_style(index) | {"markersize": 3})
+    if any(0 in seed for seeds in overlaps.values() for seed in seeds):
+        right.plot([], [], color=style.GRAY, linewidth=0.8, linestyle=":", label="same step, twice")
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
     if overlaps:
@@ -93,7 +92,11 @@ def eigenpairs(frame: pd.DataFrame) -> style.PaperFigure:
         f"which are eigenvalues. Right: mean squared cosine between the spans of the {rank} top eigenvectors at a step "
         "and some steps later, both of the same examples; level lines: at the same step, computed twice."
     )
-    style.annotate(drawn, _note(frame), caption, frame)
+    measured = max((len(seeds) for seeds in overlaps.values()), default=0)
+    note = f"Left: one seed, {int(frame['seed'].min())}." if measured > 1 else _note(frame)
+    if measured > 1:
+        note += f" Right: pale: single seeds; full: mean of {measured} seeds."
+    style.annotate(drawn, note, caption, frame)
     return drawn
 
 
@@ -107,28 +110,49 @@ def _looks(frame: pd.DataFrame) -> list[tuple[int, np.ndarray, np.ndarray]]:
     return [(int(epoch), np.asarray(nodes, float), np.asarray(weights, float)) for epoch, nodes, weights in columns]
 
 
-def _overlaps(frame: pd.DataFrame) -> dict[str, dict[int, float]]:
-    """Return, by name, the overlaps by step; JSON has turned the steps into strings."""
-    measured = measurement(frame, "overlaps") or {}
-    return {name: {int(step): value for step, value in values.items()} for name, values in measured.items()}
+def _overlaps(frame: pd.DataFrame) -> dict[str, list[pd.Series]]:
+    """Return, by sorted name, each file's overlaps by step; JSON has turned the steps into strings."""
+    overlaps: dict[str, list[pd.Series]] = {}
+    for measurements in frame.attrs.get("measurements", []):
+        for name, values in measurements.get("overlaps", {}).items():
+            by_step = pd.Series({int(step): float(value) for step, value in values.items()}).sort_index()
+            overlaps.setdefault(name, []).append(by_step)
+    return dict(sorted(overlaps.items()))  # files sort names, a notebook's measurements do not: colors are the same
 
 
-def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> None:
-    """Make the x axes logarithmic on both sides of zero, and linear below a thousandth of the largest value."""
+def _draw_overlaps(axes: Axes, name: str, seeds: Sequence[pd.Series], look: dict[str, Any]) -> None:
+    """Draw the mean overlap against steps, the seeds' as pale lines, and level lines at that of no step."""
+    mean = pd.concat(seeds, axis=1).mean(axis=1)
+    later = mean[mean.index > 0]
+    axes.plot(later.index, later, label=name, **look)
+    if 0 in mean:
+        axes.axhline(mean[0], color=look["color"], linewidth=0.8, linestyle=":")
+    for seed in seeds if len(seeds) > 1 else ():
+        later = seed[seed.index > 0]
+        axes.plot(later.index, later, color=look["color"], linestyle=look["linestyle"], **_PALE)
+
+
+def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> float:
+    """Make the x axes logarithmic on both sides of zero; return a thousandth of their end, below which they are linear.
+
+    The linear part is shaded.
+    """
     top = math.ceil(math.log10(largest))
-    ticks = [10.0**power for power in range(top, top - 4, -2)]
+    ticks, linear = [10.0**power for power in range(top, top - 3, -1)], 10.0 ** (top - 3)
     for axes in panels:
-        axes.set_xscale("symlog", linthresh=10.0 ** (top - 3), linscale=0.5)
+        axes.set_xscale("symlog", linthresh=linear, linscale=0.5)
+        axes.axvspan(-linear, linear, color=style.GRAY, alpha=0.12, linewidth=0)
         axes.set_xticks([*(-tick for tick in ticks), 0.0, *ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlim(-(10.0**top), 10.0**top)
+    return linear
 
 
-def _draw_stems(axes: Axes, nodes: np.ndarray, weights: np.ndarray, label: str, color: str) -> None:
+def _draw_stems(axes: Axes, nodes: np.ndarray, weights: np.ndarray) -> None:
     with matplotlib.rc_context(style.RC):
-        axes.vlines(nodes, 1e-12, weights, color=color, linewidth=0.8)
-        axes.plot(nodes, weights, marker="o", markersize=2, linestyle="none", color=color, label=label)
+        axes.vlines(nodes, 1e-12, weights, color=style.BLUE, linewidth=0.8)
+        axes.plot(nodes, weights, marker="o", markersize=2, linestyle="none", color=style.BLUE, label="nodes")
 
 
 def _note(frame: pd.DataFrame) -> str:

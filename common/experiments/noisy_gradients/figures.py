@@ -4,8 +4,10 @@
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -45,6 +47,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     caption = (
         f"{error_name(frame, part)} on {captions.name(frame)}, plain SGD, batch {batch}, with noise in the gradients."
     )
+    caption = " ".join(filter(None, (caption, _recovery(select(frame, group="full")))))
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
 
@@ -88,17 +91,19 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
     if not plain or not all(drawable):
         raise NothingToDraw("the results hold no measured signal_to_noise of noisy runs")
     both = series_by_run(full, "full: ")
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.3, 3)
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 3)
     draw_curves(panels[0], plain, "epoch", "signal_to_noise")
     draw_final(panels[1], by_sigma, "sigma", "signal_to_noise")
     draw_curves(panels[2], both, "epoch", "cosine")
+    thresholds = pd.Series(dtype=float)
     for axes, runs in zip(panels, (plain[0].frame, by_sigma[0].frame), strict=False):
-        threshold = _threshold(frame, int(runs["batch_size"].iloc[0]))
-        if threshold is not None:
-            axes.axhline(
-                threshold, color=style.BLACK, linewidth=0.8, linestyle=style.DASHED, label="predicted: noise wins below"
-            )
+        thresholds = _thresholds(frame, int(runs["batch_size"].iloc[0]))
+        look = {"color": style.BLACK, "linewidth": 0.8, "linestyle": style.DASHED}
+        _draw_thresholds(axes.axhline, thresholds, "below: noise undoes the step", look)
         _set_ratio_axis(axes)
+    for axes, runs in zip(panels, (plain[0].frame, by_sigma[0].frame, plain[0].frame), strict=True):
+        with matplotlib.rc_context(style.RC):
+            axes.set_title(budget(runs))
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis)
     panels[1].set_xlabel(_SIGMA_AXIS)
@@ -112,12 +117,12 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
         f"same at the end of the sweep's runs ({budget(by_sigma[0].frame)}) against σ. Right: cosine of the angle "
         "between the two in the full runs; with subspaces amplified, between the amplified direction and g."
     )
-    if threshold is not None:
+    if len(thresholds):
         caption += (
             " Dashed: where the progress of a step, η‖G‖², is undone by the noise, η²σ² tr H / 2. The full gradient G "
             "gives a minibatch of b a mean ‖g‖² = ‖G‖²(1 + B/b); the noise scale B, and tr H as the trace of the "
             "per-example gradients' covariance, are those at the end of the run without noise. "
-            + _below(by_sigma[0].frame, threshold)
+            + _below(by_sigma[0].frame, thresholds.mean())
         )
     style.annotate(drawn, spread_note([*both, *by_sigma], ["sigma"]), caption, frame)
     return drawn
@@ -164,16 +169,25 @@ def _measured(frame: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["noise_scale"].notna() & (rows["status"] != "diverged")]
 
 
-def _threshold(frame: pd.DataFrame, batch: int) -> float | None:
-    """Return the ratio ‖g‖²/(σ²P) at which noise undoes a step's progress; None if its parts were not measured.
+def _thresholds(frame: pd.DataFrame, batch: int) -> pd.Series:
+    """Return each seed's ratio ‖g‖²/(σ²P) at which noise undoes a step's progress; empty if not measured.
 
     From η‖G‖² = η²σ² tr H / 2 and E‖g‖² = ‖G‖²(1 + B/b): η tr H (1 + B/b) / (2P).
     """
     rows = _measured(frame)
     if rows.empty:
-        return None
+        return pd.Series(dtype=float)
     full = rows["learning_rate"] * rows["gradient_variance"] / (2 * rows["coordinates"])
-    return float((full * (1 + rows["noise_scale"] / batch)).mean())
+    return (full * (1 + rows["noise_scale"] / batch)).astype(float)
+
+
+def _draw_thresholds(line: Callable[..., Any], values: pd.Series, label: str, look: dict[str, Any]) -> None:
+    """Draw the seeds' mean of a predicted threshold, and each seed's as a pale line, by `axes.axhline` or `axvline`."""
+    if values.empty:
+        return
+    line(values.mean(), label=label, **look)
+    for value in values if len(values) > 1 else ():
+        line(value, **look | {"linewidth": 0.5, "alpha": 0.4, "zorder": 1})
 
 
 def _below(runs: pd.DataFrame, threshold: float) -> str:
@@ -192,12 +206,24 @@ def _draw_prediction(axes: Axes, frame: pd.DataFrame) -> str:
     rows = _measured(frame)
     if rows.empty:
         return ""
-    sigma = float(((2 / (rows["learning_rate"] * rows["noise_scale"])) ** 0.5).mean())
-    dotted: Any = style.LINE_STYLES[2]
-    axes.axvline(sigma, label="predicted: noise wins", color=style.GRAY, linewidth=0.9, linestyle=dotted)
+    sigma = ((2 / (rows["learning_rate"] * rows["noise_scale"])) ** 0.5).astype(float)
+    look = {"color": style.GRAY, "linewidth": 0.9, "linestyle": style.LINE_STYLES[2]}
+    _draw_thresholds(axes.axvline, sigma, "predicted: noise wins", look)
     return (
         "Dotted: the noise that undoes a step's progress, σ² = 2/(ηB), with the gradient noise scale B at the end of "
         "the run without noise."
+    )
+
+
+def _recovery(full: pd.DataFrame) -> str:
+    """Return the sentence on the runs that amplify a subspace of public gradients; empty if there are none."""
+    amplified = select(full, sketch="public")
+    if amplified.empty:
+        return ""
+    dimensions = int(amplified["dimensions"].iloc[0])
+    rate = " and the rate falls to zero" if (amplified["schedule"] == "LinearDecay").all() else ""
+    return (
+        f"Recovered: steps are longer within the span of {dimensions} gradients of public examples{rate and ','}{rate}."
     )
 
 

@@ -89,7 +89,7 @@ def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final validation error at one σ against batch size and learning rate, constant or decayed."""
+    """Draw the final validation error at one σ by batch size and learning rate, constant or decayed."""
     frame = prepared(frame)
     compared, part = reference(frame), captions.part(frame)
     same = {name: value for name, value in PLAIN.items() if name != "schedule"}
@@ -98,31 +98,22 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     rates = select(runs, batch_size=compared["batch_size"])
     if sizes["batch_size"].nunique() < 2 and rates["learning_rate"].nunique() < 2:
         raise NothingToDraw("the results hold one batch size and one learning rate only")
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.2, 2, sharey=True)
-    by_size = [Series("constant rate", sizes, style.group_style(0))]
-    groups = [
-        ("constant rate", select(rates, schedule="constant")),
-        ("falling to zero", select(rates, schedule="LinearDecay")),
-    ]
-    by_rate = [Series(label, rows, style.group_style(i)) for i, (label, rows) in enumerate(groups) if len(rows)]
-    for axes, series, name in zip(panels, (by_size, by_rate), ("batch_size", "learning_rate"), strict=True):
-        draw_final(axes, series, name, f"{part}_error")
-        axes.set_xscale("log")
-        style.log_ticks(axes.xaxis, sorted(pd.concat([curve.frame for curve in series])[name].unique()))
-        style.legend(axes)
+    both = pd.concat([sizes, rates]).drop_duplicates(["seed", "run", "epoch"])
+    both = both.assign(run=_settings(both))
+    ranked = results.summarize(both.assign(same=True), ["order", "run", "same"], f"{part}_error")
+    ranked = ranked.sort_values("order", ascending=False, ignore_index=True)  # the first run of the plan on top
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.16 * len(ranked))
+    _draw_ranks(axes, ranked, results.last_rows(both), f"{part}_error")
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis, _ERROR_TICKS)
+    axes.set_xlabel(f"{error_name(frame, part)} (%)")
     epochs = int(runs["epoch"].max())
-    panels[0].set_xlabel(f"Batch size, at equal epochs ({epochs})")
-    panels[1].set_xlabel("Learning rate at the start")
-    set_error_axis(panels[0], frame, part)
-    if panels[0].get_yscale() == "log":
-        style.log_ticks(panels[0].yaxis, _ERROR_TICKS)
     caption = (
-        f"{error_name(frame, part)} on {captions.name(frame)} at σ = {compared['sigma']:g}. Left: learning rate "
-        f"{compared['learning_rate']:g}, so that a smaller batch has more updates, each with noise. Right: batch "
-        f"{compared['batch_size']}, the rate constant or falling linearly to zero."
+        f"{error_name(frame, part)} on {captions.name(frame)} at σ = {compared['sigma']:g} by batch size and learning "
+        f"rate, constant or falling linearly to zero, after {epochs} epoch{'s' if epochs > 1 else ''}: a smaller batch "
+        "has more updates, each with noise."
     )
-    notes = spread_note([*by_size, *by_rate], ["batch_size", "learning_rate"])
-    style.annotate(drawn, notes, caption, frame)
+    style.annotate(drawn, spread_note([Series("", both)], ["run"]), caption, frame)
     return drawn
 
 
@@ -168,6 +159,13 @@ def _remedies(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _same_noise(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     return (rows["noise"] == "constant") & (rows["sigma"] == reference(frame)["sigma"])
+
+
+def _settings(runs: pd.DataFrame) -> list[str]:
+    """Return each row's batch size and learning rate in words, e.g. "batch 32, rate 0.01 → 0"."""
+    ends = {"constant": "", "LinearDecay": " → 0"}
+    columns = zip(runs["batch_size"], runs["learning_rate"], runs["schedule"], strict=True)
+    return [f"batch {batch}, rate {rate:g}{ends.get(schedule, f', {schedule}')}" for batch, rate, schedule in columns]
 
 
 def _draw_ranks(axes: Axes, ranked: pd.DataFrame, rows: pd.DataFrame, value: str) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from common import results
 from common.experiments.optimizers_from_scratch import run_selection as optimizer_runs
 from common.experiments.optimizers_from_scratch.path_figures import step_sizes, trails
 from common.experiments.optimizers_from_scratch.run_selection import (
@@ -48,7 +49,7 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
     errors.plot(medians["lowest"], label="lowest on the curve (seen on test data)", **lowest)
     look = style.group_style(0) | {"linewidth": 1.1, "markersize": 3.5}
     for axes, value in ((errors, "chosen"), (dead, "dead_units")):
-        _draw_seeds(axes, values["learning_rate"], values[value], look)
+        _draw_seeds(axes, _beside_one_another(values), values[value], look | {"markersize": 2.2})
         axes.plot(medians[value], label="epoch chosen on validation data", **look)
     _draw_constant(errors.axhline, frame)
     _draw_source_rates(errors, frame)
@@ -65,7 +66,7 @@ def learning_rates(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(errors, above=2)
     caption = (
         f"Plain full-batch gradient descent on {optimizer_runs.name(frame)} by learning rate. Left: test error; right: "
-        "hidden units that are zero for every training example at the end."
+        "hidden units that are zero for every training example at the end. Seeds stand beside one another."
     )
     style.annotate(drawn, _seeds_note(values), caption, frame)
     return drawn
@@ -80,7 +81,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no run on raw features")
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.0, 2, sharey=True)
     for axes, y in zip(panels, ("train_loss", "curve_test_loss"), strict=True):
-        draw_curves(axes, series, "epoch", y, median=True)
+        draw_curves(axes, [_smoothed(curve, y) for curve in series], "epoch", y, median=True)
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis)
         axes.set_yscale("log")
@@ -93,7 +94,8 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     style.legend(panels[1], above=4)
     caption = (
         f"Training and test error on {optimizer_runs.name(frame)} by method. The test curve is drawn because the "
-        "source reports its lowest point; nothing is chosen on it. A line ends with its method's budget."
+        "source reports its lowest point; nothing is chosen on it. A line ends with its method's budget. Each point is "
+        "the median of a run's epochs in a tenth of a decade."
     )
     style.annotate(drawn, spread_note(series, median=True), caption, frame)
     return drawn
@@ -202,6 +204,12 @@ def _draw_seeds(axes: Axes, x: pd.Series, y: pd.Series, look: dict) -> None:
     axes.plot(x.astype(float), y.astype(float), alpha=0.3, **look | {"linestyle": "none"})
 
 
+def _beside_one_another(values: pd.DataFrame) -> pd.Series:
+    """Return the learning rates, moved apart by seed by up to a seventh of a decade: many seeds have equal values."""
+    seeds = values["seed"].rank(method="dense") - 1
+    return values["learning_rate"] * 10 ** (0.28 * (seeds / max(1, seeds.max()) - 0.5))
+
+
 def _seeds_note(values: pd.DataFrame) -> str:
     failed = int((values["status"] == "diverged").sum())
     note = f"Pale: single seeds; full: median of {values['seed'].nunique()}."
@@ -222,6 +230,20 @@ def _raw_series(frame: pd.DataFrame) -> list[Series]:
     descent = style.method_style("gradient descent")
     looks |= {label: descent | {"linestyle": next(dashes)} for label in looks if label.startswith("gradient descent")}
     return [Series(label, run, looks[label]) for label, run in lines]
+
+
+def _smoothed(series: Series, value: str) -> Series:
+    """Return a series with one row per run and tenth of a decade of epochs: the last row, with the median of a value.
+
+    Momentum's error jumps between epochs by more than methods differ; on a logarithmic axis most epochs are at the end.
+    """
+    rows = series.frame.sort_values("epoch")
+    runs = rows.groupby(
+        [*results.run_columns(rows), np.ceil((10 * np.log10(rows["epoch"].astype(float))).round(9))], dropna=False
+    )
+    medians = runs[value].transform(lambda values: values.astype(float).median())
+    kept = ~rows.assign(_run=runs.ngroup()).duplicated("_run", keep="last")
+    return Series(series.label, rows.assign(**{value: medians})[kept], series.style)
 
 
 def _two_rates(frame: pd.DataFrame) -> list[float]:

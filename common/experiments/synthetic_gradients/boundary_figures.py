@@ -69,18 +69,19 @@ def cosine_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def critical_path(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the number of dependent products against the number of layers: to an update, and after forward."""
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.4, len(_COUNTS), sharey=True)
+    drawn, panels = style.figure(style.SINGLE_COLUMN, 2.6, len(_COUNTS), sharey=True)
     for axes, (title, count) in zip(panels, _COUNTS.items(), strict=True):
         for name, hidden_layers in COUNTED.items():
             with matplotlib.rc_context(style.RC):
                 counts = [count(layers, hidden_layers) for layers in _DEPTHS]
-                axes.plot(_DEPTHS, counts, label=name, markevery=3, **style.method_style(_LOOKS[name]))
+                look = style.method_style(_LOOKS[name]) | {"marker": "none"}  # a formula has no measured points
+                axes.plot(_DEPTHS, counts, label=name, **look)
                 axes.set_title(title)
         axes.set_xlabel("Layers")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     panels[0].set_ylabel("Dependent matrix products")
     panels[0].set_ylim(bottom=0)
-    style.legend(panels[0])
+    style.legend(panels[0], above=2)
     caption = (
         "Matrix products each of which needs the result of the one before, counted, not timed, for fully connected "
         "networks (linear predictors of feature maps take one more). Left: from the input to "

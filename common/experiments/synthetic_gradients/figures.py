@@ -7,6 +7,7 @@ takes the frame of `results.read` (in the notebook: of `train_all`) and returns 
 
 import matplotlib
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from common import results
 from common.experiments.synthetic_gradients.boundary_figures import cosine_table, cosines, critical_path
@@ -51,7 +52,7 @@ _METHODS_SAID = (
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs of the fully connected networks, with one panel per depth.
+    """Draw the error against updates of the fully connected networks, with one panel per depth.
 
     The other figures have the same contract.
 
@@ -69,7 +70,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def convolutional_curves(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error against epochs of the convolutional networks, with one panel per depth."""
+    """Draw the error against updates of the convolutional networks, with one panel per depth."""
     return _curves(frame, "convolutional")
 
 
@@ -77,7 +78,9 @@ def depths(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the final test error against the number of layers, fully connected and convolutional."""
     rows = runs_of(frame, "comparison")
     families = [name for name in FAMILIES if (rows["family"] == name).any()]
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(families), sharey=True)
+    counts = [select(rows, family=family)["layers"].nunique() for family in families]
+    widths = [count - 0.4 for count in counts]  # a step from one depth to the next is equally wide in all panels
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(families), sharey=True, width_ratios=widths)
     shown = []
     for axes, family in zip(panels, families, strict=True):
         series = by_method(select(rows, family=family))
@@ -95,9 +98,10 @@ def depths(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error of modules that update at random: against epochs, and at the end against their probability."""
+    """Draw the error of modules that update at random: against their updates, and at the end against p."""
     rows = runs_of(frame, "unlocked")
     rows = rows.assign(probability=setting(rows, "SyntheticGradients.update_probability", 1.0).astype(float))
+    rows = rows.assign(updates=rows["probability"] * rows["step"])
     part = captions.part(rows)
     by_probability = series_by(rows, "probability", "p = {:g}")
     shades = matplotlib.colormaps["Blues"](
@@ -108,7 +112,10 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
         for curve, shade in zip(by_probability, shades, strict=True)
     ]
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, 2)
-    draw_curves(panels[0], series, "epoch", f"{part}_error")
+    draw_curves(panels[0], series, "updates", f"{part}_error")
+    panels[0].set_xscale("log")
+    style.log_ticks(panels[0].xaxis)
+    panels[0].set_xlabel("Expected updates of a module")
     draw_final(panels[1], [Series("cDNI", rows, METHOD_STYLES["cDNI"])], "probability", "test_error")
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis, sorted(rows["probability"].unique()))
@@ -119,8 +126,10 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
     caption = (
         f"{error_name(rows, part)} and test error on {captions.dataset(rows)}, {int(rows['layers'].iloc[0])} fully "
         "connected layers, cDNI. At each step each module updates with probability p, by itself; one that rests keeps "
-        "its weights and its moments and tells the module below it nothing."
+        "its weights and its moments and tells the module below it nothing. Left: against p times the steps."
     )
+    if (setting(rows, "schedule", "") == "CosineDecay").all():
+        caption += " Rates fall by a cosine to zero, so that only the ends compare."
     style.annotate(drawn, spread_note(series), caption, frame)
     return drawn
 
@@ -193,15 +202,18 @@ TABLES = {
 
 
 def _batches(rows: pd.DataFrame) -> str:
-    """Return the words for each method's batch, and for how its predictors differ from linear ones behind a block."""
+    """Return the words for the batches, and for methods with another batch or other than linear predictors."""
     sentences = []
     for family, runs in rows.groupby("family"):
-        parts = []
+        sizes = runs.groupby("label")["batch_size"].first().astype(int)
+        usual = int(sizes.mode().iloc[0])
+        parts = [f"{usual}"]
         for name, part in runs.groupby("label"):
             layers = int(setting(part, "SyntheticGradients.hidden_layers", 0).iloc[0])
             deep = f"with {layers} hidden layer{'s' if layers > 1 else ''}" if layers else ""
             about = " ".join(filter(None, (deep, place(part))))
-            parts.append(f"{name} {int(part['batch_size'].iloc[0])}" + (f" (predictors {about})" if about else ""))
+            if about or sizes[name] != usual:
+                parts.append(f"{name} {sizes[name]}" + (f" (predictors {about})" if about else ""))
         sentences.append(f"Batches, {family}: {'; '.join(parts)}.")
     return " ".join(sentences)
 
@@ -216,7 +228,8 @@ def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:
     shown = []
     for axes, layers in zip(panels, counts, strict=True):
         series = by_method(select(rows, layers=layers))
-        draw_curves(axes, series, "epoch", f"{part}_error")
+        draw_curves(axes, series, "step", f"{part}_error")  # DNI's batches are larger, and its epochs more
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
         with matplotlib.rc_context(style.RC):
             axes.set_title(f"{int(layers)} layers")
         shown += series

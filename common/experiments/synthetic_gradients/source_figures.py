@@ -98,11 +98,13 @@ def _gradients(frame: pd.DataFrame, label: str, name: str, what: str, rows_name:
         axes.set_xlabel("Hidden unit")
     panels[0].set_ylabel(rows_name)
     with matplotlib.rc_context(style.RC):
-        drawn.colorbar(image, ax=panels, shrink=0.8)
+        drawn.colorbar(image, ax=panels, fraction=0.02, pad=0.01, shrink=0.8)
     steps, dataset = int(run["step"]), captions.dataset(rows)
     caption = f"{what} on {dataset} after {steps} steps: actual, synthetic, and what they differ by."
     lengths = ", ".join(f"{np.linalg.norm(part):.3g}" for part in parts.values())
-    style.annotate(drawn, f"Lengths {lengths}. Seed {int(run['seed'])}, one batch.", caption, frame)
+    scale = float(np.linalg.norm(actual) * np.linalg.norm(synthetic))
+    cosine = f" Cosine of actual and synthetic {np.sum(actual * synthetic) / scale:.2f}." if scale else ""
+    style.annotate(drawn, f"Lengths {lengths}.{cosine} Seed {int(run['seed'])}, one batch.", caption, frame)
     return drawn
 
 
