@@ -59,15 +59,13 @@ check: $(INSTALLED)  ## lint, layering contract, types, examples in docstrings, 
 	$(LINT)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
 
-test: $(INSTALLED)  ## the same and a case of each slow test, then stored notebook outputs against fresh ones
-	$(LINT)
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not thorough" common tests
+test: check  ## the same, then all notebooks: stored outputs against fresh ones
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
-thorough: $(INSTALLED)  ## the tests that make test leaves out: all other cases of the slow ones (half an hour)
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal -m thorough tests
+thorough: $(INSTALLED)  ## the slow tests: they train, compile and start processes (half an hour)
+	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal -m slow tests
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	@$(VENV_PYTHON) -m workflow.user_folders lab
