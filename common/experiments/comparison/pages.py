@@ -4,9 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from common.experiments.comparison import figures
-from common.experiments.comparison.sources import source
+from common.experiments.comparison.run_selection import arithmetic_to, at_first_place, select
+from common.experiments.comparison.sources import EQUAL, source
 from common.plotting.markdown import as_markdown, stored
+from common.plotting.tables import mean_and_spread
 
 # A few of each family, from the exact gradient to two evaluations.
 _ROWS = (
@@ -51,6 +55,21 @@ def _place(estimator: str) -> str:
     inner = path.relative_to(_ESTIMATORS)
     notebook = _OF_CLASSES.get(name) or _NOTEBOOKS.get("/".join(inner.parts[:-1]), "08_comparison")
     return f"[{name}](common/estimators/{inner.as_posix()}), [{notebook[:2]}](notebooks/{notebook}.ipynb)"
+
+
+def show_arithmetic_to(variant: str, error: float) -> None:
+    """Print the arithmetic that sources spent until their validation error, in per cent, first was at most this.
+
+    Sources that got there in fewer than half of their seeds are left out. The means are over the seeds that did.
+    """
+    runs = select(at_first_place(stored("08_comparison", variant)), group=EQUAL)
+    spent = arithmetic_to(runs, error)
+    spent["spent"] /= runs["train_examples"].iloc[0]
+    by_source = spent.groupby("run")["spent"].agg(["mean", "std", "count", "size"])
+    by_source = by_source[2 * by_source["count"] >= by_source["size"]].sort_values("mean")
+    passes = [mean_and_spread(row.mean, row.std, digits=1) for row in by_source.itertuples()]
+    reached = [f"{row.count} of {row.size}" for row in by_source.itertuples()]
+    print(as_markdown(pd.DataFrame({"Source": by_source.index, "Passes": passes, "Seeds": reached})))
 
 
 def show_directions(variant: str) -> None:
