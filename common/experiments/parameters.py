@@ -71,7 +71,7 @@ def check(notebook: str, namespace: MutableMapping[str, Any], cells: Sequence[st
     show_whole_tables()
     former = _drop(namespace)
     try:
-        checked = validate(notebook, _values(namespace.get("In", ()) if cells is None else cells, namespace))
+        checked = validate(notebook, _values(notebook, namespace.get("In", ()) if cells is None else cells, namespace))
         _prepare(checked)
     except ParameterError as error:
         _refuse(namespace, former, str(error))
@@ -122,12 +122,12 @@ def _refuse(namespace: MutableMapping[str, Any], former: Sequence[str], reason: 
         time.sleep(QUEUE_SECONDS)
 
 
-def _values(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+def _values(notebook: str, cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Return names and values of the parameters that the cells have set; see `check`."""
     if any(cell.strip() for cell in cells):
         names = _parameter_names(cells)
     else:  # a script, or a client that keeps no history, such as nbval
-        before = _defined_at_start(namespace)
+        before = _defined_at_start(notebook, namespace)
         names = [name for name, value in namespace.items() if _is_plain(name, value) and name not in before]
     values = {name: namespace[name] for name in names if name in namespace}
     if not values:
@@ -148,14 +148,14 @@ def validate(notebook: str, values: Mapping[str, Any]) -> Parameters:
         raise ParameterError("\n".join(dict.fromkeys(sentences))) from None
 
 
-def _defined_at_start(namespace: Mapping[str, Any]) -> set[str]:
-    """Return the names that IPython or its start-up files defined, without the notebook's own names.
+def _defined_at_start(notebook: str, namespace: Mapping[str, Any]) -> set[str]:
+    """Return the names that IPython or its start-up files defined, without the parameters of the notebook.
 
-    A name of a parameter may be among them, with the same value.
+    A parameter may have the value that a start-up file gave the same name.
     """
     shell = namespace["get_ipython"]() if "get_ipython" in namespace else None
     hidden = getattr(shell, "user_ns_hidden", {})
-    known = {name for model in NOTEBOOKS.values() for name in model.model_fields}
+    known = NOTEBOOKS[notebook].model_fields if notebook in NOTEBOOKS else {}
     return {name for name, value in hidden.items() if name not in known and namespace.get(name) is value}
 
 

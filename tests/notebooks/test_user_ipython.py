@@ -1,5 +1,6 @@
 """What a user's own IPython does at its start leaves a notebook's parameters and figures as they are."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -41,18 +42,32 @@ display(*draw.drawable(pd.DataFrame(), make))
 """
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("user")
+@contextlib.contextmanager
+def _started(folder):
     (folder / "profile_default" / "startup").mkdir(parents=True)
     (folder / "profile_default" / "startup" / "00-mine.py").write_text(AT_START)
     (folder / "profile_default" / "ipython_kernel_config.py").write_text("c = get_config()" + SETTINGS)
     (folder / "matplotlibrc").write_text(MATPLOTLIB)
     variables = {"IPYTHONDIR": str(folder), "MATPLOTLIBRC": str(folder), "PYTHONIOENCODING": "ascii"}
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT), env=os.environ | variables)
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
+    try:
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    with _started(tmp_path_factory.mktemp("user")) as client:
+        yield client
+
+
+@pytest.fixture
+def new_kernel(tmp_path):
+    """A kernel in whose history there is no cell of another test."""
+    with _started(tmp_path) as client:
+        yield client
 
 
 def _run(client, source, *, history=True):
@@ -62,12 +77,12 @@ def _run(client, source, *, history=True):
 
 
 @pytest.mark.parametrize("history", [True, False], ids=["as JupyterLab", "as nbval"])
-def test_only_the_notebooks_own_parameters_are_checked(kernel, history):
-    _run(kernel, "p = 'mine'")
+def test_only_the_notebooks_own_parameters_are_checked(new_kernel, history):
+    _run(new_kernel, "p = 'mine'", history=history)
     for source in (PARAMETERS, CHECK):
-        reply, _ = _run(kernel, source, history=history)
+        reply, _ = _run(new_kernel, source, history=history)
         assert reply["status"] == "ok", reply
-    _, (output, *_) = _run(kernel, "print(p.epochs, learning_rat)", history=False)
+    _, (output, *_) = _run(new_kernel, "print(p.epochs, learning_rat)", history=False)
     assert output["content"]["text"].split() == ["4", "3"]
 
 
@@ -79,9 +94,9 @@ def test_tables_are_shown_whole_after_the_check(kernel):
     assert "<td>1.25</td>" in output["content"]["data"]["text/html"]
 
 
-def test_a_wrong_parameter_of_a_client_without_history_is_still_refused(kernel):
-    _run(kernel, with_epochs(PARAMETERS, 0), history=False)
-    reply, _ = _run(kernel, CHECK, history=False)
+def test_a_wrong_parameter_of_a_client_without_history_is_still_refused(new_kernel):
+    _run(new_kernel, with_epochs(PARAMETERS, 0), history=False)
+    reply, _ = _run(new_kernel, CHECK, history=False)
     assert reply["evalue"] == "parameter 'epochs' must be greater than or equal to 1, got 0"
 
 
