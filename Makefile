@@ -64,7 +64,7 @@ test: check  ## the same, then all notebooks: stored outputs against fresh ones
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
-thorough: $(INSTALLED)  ## the slow tests: they train, compile and start processes (half an hour)
+thorough: $(INSTALLED)  ## the slow tests: they train, compile and start processes (under an hour)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal -m slow tests
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
