@@ -27,8 +27,8 @@ X_LABELS = {
     "bytes_sent": "Sent (bytes)",
 }
 MOST_CURVES = 5  # largest number of seeds with their own curves
-_PALE: dict[str, Any] = {"alpha": 0.4, "zorder": 1.5}
-_DOTS: dict[str, Any] = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"} | _PALE
+PALE: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.4, "zorder": 1.5}  # the look of a single seed beside a mean
+_DOTS: dict[str, Any] = PALE | {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "linestyle": "none"}
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
@@ -312,7 +312,7 @@ def _draw_seeds(axes: Axes, series: Series, frame: pd.DataFrame, x: str, y: str)
         if len(run) == 1:  # a line of one point is invisible
             axes.plot(run[x].astype(float), run[y].astype(float), color=look.get("color"), **_DOTS)
         else:
-            axes.plot(run[x].astype(float), run[y].astype(float), linewidth=0.5, **look, **_PALE)
+            axes.plot(run[x].astype(float), run[y].astype(float), **look | PALE)
 
 
 def _draw_middle(axes: Axes, series: Series, curve: pd.DataFrame, *, band: bool) -> None:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from common import results
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
+    PALE,
     X_LABELS,
     NothingToDraw,
     Series,
@@ -241,8 +242,7 @@ def _smoothed_scale(rows: pd.DataFrame, window: int) -> pd.Series | None:
 
 def _draw_smoothed(axes: Axes, series: Series, smoothed: pd.Series) -> None:
     for _, run in series.frame.sort_values("epoch").groupby("seed"):
-        look = {"color": series.style["color"], "linewidth": 0.5, "alpha": 0.4, "zorder": 1.5}
-        axes.plot(run["epoch"], run["noise_scale"].astype(float), **look)
+        axes.plot(run["epoch"], run["noise_scale"].astype(float), color=series.style["color"], **PALE)
     with matplotlib.rc_context(style.RC):
         every = max(1, len(smoothed) // 5)
         axes.plot(smoothed.index, smoothed, label=series.label, markevery=every, **series.style)

@@ -104,8 +104,7 @@ def causes(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no cause of failure")
     part = captions.part(runs)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.21 * runs["run"].nunique() + 0.75)
-    _draw_settings(axes, runs, part)
-    source = _draw_source(axes, runs)
+    source = _draw_source(axes, runs, _draw_settings(axes, runs, part))
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
     axes.set_xlabel(f"{error_name(runs, part)} (%)")
@@ -261,8 +260,11 @@ def _passes(runs: pd.DataFrame) -> str:
     return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
-def _draw_settings(axes: Axes, runs: pd.DataFrame, part: str) -> None:
-    """Draw a row for each run, in the plan's order: mean, seeds, diverged runs, and a line at the first one's mean."""
+def _draw_settings(axes: Axes, runs: pd.DataFrame, part: str) -> dict[str, float]:
+    """Draw a row for each run, in the plan's order: mean, seeds, diverged runs, and a line at the first one's mean.
+
+    Return the height of each run's row.
+    """
     summary = results.summarize(runs, ["order", "run"], f"{part}_error").sort_values("order", ascending=False)
     heights = {name: float(place) for place, name in enumerate(summary["run"])}
     draw_rows(axes, results.last_rows(runs), heights, f"{part}_error", color=style.BLUE, marker="o", markersize=3.5)
@@ -282,16 +284,15 @@ def _draw_settings(axes: Axes, runs: pd.DataFrame, part: str) -> None:
     with matplotlib.rc_context(style.RC):
         axes.set_yticks(list(heights.values()), [textwrap.fill(name, 25) for name in heights], fontsize=6)
     axes.set_ylim(-0.6, len(summary) - 0.4)
+    return heights
 
 
-def _draw_source(axes: Axes, runs: pd.DataFrame) -> str:
+def _draw_source(axes: Axes, runs: pd.DataFrame, heights: Mapping[str, float]) -> str:
     """Draw the source's error in the row with its settings, and return the sentence on it; empty for other data."""
-    names = list(results.last_rows(runs).sort_values("order", ascending=False)["run"].drop_duplicates())
-    if not (runs["dataset"] == "mnist").all() or not (runs["network"] == "leaky_convnet").all():
+    its_task = (runs["dataset"] == "mnist") & (runs["network"] == "leaky_convnet")
+    if AS_SOURCE not in heights or not its_task.all():
         return ""
-    if AS_SOURCE not in names:
-        return ""
-    axes.plot([SOURCE_ERROR], [names.index(AS_SOURCE)], **style.SOURCE_LOOK | {"markersize": 5})
+    axes.plot([SOURCE_ERROR], [heights[AS_SOURCE]], **style.SOURCE_LOOK | {"markersize": 5})
     return f" Diamond: the source's best, {SOURCE_ERROR:.1f} % after {SOURCE_PASSES} epochs' worth of gradients."
 
 

@@ -12,9 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from common.experiments.low_rank_hessian.run_selection import measurement, networks
 from common.plotting import captions, style, tables
-from common.plotting.curves import NothingToDraw, column, select
-
-_PALE: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.4, "zorder": 1.5}
+from common.plotting.curves import PALE, NothingToDraw, column, select
 
 
 def spectrum(frame: pd.DataFrame) -> style.PaperFigure:
@@ -129,7 +127,7 @@ def _draw_overlaps(axes: Axes, name: str, seeds: Sequence[pd.Series], look: dict
         axes.axhline(mean[0], color=look["color"], linewidth=0.8, linestyle=":")
     for seed in seeds if len(seeds) > 1 else ():
         later = seed[seed.index > 0]
-        axes.plot(later.index, later, color=look["color"], linestyle=look["linestyle"], **_PALE)
+        axes.plot(later.index, later, color=look["color"], linestyle=look["linestyle"], **PALE)
 
 
 def _set_eigenvalue_axis(panels: Sequence[Axes], largest: float) -> float:
