@@ -8,7 +8,7 @@ from latex_runs import compiled, require_pdflatex
 
 from common import results
 from common.experiments.__main__ import main
-from common.experiments.comparison import figures
+from common.experiments.comparison import figures, pages
 from common.experiments.comparison.progress_figures import front, ratios_to_best
 from common.experiments.comparison.run_selection import aligned, arithmetic_to, at_first_place, names
 from common.experiments.comparison.sources import ALIGNED, EQUAL, LONGER, ZEROTH
@@ -91,6 +91,15 @@ def test_figures_can_be_drawn(name, frame):
 def test_the_ledger_is_of_one_data_set(frame):
     assert "on MNIST (MLP)" in figures.ledger(frame).caption
     assert "on Fashion-MNIST (MLP)" in figures.ledger(frame[frame["dataset"] == "fashion_mnist"]).caption
+
+
+def test_the_ledger_without_directions_has_no_panel_of_cosines(frame):
+    assert len(figures.ledger(frame).axes) == 4
+    assert "cosine" in figures.ledger(frame).caption
+    drawn = figures.ledger(frame[frame["group"] != ALIGNED])
+    drawn.draw_without_rendering()
+    assert len(drawn.axes) == 3
+    assert "cosine" not in drawn.caption
 
 
 def test_the_ledger_has_a_row_for_each_source_in_the_order_of_families(frame):
@@ -181,6 +190,21 @@ def test_each_variant_is_drawn_by_itself_and_what_compares_them_together(frame, 
     assert "08_ranks.pdf" in names
     for variant, place in {"mnist_mlp": "on MNIST (MLP)", "fashion_mnist_mlp": "on Fashion-MNIST (MLP)"}.items():
         assert place in (tmp_path / "figures" / f"08_ledger_{variant}.txt").read_text(encoding="utf-8")
+
+
+def test_the_agreement_of_two_data_sets_is_printed_with_the_rows_that_differ(frame, monkeypatch, capsys):
+    other = frame["dataset"] == "fashion_mnist"
+    lower = frame["run"].eq("signs") & other  # below backpropagation on one data set only
+    moved = frame.assign(test_metric=frame["test_metric"].where(~lower, frame["test_metric"] + 0.02))
+    parts = {"a": moved[~other], "b": moved[other]}
+    monkeypatch.setattr(pages, "stored", lambda _, variant: parts[variant])
+    pages.show_agreement("a", "a")
+    assert capsys.readouterr().out.endswith("is +1.00 over 5 sources. 4 of 4 verdicts are the same.\n")
+    pages.show_agreement("a", "b")
+    sentence, _, table = capsys.readouterr().out.partition("the others:")
+    assert "+1.00" not in sentence
+    assert "signs" in table
+    assert "backpropagation" not in table
 
 
 def test_the_table_compiles_and_fits_a_page(frame, tmp_path):

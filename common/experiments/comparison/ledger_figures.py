@@ -30,22 +30,27 @@ _SMALLEST_COSINE = 1e-3
 
 
 def ledger(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw one row per source at the first place: error and costs beside backpropagation's, cosine, needs."""
+    """Draw one row per source at the first place: error and costs beside backpropagation's, cosine, needs.
+
+    Without directions that were compared, there is no panel of cosines.
+    """
     frame = at_first_place(frame)
-    runs, rows = final(frame), _rows(names(frame))
-    height = 0.135 * (max(rows.values()) + 3) + 0.85
+    runs, rows, looked = final(frame), _rows(names(frame)), aligned(frame)
+    height = 0.121 * (max(rows.values()) + 3) + 0.85
+    widths = [2.1, 1.55, *([] if looked.empty else [1.55]), 1.35]
     drawn, panels = style.figure(
-        style.DOUBLE_COLUMN, height, 4, sharey=True, gridspec_kw={"width_ratios": [2.1, 1.55, 1.55, 1.35]}
+        style.DOUBLE_COLUMN, height, len(widths), sharey=True, gridspec_kw={"width_ratios": widths}
     )
     with matplotlib.rc_context(style.RC):
         _draw_errors(panels[0], runs, rows)
         _draw_costs(panels[1], runs, rows)
-        _draw_cosines(panels[2], aligned(frame), rows)
-        _draw_words(panels[3], runs, rows)
+        if not looked.empty:
+            _draw_cosines(panels[2], looked, rows)
+        _draw_words(panels[-1], runs, rows)
     panels[0].set_yticks(list(rows.values()), list(rows))
     panels[0].set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
     _name_families(panels[0], rows)
-    style.annotate(drawn, _note(runs), _caption(frame, runs), frame)
+    style.annotate(drawn, _note(runs), _caption(frame, runs, with_cosines=not looked.empty), frame)
     return drawn
 
 
@@ -59,16 +64,18 @@ def _note(runs: pd.DataFrame) -> str:
     )
 
 
-def _caption(frame: pd.DataFrame, runs: pd.DataFrame) -> str:
+def _caption(frame: pd.DataFrame, runs: pd.DataFrame, *, with_cosines: bool) -> str:
     passes = passes_of(runs[runs["run"] == BASELINE])
+    cosines = (
+        " Right: cosine with the exact gradient of the same minibatch, at the weights of backpropagation's run, at the "
+        f"start (hollow) and after its first pass (filled); an arrow where it is below {_SMALLEST_COSINE:g}."
+    )
     timed = "timed in turns" if is_timed(runs) else "as they were while training"
     return (
         f"Sources of a training direction on {frame['place'].iloc[0]}, each with the arithmetic of {passes} passes of "
         "backpropagation and equally many trials of its settings. Left: test error over backpropagation's of the same "
         "seed; the band is the 95 % interval of backpropagation's mean. Middle: arithmetic of an example (squares) and "
-        f"its seconds (crosses; {timed}) over backpropagation's. Right: cosine with the exact gradient of the same "
-        "minibatch, at the weights of backpropagation's run, at the start (hollow) and after its first pass (filled); "
-        f"an arrow where it is below {_SMALLEST_COSINE:g}."
+        f"its seconds (crosses; {timed}) over backpropagation's.{cosines if with_cosines else ''}"
     )
 
 

@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from scipy import stats
 
 from common.experiments.comparison import figures
-from common.experiments.comparison.run_selection import arithmetic_to, at_first_place, select
+from common.experiments.comparison.run_selection import (
+    arithmetic_to,
+    at_first_place,
+    final,
+    mean_by_source,
+    select,
+)
 from common.experiments.comparison.sources import EQUAL, source
 from common.plotting.markdown import as_markdown, stored
 from common.plotting.tables import mean_and_spread
@@ -70,6 +77,30 @@ def show_arithmetic_to(variant: str, error: float) -> None:
     passes = [mean_and_spread(row.mean, row.std, digits=1) for row in by_source.itertuples()]
     reached = [f"{row.count} of {row.size}" for row in by_source.itertuples()]
     print(as_markdown(pd.DataFrame({"Source": by_source.index, "Passes": passes, "Seeds": reached})))
+
+
+def show_agreement(first: str, second: str) -> None:
+    """Print the rank correlation of two variants' error ratios, and the rows whose verdicts differ.
+
+    Verdicts depend on the number of seeds, too: fewer of them tell fewer sources apart.
+    """
+    frames = [at_first_place(stored("08_comparison", variant)) for variant in (first, second)]
+    ratios = pd.concat([mean_by_source(final(frame), "error_ratio") for frame in frames], axis=1).dropna()
+    correlation = stats.spearmanr(*ratios.to_numpy().T).statistic
+    tables = [figures.table(frame).set_index("Source") for frame in frames]
+    names = [name for name in tables[0].index if name in tables[1].index and tables[0].loc[name, "Verdict"] != "-"]
+    differing = [name for name in names if tables[0].loc[name, "Verdict"] != tables[1].loc[name, "Verdict"]]
+    print(
+        f"Spearman's rank correlation of the mean error ratios is {correlation:+.2f} over {len(ratios)} sources. "
+        f"{len(names) - len(differing)} of {len(names)} verdicts are the same{'; the others:' if differing else '.'}"
+    )
+    if differing:
+        rows = {
+            f"{frame['place'].iloc[0]}: {column}": table.loc[differing, column]
+            for frame, table in zip(frames, tables, strict=True)
+            for column in ("Difference [95 %]", "Verdict")
+        }
+        print("", as_markdown(pd.DataFrame(rows).reset_index()), sep="\n")
 
 
 def show_directions(variant: str) -> None:
