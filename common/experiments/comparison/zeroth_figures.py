@@ -30,7 +30,7 @@ def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
         panels[0].plot(by_size.index, by_size, "s-", color=style.BLACK, label="backpropagation")
         for number, (count, own) in enumerate(searched.groupby("directions")):
             look = style.group_style(number)
-            label = f"{count:.0f} direction{'s' if count > 1 else ''} a step"
+            label = f"{count:.0f} direction{'s' if count > 1 else ''} per step"
             for axes, by in zip(panels, ("coordinates", "expected"), strict=True):
                 means = own.groupby(by)["test_error"].mean()
                 axes.plot(own[by], own["test_error"], color=look["color"], marker="o", markersize=2.2, linestyle="none",
@@ -42,17 +42,17 @@ def zeroth_order(frame: pd.DataFrame) -> style.PaperFigure:
         style.log_ticks(axes.xaxis)
     style.log_ticks(panels[0].yaxis)
     panels[0].set_xlabel("Number of weights D")
-    panels[1].set_xlabel("√(n/(n + D)), the cosine that n directions are to have")
+    panels[1].set_xlabel("√(n/(n + D)), the expected cosine of n directions")
     panels[0].set_ylabel("Test error (%)")
     style.legend(panels[0])
     passes = passes_of(exact)
     data = captions.dataset(rows)
     caption = (
         f"How far evaluations alone get from scratch on {data}, with mlps of several sizes and the arithmetic of "
-        f"{passes} passes of backpropagation: n random directions a step, each tried with both signs on a share of "
-        "the batch of its own. Left: by the number of weights. Right: by the cosine with the gradient that n "
-        "directions are to have in D dimensions where the loss is linear; one line for each n, its points from large "
-        "networks to small ones."
+        f"{passes} passes of backpropagation: n random directions per step, each tried with both signs on its own "
+        "share of the batch. Left: by the number of weights. Right: by the expected cosine of n directions with the "
+        "gradient, in D dimensions where the loss is linear; one line for each n, its points from large networks to "
+        "small ones."
     )
     counts = rows.groupby("run")["seed"].nunique()
     style.annotate(drawn, f"Pale: single seeds; full: mean of {counts.max()} seeds.", caption, frame)
