@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from common.plotting.curves import NothingToDraw
 from common.plotting.tables import Page
 
 Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
+Made = TypeVar("Made", style.PaperFigure, pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -77,27 +79,27 @@ def redraw(
 
 def drawable(
     frame: pd.DataFrame,
-    *figures: Callable[[pd.DataFrame], style.PaperFigure],
+    *makers: Callable[[pd.DataFrame], Made],
     say: Callable[[str], None] = print,
-) -> list[style.PaperFigure]:
-    """Draw the figures for which a frame has data, for a notebook: `display(*drawable(frame, plots.curves))`.
+) -> list[Made]:
+    """Make the figures or tables for which a frame has data, for a notebook: `display(*drawable(frame, plots.curves))`.
 
     Args:
         frame: the frame of `results.read` or `results.combine`.
-        figures: functions from the frame to the figure; a figure without data is named and left out.
-        say: function that takes each sentence about a figure that was left out.
+        makers: functions from the frame to a figure or a table; one without data is named and left out.
+        say: function that takes each sentence about what was left out.
 
     Returns:
-        The figures, in the order of the functions.
+        The figures or tables, in the order of the functions.
     """
-    drawn = []
-    for make in figures:
+    made = []
+    for make in makers:
         try:
             with style.defaults():
-                drawn.append(make(frame))
+                made.append(make(frame))
         except NothingToDraw as nothing:
             say(f"left out {make.__name__}: {nothing}")
-    return drawn
+    return made
 
 
 def write_drawings(

@@ -74,6 +74,18 @@ def test_runs_and_writes_its_results(notebook, tmp_path):
     assert list((tmp_path / "tensorboard").rglob("events.out.*"))
 
 
+def test_parts_that_may_be_left_out_are_named_and_the_results_are_written(tmp_path):
+    left_out = {"long_seeds": [], "alignment_seeds": [], "zeroth_hidden": [], "timed_rounds": 0}
+    values = TINY["08_comparison"] | left_out | {"result_file": str(tmp_path / "out.parquet"), "store": str(tmp_path)}
+    executed = papermill.execute_notebook(
+        NOTEBOOKS / "08_comparison.ipynb", tmp_path / "out.ipynb", values, kernel_name="python3", progress_bar=False
+    )
+    said = "".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", []))
+    assert "left out zeroth_order" in said
+    assert "left out directions_table" in said
+    assert not results.read(tmp_path / "out.parquet").empty
+
+
 def test_a_diverged_run_is_a_result(notebook, tmp_path):
     overflowing = OVERFLOWING.get(notebook.stem, {"learning_rate": 1e30})
     values = TINY[notebook.stem] | overflowing | {"result_file": str(tmp_path / "out.parquet")}
