@@ -70,9 +70,11 @@ def ranks(frame: pd.DataFrame) -> style.PaperFigure:
     points = pd.DataFrame({"x": both[first], "y": both[others[0]]}).dropna()
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 3.2)
     _scatter(axes, points)
-    style.log_ticks(axes.yaxis)
     low, high = points.min().min(), points.max().max()
+    limits = axes.get_ylim()
     axes.plot([low, high], [low, high], color=style.GRAY, linewidth=0.6, zorder=0)
+    axes.set_ylim(limits)  # of the points: the line may leave them
+    style.log_ticks(axes.yaxis)
     axes.set_xlabel(f"Test error ÷ backpropagation's, {_title(first)}")
     axes.set_ylabel(f"Test error ÷ backpropagation's, {_title(others[0])}")
     agreed = stats.spearmanr(points["x"], points["y"]).statistic
