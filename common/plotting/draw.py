@@ -15,7 +15,7 @@ from common.plotting.curves import NothingToDraw
 from common.plotting.tables import Page
 
 Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
-Made = TypeVar("Made", style.PaperFigure, pd.DataFrame)
+Drawing = TypeVar("Drawing", style.PaperFigure, pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def redraw(
 
 def drawable(
     frame: pd.DataFrame,
-    *makers: Callable[[pd.DataFrame], Made],
+    *makers: Callable[[pd.DataFrame], Drawing],
     say: Callable[[str], None] = print,
-) -> list[Made]:
+) -> list[Drawing]:
     """Make the figures or tables for which a frame has data, for a notebook: `display(*drawable(frame, plots.curves))`.
 
     Args:
@@ -92,14 +92,14 @@ def drawable(
     Returns:
         The figures or tables, in the order of the functions.
     """
-    made = []
+    drawings = []
     for make in makers:
         try:
             with style.defaults():
-                made.append(make(frame))
+                drawings.append(make(frame))
         except NothingToDraw as nothing:
             say(f"left out {make.__name__}: {nothing}")
-    return made
+    return drawings
 
 
 def write_drawings(
