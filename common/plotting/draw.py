@@ -92,14 +92,14 @@ def drawable(
     Returns:
         The figures or tables, in the order of the functions.
     """
-    drawings = []
+    drawn = []
     for make in makers:
         try:
             with style.defaults():
-                drawings.append(make(frame))
+                drawn.append(make(frame))
         except NothingToDraw as nothing:
             say(f"left out {make.__name__}: {nothing}")
-    return drawings
+    return drawn
 
 
 def write_drawings(

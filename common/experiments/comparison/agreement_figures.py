@@ -11,6 +11,7 @@ from common.experiments.comparison.run_selection import (
     at_first_place,
     at_place,
     color_of,
+    error_ratios,
     final,
     mean_by_source,
     names,
@@ -66,8 +67,7 @@ def ranks(frame: pd.DataFrame) -> style.PaperFigure:
     others = [place for place in others if place.rsplit(" ", 1)[-1] == network]
     if not others:
         raise NothingToDraw("the results hold one data set only")
-    both = {place: mean_by_source(final(at_place(frame, place)), "error_ratio") for place in (first, others[0])}
-    points = pd.DataFrame({"x": both[first], "y": both[others[0]]}).dropna()
+    points = error_ratios(at_place(frame, first), at_place(frame, others[0]))
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 3.2)
     _scatter(axes, points)
     low, high = points.min().min(), points.max().max()

@@ -8,13 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from common.experiments.comparison import figures
-from common.experiments.comparison.run_selection import (
-    arithmetic_to,
-    at_first_place,
-    final,
-    mean_by_source,
-    select,
-)
+from common.experiments.comparison.run_selection import arithmetic_to, at_first_place, error_ratios, select
 from common.experiments.comparison.sources import EQUAL, source
 from common.plotting.markdown import as_markdown, stored
 from common.plotting.tables import mean_and_spread
@@ -85,16 +79,18 @@ def show_agreement(first: str, second: str) -> None:
     Verdicts depend on the number of seeds, too: fewer of them tell fewer sources apart.
     """
     frames = [at_first_place(stored("08_comparison", variant)) for variant in (first, second)]
-    ratios = pd.concat([mean_by_source(final(frame), "error_ratio") for frame in frames], axis=1).dropna()
-    correlation = stats.spearmanr(*ratios.to_numpy().T).statistic
+    ratios = error_ratios(*frames)
+    correlation = stats.spearmanr(ratios["x"], ratios["y"]).statistic
     tables = [figures.table(frame).set_index("Source") for frame in frames]
-    names = [name for name in tables[0].index if name in tables[1].index and tables[0].loc[name, "Verdict"] != "-"]
-    differing = [name for name in names if tables[0].loc[name, "Verdict"] != tables[1].loc[name, "Verdict"]]
+    verdicts = pd.concat([table["Verdict"] for table in tables], axis=1, join="inner", keys=("first", "second"))
+    verdicts = verdicts[verdicts["first"] != "-"]
+    differing = verdicts.index[verdicts["first"] != verdicts["second"]]
     print(
         f"Spearman's rank correlation of the mean error ratios is {correlation:+.2f} over {len(ratios)} sources. "
-        f"{len(names) - len(differing)} of {len(names)} verdicts are the same{'; the others:' if differing else '.'}"
+        f"{len(verdicts) - len(differing)} of {len(verdicts)} verdicts are the same"
+        f"{'.' if differing.empty else '; the others:'}"
     )
-    if differing:
+    if not differing.empty:
         rows = {
             f"{frame['place'].iloc[0]}: {column}": table.loc[differing, column]
             for frame, table in zip(frames, tables, strict=True)

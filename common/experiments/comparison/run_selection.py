@@ -137,6 +137,13 @@ def mean_by_source(rows: pd.DataFrame, value: str) -> pd.Series:
     return rows.groupby("run")[value].mean() if len(rows) else pd.Series(dtype=float)
 
 
+def error_ratios(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Return mean error ratios of the sources that two places share: columns x, of the first, and y, of the second."""
+    return pd.DataFrame(
+        {axis: mean_by_source(final(frame), "error_ratio") for axis, frame in (("x", first), ("y", second))}
+    ).dropna()
+
+
 def arithmetic_to(runs: pd.DataFrame, target: float, clock: str = "cost") -> pd.DataFrame:
     """Return the cost of each run when its validation error first reached a target.
 
