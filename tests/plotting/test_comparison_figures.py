@@ -10,7 +10,7 @@ from common import results
 from common.experiments.__main__ import main
 from common.experiments.comparison import figures, pages
 from common.experiments.comparison.progress_figures import front, ratios_to_best
-from common.experiments.comparison.run_selection import aligned, arithmetic_to, at_first_place, names
+from common.experiments.comparison.run_selection import aligned, arithmetic_to, at_first_place, gains, names
 from common.experiments.comparison.sources import ALIGNED, EQUAL, LONGER, ZEROTH
 from common.plotting import latex_tables
 from common.plotting.curves import NothingToDraw, select
@@ -74,7 +74,7 @@ def _searched(estimator, weights, seed):
 def frame():
     frames = [_run(name, seed) for name in PLAN for seed in range(3)]
     frames += [_run(name, seed, dataset="fashion_mnist", factor=4.0) for name in PLAN for seed in range(3)]
-    frames += [_run(name, 0, group=LONGER, factor=0.9) for name in PLAN]
+    frames += [_run(name, seed, group=LONGER, factor=0.9) for name in PLAN for seed in range(2)]
     frames += [_looked(seed) for seed in range(2)]
     kinds = ("Backpropagation()", "ParameterEvolution(2, 0.1)", "ParameterEvolution(32, 0.1)")
     frames += [_searched(kind, weights, seed) for kind in kinds for weights in (1_000, 20_000) for seed in (0, 1)]
@@ -113,13 +113,44 @@ def test_the_table_says_what_the_interval_carries(frame):
     assert table["Verdict"].tolist()[0] == "-"
     assert table.loc["forward gradient", "Verdict"] == "behind"
     assert table.loc["backpropagation", "Error (%)"].startswith("2.10 ±")
-    assert table.loc["backpropagation", "Longer (%)"] == "1.80"
     assert table.loc["signs", "Needs"] == "b a d"
     assert table.loc["forward gradient", "Difference [95 %]"].startswith("+18.9")
     assert table.loc["NewtonCG(Backpropagation())", "Arithm."] == "6.00"
     assert table.loc["NewtonCG(Backpropagation())", "Seconds"] == "6.00"
     assert table.loc["backpropagation", "MB held"] == "3"
     assert table.loc["backpropagation", "kB sent"] == "10"
+
+
+def test_the_table_of_longer_runs_compares_with_the_shorter_and_with_the_baselines(frame):
+    table = figures.longer_table(frame).set_index("Source")
+    assert table.index.tolist() == names(at_first_place(frame))
+    assert table.loc["backpropagation", "Error (%)"] == "2.05 ± 0.07"  # of the seeds that have a longer run
+    assert table.loc["backpropagation", "Difference [95 %]"] == "-"
+    assert table.loc["signs", "Change [95 %]"].startswith("-0.22 [")
+    assert table.loc["forward gradient", "Difference [95 %]"].startswith("+16.6")
+    assert table["n"].tolist() == [2] * len(PLAN)
+    with pytest.raises(NothingToDraw):
+        figures.longer_table(frame[frame["group"] != LONGER])
+
+
+def test_the_order_of_sources_is_compared_where_one_thing_changes(frame):
+    assert len(figures.ranks(frame).axes) == 1
+    mnist = select(frame, dataset="mnist", group=EQUAL)
+    convnet, both = mnist.assign(network="tiny_convnet"), mnist.assign(network="tiny_convnet", dataset="fashion_mnist")
+    drawn = figures.ranks(results.combine([frame, convnet, both]))
+    assert len(drawn.axes) == 2
+    assert "on Fashion-MNIST (MLP) and on MNIST (tiny convnet), against MNIST (MLP)" in drawn.caption
+
+
+def test_a_step_that_helps_in_no_seed_has_no_gain(frame):
+    looked = aligned(at_first_place(frame))
+    assert gains(looked)["gain"].notna().all()
+    first = looked["epoch"].eq(0)
+    lost = looked.assign(aligned_decrease=looked["aligned_decrease"].mask(first & looked["seed"].eq(0), 0.0))
+    known = gains(lost).set_index(["run", "epoch"])["gain"]
+    assert known[("signs", 0)] == pytest.approx(0.5)  # of the other seed
+    lost = looked.assign(aligned_decrease=looked["aligned_decrease"].mask(first, 0.0))
+    assert gains(lost).set_index("epoch").loc[0, "gain"].isna().all()
 
 
 def test_the_table_of_directions_says_how_much_of_a_bias_is_known(frame):

@@ -1,4 +1,4 @@
-"""Figures on agreement: direction and trained error, and the order of sources on two data sets."""
+"""Figures on agreement: direction and trained error, and the order of sources on other data and networks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from common.experiments.comparison.run_selection import (
     color_of,
     error_ratios,
     final,
+    gains,
+    has_own_direction,
     mean_by_source,
     names,
     places,
     with_places,
 )
-from common.experiments.comparison.sources import BASELINE, source
 from common.plotting import style
 from common.plotting.curves import NothingToDraw
 from common.plotting.edge_labels import name_at_edge
@@ -30,19 +31,19 @@ def agreement(frame: pd.DataFrame) -> style.PaperFigure:
     ratio, looked = mean_by_source(final(frame), "error_ratio"), aligned(frame, [1])
     if looked.empty:
         raise NothingToDraw("the results hold no directions that were compared after the first pass")
-    exact = looked[looked["run"] == BASELINE].set_index("seed")["aligned_decrease"]
-    gain = looked["aligned_decrease"] / looked["seed"].map(exact) / looked["aligned_cost"]
-    looked = looked.assign(gain=gain)
+    values = {
+        "cosine": mean_by_source(looked, "aligned_cosine"),
+        "gain": gains(looked).set_index("run")["per_cost"],
+    }
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.2, 2, sharey=True)
-    # Rows about the optimizer share one estimator, and networks with batch norm were not looked at.
-    own = [name for name in names(frame) if name == BASELINE or _has_direction(name)]
+    own = [name for name in names(frame) if has_own_direction(name)]
     words = []
     labels = {
-        "aligned_cosine": "Cosine with the exact gradient",
+        "cosine": "Cosine with the exact gradient",
         "gain": "Decrease of the loss by one step\n÷ (the exact gradient's × arithmetic)",
     }
     for axes, (value, label) in zip(panels, labels.items(), strict=True):
-        points = pd.DataFrame({"x": mean_by_source(looked, value), "y": ratio}).dropna().reindex(own).dropna()
+        points = pd.DataFrame({"x": values[value], "y": ratio}).dropna().reindex(own).dropna()
         points = points[points["x"] > 0]
         _scatter(axes, points)
         axes.set_xlabel(label)
@@ -60,37 +61,37 @@ def agreement(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def ranks(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the error ratios of the second data set against those of the first, on the same network."""
+    """Draw the error ratios on other data, or of another network, against those of the first place."""
     frame = with_places(frame)
     first, *others = places(frame) or [""]
-    network = first.rsplit(" ", 1)[-1]
-    others = [place for place in others if place.rsplit(" ", 1)[-1] == network]
+    # One thing changes from the first place: the data, or the network.
+    others = [place for place in others if sum(map(str.__ne__, _parts(first), _parts(place))) == 1]
     if not others:
-        raise NothingToDraw("the results hold one data set only")
-    points = error_ratios(at_place(frame, first), at_place(frame, others[0]))
-    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 3.2)
-    _scatter(axes, points)
-    low, high = points.min().min(), points.max().max()
-    limits = axes.get_ylim()
-    axes.plot([low, high], [low, high], color=style.GRAY, linewidth=0.6, zorder=0)
-    axes.set_ylim(limits)  # of the points: the line may leave them
-    style.log_ticks(axes.yaxis)
-    axes.set_xlabel(f"Test error ÷ backpropagation's, {_title(first)}")
-    axes.set_ylabel(f"Test error ÷ backpropagation's, {_title(others[0])}")
-    agreed = stats.spearmanr(points["x"], points["y"]).statistic
-    caption = f"Does the order of sources hold on other data? Error ratios on {others[0]} against those on {first}."
-    note = f"Means over the seeds. Spearman's rank correlation {agreed:+.2f} over {len(points)} sources."
-    style.annotate(drawn, note, caption, frame)
+        raise NothingToDraw("the results hold one data set and one network only")
+    width = style.SINGLE_COLUMN if len(others) == 1 else style.DOUBLE_COLUMN
+    drawn, panels = style.figure(width, 3.2, len(others))
+    words = []
+    for axes, other in zip(panels, others, strict=True):
+        points = error_ratios(at_place(frame, first), at_place(frame, other))
+        _scatter(axes, points)
+        low, high = points.min().min(), points.max().max()
+        limits = axes.get_ylim()
+        axes.plot([low, high], [low, high], color=style.GRAY, linewidth=0.6, zorder=0)
+        axes.set_ylim(limits)  # of the points: the line may leave them
+        style.log_ticks(axes.yaxis)
+        axes.set_xlabel(f"Test error ÷ backpropagation's, {first}")
+        axes.set_ylabel(f"Test error ÷ backpropagation's, {other}")
+        agreed = stats.spearmanr(points["x"], points["y"]).statistic
+        words.append(f"{agreed:+.2f} over {len(points)} sources on {other}")
+    caption = f"Does the order of sources hold elsewhere? Error ratios on {' and on '.join(others)}, against {first}."
+    style.annotate(drawn, f"Means over the seeds. Spearman's rank correlation {', '.join(words)}.", caption, frame)
     return drawn
 
 
-def _title(place: str) -> str:
-    return place.rsplit(" (", 1)[0]
-
-
-def _has_direction(name: str) -> bool:
-    row = source(name)
-    return row.family != "exact gradient" and not row.normalised
+def _parts(place: str) -> tuple[str, str]:
+    """Return the names of data set and network."""
+    data, _, network = place.rpartition(" (")
+    return data, network
 
 
 def _scatter(axes: Axes, points: pd.DataFrame) -> None:

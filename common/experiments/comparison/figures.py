@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -15,10 +16,13 @@ from common.experiments.comparison.run_selection import (
     at_first_place,
     errors_of,
     final,
+    gains,
+    has_own_direction,
     names,
+    passes_of,
     with_measured_seconds,
 )
-from common.experiments.comparison.sources import BASELINE, EQUAL, LONGER, NEEDS, source
+from common.experiments.comparison.sources import BASELINE, EQUAL, LONGER, LONGER_SUFFIX, NEEDS, source
 from common.experiments.comparison.zeroth_figures import zeroth_order
 from common.plotting import tables
 from common.plotting.curves import NothingToDraw, column, select
@@ -74,7 +78,6 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
             {
                 "Source": row.source,
                 "Error (%)": tables.mean_and_spread(row.error, row.deviation, 2),
-                "Longer (%)": tables.mean_and_spread(row.longer, row.longer_deviation, 2),
                 "Difference [95 %]": interval,
                 "Verdict": row.verdict,
                 "Arithm.": f"{row.arithmetic:.2f}",
@@ -85,19 +88,55 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
                 "n": row.seeds,
             }
         )
-    text = pd.DataFrame(rows)
-    longer = " and at the larger budget (longer)"
-    if text["Longer (%)"].isin(["-"]).all():
-        text, longer = text.drop(columns="Longer (%)"), ""
     place = at_first_place(frame)["place"].iloc[0]
     caption = (
-        f"Sources of a training direction on {place}: test error at equal arithmetic{longer}; points of error above "
+        f"Sources of a training direction on {place}: test error at equal arithmetic; points of error above "
         "backpropagation's, paired by seed, with the 95 % interval; arithmetic and seconds per example over "
         "backpropagation's; what a step holds beyond the weights, and sends. Needs: "
         + ", ".join(f"{letter} {need}" for need, letter in INITIALS.items())
         + "."
     )
-    return tables.printed(text, caption, lowest=[name for name in ("Error (%)", "Longer (%)") if name in text])
+    return tables.printed(pd.DataFrame(rows), caption, lowest=["Error (%)"])
+
+
+def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the longer runs: their error, what they gain over equal arithmetic, and their distance to the baseline.
+
+    Raises:
+        NothingToDraw: the results hold no longer runs.
+    """
+    frame = at_first_place(frame)
+    runs = frame[frame["group"].isin([EQUAL, LONGER])]
+    short, longer = final(frame), final(frame, LONGER)
+    if longer.empty:
+        raise NothingToDraw(f"the results hold no runs of the group {LONGER!r}")
+    common_seeds = short[short["seed"].isin(longer["seed"])]
+    listed = [name for name in names(frame) if name in set(longer["run"])]
+    changes = results.paired_comparisons(runs, [(name + LONGER_SUFFIX, name) for name in listed], margin=MARGIN)
+    others = [(name + LONGER_SUFFIX, BASELINE + LONGER_SUFFIX) for name in listed if name != BASELINE]
+    differences = results.paired_comparisons(runs, others, margin=MARGIN).set_index("run")
+    rows = []
+    for name, change in zip(listed, changes.itertuples(), strict=True):
+        difference = differences.loc[name + LONGER_SUFFIX] if name != BASELINE else None
+        rows.append(
+            {
+                "Source": name,
+                "Error (%)": _spread(errors_of(common_seeds, name)),
+                "Longer (%)": _spread(errors_of(longer, name)),
+                "Change [95 %]": _interval(change),
+                "Difference [95 %]": "-" if difference is None else _interval(difference),
+                "Verdict": "-" if difference is None else difference["verdict"],
+                "n": change.n,
+            }
+        )
+    place = frame["place"].iloc[0]
+    caption = (
+        f"Test error on {place} with the arithmetic of {passes_of(short)} passes and in longer runs of "
+        f"{passes_of(longer)}, whose best weights on validation data are tested. Change: points of error above the "
+        "same source's shorter run; difference: above backpropagation's longer run; paired by seed, with the 95 % "
+        "interval."
+    )
+    return tables.printed(pd.DataFrame(rows), caption, lowest=["Error (%)", "Longer (%)"])
 
 
 def page(frame: pd.DataFrame) -> tables.Page:
@@ -125,12 +164,10 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
     """
     frame = at_first_place(frame)
     looked, rows = aligned(frame), []
-    exact = looked[looked["run"] == BASELINE].set_index(["seed", "epoch"])["aligned_decrease"]
-    for name in names(frame):
+    worth = gains(looked).set_index(["run", "epoch"])
+    for name in filter(has_own_direction, names(frame)):
         own = looked[looked["run"] == name]
         for epoch, at in own.groupby("epoch"):
-            best = exact.reindex(pd.MultiIndex.from_frame(at[["seed", "epoch"]])).to_numpy()
-            gain = at["aligned_decrease"] / best
             rows.append(
                 {
                     "Source": name,
@@ -138,8 +175,8 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
                     "Cosine": _number(at["aligned_cosine"].mean(), 4),
                     "Bias": _bias(at["aligned_bias_squared"]),
                     "Noise": _number(math.sqrt(at["aligned_variance"].mean()), 2),
-                    "Step's gain": _number(gain.mean(), 4),
-                    "Gain ÷ arithmetic": _number((gain / at["aligned_cost"]).mean(), 4),
+                    "Step's gain": _number(worth.loc[(name, epoch), "gain"], 4),
+                    "Gain ÷ arithmetic": _number(worth.loc[(name, epoch), "per_cost"], 4),
                     "n": len(at),
                 }
             )
@@ -164,7 +201,22 @@ FIGURES = {
 }
 TOGETHER = {"08_ranks": ranks}
 PAGES = {"08_ledger_page": page}
-TABLES = {"08_ledger_table": table, "08_directions_table": directions_table}
+TABLES = {
+    "08_ledger_table": table,
+    "08_longer_table": longer_table,
+    "08_directions_table": directions_table,
+}
+
+
+def _spread(errors: pd.Series) -> str:
+    return tables.mean_and_spread(errors.mean(), errors.std(ddof=1), 2)
+
+
+def _interval(compared: Any) -> str:
+    """Return a difference of accuracies as one of errors, in points, with its interval."""
+    numbers = (-100 * value for value in (compared.difference, compared.high, compared.low))
+    difference, low, high = map(tables.signed, numbers)
+    return "-" if difference == "-" else f"{difference} [{low}, {high}]"
 
 
 def _number(value: float, digits: int = 3) -> str:

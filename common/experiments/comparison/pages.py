@@ -36,6 +36,11 @@ def show_ledger(variant: str) -> None:
     print(as_markdown(figures.table(stored("08_comparison", variant))))
 
 
+def show_longer(variant: str) -> None:
+    """Print the longer runs of a variant beside those of equal arithmetic."""
+    print(as_markdown(figures.longer_table(stored("08_comparison", variant))))
+
+
 def show_rows(variant: str, sources: Sequence[str] = _ROWS) -> None:
     """Print some rows of it, the file and the notebook of each, and the columns that most readers ask for."""
     ledger = figures.table(stored("08_comparison", variant)).set_index("Source")

@@ -132,6 +132,34 @@ def aligned(frame: pd.DataFrame, epochs: Sequence[int] | None = None) -> pd.Data
     return rows if epochs is None else rows[rows["epoch"].isin(epochs)]
 
 
+def gains(looked: pd.DataFrame) -> pd.DataFrame:
+    """Return what a step along each direction is worth, with one row per source and epoch.
+
+    At the end of training, some minibatches' exact gradient lowers the loss of the training examples at no length. So
+    the gain is a ratio of means over the seeds, not a mean of ratios.
+
+    Args:
+        looked: rows of `aligned`, among them those of backpropagation.
+
+    Returns:
+        Columns run, epoch, gain and per_cost. The gain is the decrease of the loss by a step, divided by the exact
+        gradient's; per_cost is the gain divided by the arithmetic of the direction.
+    """
+    means = looked.groupby(["run", "epoch"])[["aligned_decrease", "aligned_cost"]].mean().reset_index()
+    exact = means[means["run"] == BASELINE].set_index("epoch")["aligned_decrease"]
+    gain = means["aligned_decrease"] / means["epoch"].map(exact.where(exact > 0))
+    return means[["run", "epoch"]].assign(gain=gain, per_cost=gain / means["aligned_cost"])
+
+
+def has_own_direction(name: str) -> bool:
+    """Return whether a source's direction was compared: not for networks with batch norm.
+
+    Rows about optimizers are left out, too, since they share backpropagation's.
+    """
+    row = source(name)
+    return name == BASELINE or (row.family != "exact gradient" and not row.normalised)
+
+
 def mean_by_source(rows: pd.DataFrame, value: str) -> pd.Series:
     """Return a value's mean over the seeds, by source."""
     return rows.groupby("run")[value].mean() if len(rows) else pd.Series(dtype=float)
