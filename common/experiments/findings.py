@@ -84,7 +84,7 @@ FINDINGS = (
         "How far does a network get with no backpropagation at all?",
         "07_evolution_on_weights",
         "a layer at a time",
-        "at once, full rank",
+        "at once, alike",
         "a layer at a time against all at once",
     ),
     Finding(

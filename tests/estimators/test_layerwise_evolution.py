@@ -46,10 +46,15 @@ def _as_vector(parts):
 
 
 @pytest.mark.parametrize(
-    ("name", "fitness"), [*((name, "loss") for name in NETWORKS), ("dense", "accuracy"), ("strided", "accuracy")]
+    ("name", "fitness", "visible"),
+    [
+        *((name, "loss", True) for name in NETWORKS),
+        *((name, "accuracy", True) for name in ("dense", "strided")),
+        *((name, "loss", False) for name in ("dense", "two convolutions")),
+    ],
 )
-def test_each_member_is_the_network_with_one_layer_s_weights_perturbed(name, fitness):
-    estimator = _built(task(NETWORKS[name]), fitness=fitness)
+def test_each_member_is_the_network_with_one_layer_s_weights_perturbed(name, fitness, visible):
+    estimator = _built(task(NETWORKS[name]), fitness=fitness, visible=visible)
     x, y = batch(estimator.task, BATCH)
     fitnesses = tf.function(estimator.evaluate)(x, y, step_seed(1, 2)).fitnesses
     network_layers = [layer for layer in estimator.task.network.layers if layer.weights]
@@ -81,12 +86,20 @@ def test_loss_and_outputs_are_those_of_the_network_as_it_is(name, keep):
 
 
 @pytest.mark.parametrize(
-    ("name", "keep"),
-    [("dense", 1.0), ("dense", 0.25), ("strided", 1.0), ("without bias", 1.0), ("two convolutions", 0.5)],
+    ("name", "keep", "visible"),
+    [
+        ("dense", 1.0, True),
+        ("dense", 0.25, True),
+        ("dense", 0.25, False),
+        ("strided", 1.0, True),
+        ("strided", 1.0, False),
+        ("without bias", 1.0, True),
+        ("two convolutions", 0.5, True),
+    ],
 )
-def test_the_mean_estimate_is_the_gradient_of_every_layer(name, keep):
+def test_the_mean_estimate_is_the_gradient_of_every_layer(name, keep, visible):
     """For so small a sigma, the smoothed loss' gradient is the loss' own far below the standard errors."""
-    estimator = _built(task(NETWORKS[name], training_mode=False), sigma=0.01, chunk=32, keep=keep)
+    estimator = _built(task(NETWORKS[name], training_mode=False), sigma=0.01, chunk=32, keep=keep, visible=visible)
     x, y = (tf.repeat(part, 16, 0) for part in batch(estimator.task, BATCH))  # few examples: their spread is noise
     exact = Backpropagation()
     exact.build(estimator.task)
@@ -116,6 +129,21 @@ def test_the_error_is_that_of_the_layer_s_outputs_and_gradient():
         )
         predicted = (expected[first + 1].size + 1) * np.sum(gradient**2)
         assert abs(squares.mean() - predicted) < 4 * squares.std() / np.sqrt(len(squares))
+
+
+def test_whole_perturbations_are_noisier():
+    """One example, one pair, a dense layer of D weights: E‖ĝ_l - g_l‖² = (D + 1)‖g_l‖², instead of (n + 1)‖g_l‖²."""
+    network_task = task(NETWORKS["dense"], training_mode=False)
+    estimator = _built(network_task, pairs=(1, 1), sigma=0.01, chunk=1, visible=False)
+    x, y = batch(network_task, 1)
+    exact = Backpropagation()
+    exact.build(network_task)
+    gradient = _as_vector(exact.estimate(x, y, step_seed()).gradients[2:4])
+    run = tf.function(estimator.estimate)
+    errors = [_as_vector(run(x, y, step_seed(step=i)).gradients[2:4]) - gradient for i in range(1_000)]
+    squares = np.sum(np.square(errors), 1)
+    predicted = (gradient.size + 1) * np.sum(gradient**2)
+    assert abs(squares.mean() - predicted) < 4 * squares.std() / np.sqrt(len(squares))
 
 
 def test_keeping_what_the_network_is_wrong_about_lowers_the_variance():
@@ -156,9 +184,9 @@ def test_each_part_of_a_member_s_name_changes_its_perturbation():
     assert min(distances) > 0.05 * np.mean([np.linalg.norm(perturbation) for perturbation in perturbations])
 
 
-@pytest.mark.parametrize("keep", [1.0, 0.5])
-def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(keep):
-    estimator = _built(task(NETWORKS["strided"]), keep=keep)
+@pytest.mark.parametrize(("keep", "visible"), [(1.0, True), (0.5, True), (0.5, False)])
+def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(keep, visible):
+    estimator = _built(task(NETWORKS["strided"]), keep=keep, visible=visible)
     x, y = batch(estimator.task, BATCH)
     fitnesses = tf.function(estimator.evaluate)(x, y, step_seed(3, 9)).fitnesses
     expected = tf.function(estimator.estimate)(x, y, step_seed(3, 9)).gradients
@@ -211,6 +239,10 @@ def test_cost_from_multiplications_by_hand():
     along = convolution + dense
     assert estimator.cost(320) == pytest.approx(320 * (along + 0.5 * (along + first + second)) / (3 * along))
     assert estimator.evaluations_per_step(320) == 2 * 160 * (2 + 5)
+
+    whole = _built(network_task, pairs=(2, 5), keep=0.5, visible=False)
+    second = 5 * (19 * 3 + 19 * 3)  # the response of all rows, and their weighted sum
+    assert whole.cost(320) == pytest.approx(320 * (along + 0.5 * (along + first + second)) / (3 * along))
 
 
 @pytest.mark.parametrize(

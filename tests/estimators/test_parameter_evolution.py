@@ -115,6 +115,30 @@ def test_on_a_quadratic_the_mean_estimate_is_the_gradient(rank, directions, own_
     )  # the errors are small enough to tell
 
 
+@pytest.mark.parametrize("name", ["dense", "two convolutions"])
+def test_the_mean_of_drawn_examples_is_the_gradient_too(name):
+    """For so small a sigma, the smoothed loss' gradient is the loss' own far below the standard errors."""
+    network_task = task(NETWORKS[name], training_mode=False)
+    estimator = _built(network_task, population=128, sigma=0.01, rank=None, shaping="none", keep=0.5)
+    x, y = (tf.repeat(part, 16, 0) for part in batch(network_task, BATCH))
+    exact = Backpropagation()
+    exact.build(network_task)
+    expected = _as_vector(exact.estimate(x, y, step_seed()).gradients)
+    run = tf.function(estimator.estimate)
+    samples = np.array([_as_vector(run(x, y, step_seed(step=i)).gradients) for i in range(200)])
+    errors = samples.std(0, ddof=1) / np.sqrt(len(samples))
+    assert np.all(np.abs(samples.mean(0) - expected) <= 4.5 * errors)
+    assert samples.mean(0) @ expected == pytest.approx(expected @ expected, rel=0.3)  # small enough to tell
+
+
+def test_with_drawn_examples_loss_and_outputs_are_those_of_the_network_as_it_is():
+    estimator = _built(task(linear), population=4, shaping="none", keep=0.25)
+    x, y = batch(estimator.task, BATCH)
+    estimate = tf.function(estimator.estimate)(x, y, step_seed())
+    np.testing.assert_allclose(estimate.outputs, estimator.task.predictions(x), atol=1e-5)
+    assert float(estimate.loss) == pytest.approx(float(estimator.task.loss(y, estimate.outputs)), abs=1e-5)
+
+
 @pytest.mark.parametrize(("directions", "factor"), [("gaussian", (5 + 2) * (3 + 2)), ("signs", 5 * 3)])
 def test_mean_square_of_a_rank_one_estimate(directions, factor):
     """One pair, ĝ = a bᵀ (aᵀ G b): E‖ĝ‖² = (in + 2)(out + 2) ‖G‖² for Gaussian factors, in · out ‖G‖² for signs."""
@@ -185,9 +209,10 @@ def test_nothing_is_differentiated(monkeypatch, own_data, rank):
     ("rank", "chunk", "shaping"),
     [(1, None, "ranks"), (1, 2, "standardised"), (2, None, "ranks"), (2, 2, "none"), (None, None, "ranks")],
 )
-def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(rank, chunk, shaping):
+@pytest.mark.parametrize("keep", [1.0, 0.5])
+def test_names_and_fitnesses_rebuild_the_update_bit_by_bit(rank, chunk, shaping, keep):
     """On another network of that shape, whose weights are others: they are not needed."""
-    options = {"rank": rank, "chunk": chunk, "shaping": shaping}
+    options = {"rank": rank, "chunk": chunk, "shaping": "none" if keep < 1 else shaping, "keep": keep}
     estimator, elsewhere = _built(task(NETWORKS["strided"]), **options), _built(_other_weights(), **options)
     x, y = batch(estimator.task, BATCH)
     fitnesses = tf.function(estimator.evaluate)(x, y, step_seed(3, 9)).fitnesses
@@ -270,6 +295,9 @@ def test_cost_counts_forward_passes_as_thirds_of_a_gradient():
     assert own.cost(320) == pytest.approx(320 * 2 / 3)
     assert shared.cost(320) == pytest.approx(320 * 64 / 3)
     assert own.evaluations_per_step(320) == 640
+    drawn = ParameterEvolution(64, 0.1, shaping="none", keep=0.25)
+    assert drawn.cost(320) == pytest.approx((320 + 2 * 80) / 3)
+    assert drawn.evaluations_per_step(320) == 160
     assert shared.evaluations_per_step(320) == 64 * 320
 
 
@@ -285,6 +313,8 @@ def test_cost_counts_forward_passes_as_thirds_of_a_gradient():
         ((8, 0.1), {"chunk": 3}, "chunk must be a divisor of the 4 pairs, or None, got 3"),
         ((8, 0.1), {"fitness": "acuracy"}, r"fitness must be one of .*got 'acuracy'; did you mean 'accuracy'\?"),
         ((8, 0.1), {"shaping": "rank"}, r"shaping must be one of .*did you mean 'ranks'\?"),
+        ((8, 0.1), {"keep": 0.5}, "keep must be 1 unless own_data is True and shaping is 'none', got 0.5"),
+        ((8, 0.1), {"keep": 0.0}, "keep must be > 0 and ≤ 1, got 0.0"),
         ((8, 0.1), {"directions": "sign"}, r"directions must be one of .*did you mean 'signs'\?"),
     ],
 )

@@ -10,14 +10,18 @@ from common import results
 
 EXPERIMENT = "07_evolution_on_weights"
 POPULATIONS, WEIGHTS = (32, 128, 512), 6_670
-LONGER, AT_ONCE, MLP = "a layer at a time, longer", "at once, full rank", "at once, MLP"
+LONGER, AT_ONCE, MLP = "a layer at a time, longer", "at once, alike", "at once, MLP"
+DRAWN, EXACT = "at once", "backpropagation"
 # Estimator, batch size, network, weights and final error; the evaluations of a step can be counted by hand.
 PLAN = {
     LONGER: ("LayerwiseEvolution([1, 4, 16], 0.02, keep=0.25)", 512, "tiny_convnet", WEIGHTS, 0.02),
     AT_ONCE: ("ParameterEvolution(256, 0.02, rank=None, shaping='none')", 128, "tiny_convnet", WEIGHTS, 0.2),
+    DRAWN: ("ParameterEvolution(256, 0.02, rank=None, shaping='none', keep=0.25)", 512, "tiny_convnet", WEIGHTS, 0.3),
+    EXACT: ("Backpropagation()", 128, "tiny_convnet", WEIGHTS, 0.01),
     MLP: ("ParameterEvolution(256, 0.02, shaping='none', own_data=False)", 128, "mlp", 101_770, 0.1),
 }
-EVALUATIONS = {LONGER: 2 * 128 * 21, AT_ONCE: 2 * 128, MLP: 256 * 128}
+EVALUATIONS = {LONGER: 2 * 128 * 21, AT_ONCE: 2 * 128, DRAWN: 2 * 128, MLP: 256 * 128, EXACT: math.nan}
+GROUPS = {LONGER: "longer", MLP: "MLP"}
 COMPARED = list(product(POPULATIONS, (1, None)))
 
 
@@ -33,7 +37,7 @@ def fake_run(name, seed, *, diverge=None):
     if name == LONGER and not diverge:
         records[-1] |= fake_alignment(seed)
     label = {"experiment": EXPERIMENT, "method": estimator.split("(")[0], "seed": seed, "run": name}
-    label |= {"group": "at once" if name.startswith("at once") else "layerwise", "order": list(PLAN).index(name)}
+    label |= {"group": GROUPS.get(name, "parts"), "order": list(PLAN).index(name)}
     label |= {"dataset": "mnist", "network": network, "precision": "float32", "train_examples": 55_000}
     return run_frame(records, diverge, estimator=estimator, batch_size=batch, coordinates=weights, **label)
 

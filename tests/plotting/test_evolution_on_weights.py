@@ -3,7 +3,7 @@ from inspect import signature
 
 import pytest
 from fake_baseline_runs import origin
-from fake_weights_runs import EVALUATIONS, EXPERIMENT, LONGER, PLAN, POPULATIONS, WEIGHTS, fake_seed
+from fake_weights_runs import DRAWN, EVALUATIONS, EXPERIMENT, GROUPS, LONGER, PLAN, POPULATIONS, WEIGHTS, fake_seed
 from shown import assert_within_its_page, lines
 
 from common import estimators, results
@@ -58,18 +58,37 @@ def test_cosine_beside_what_is_expected(frame):
 def test_accuracy_against_arithmetic(frame):
     figure = evolution_on_weights.accuracy(frame)
     (axes,) = figure.axes
-    assert list(lines(axes)) == list(PLAN)
+    assert list(lines(axes)) == [name for name in PLAN if name != DRAWN]  # which is among the parts
     ended = results.last_rows(frame).groupby("run")["cost"].mean()
-    for name in PLAN:
+    for name in lines(axes):
         assert lines(axes)[name].get_xdata()[-1] == pytest.approx(ended[name] / 1e6)
     assert axes.get_xlabel() == "Cost (million gradients of one example), log scale"
     assert "MNIST (tiny convnet, MLP)" in figure.caption
 
 
+def test_the_parts_have_a_row_each_with_every_seed_and_the_mean(frame):
+    figure = evolution_on_weights.parts(frame)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [name for name in PLAN if name not in GROUPS]
+    seeds, mean = axes.lines[:2]
+    assert len(seeds.get_xdata()) == 2
+    assert mean.get_xdata() == pytest.approx(seeds.get_xdata().mean())
+    assert "600,000 gradients of one example" in figure.caption
+
+
+def test_trials_are_not_drawn(frame):
+    trial = frame[frame["run"] == LONGER].assign(run="trial: a layer at a time, rate × 2", group="trial", order=9)
+    both = results.combine([frame, trial])
+    assert list(lines(evolution_on_weights.accuracy(both).axes[0])) == list(
+        lines(evolution_on_weights.accuracy(frame).axes[0])
+    )
+    assert list(evolution_on_weights.table(both)["Setting"]) == list(PLAN)
+
+
 def test_evaluations_are_those_of_the_batches(frame):
     rows = results.last_rows(evolution_on_weights._runs(frame))
     assert rows.groupby("run")["evaluations"].mean().to_dict() == pytest.approx(
-        {name: 600 * EVALUATIONS[name] for name in PLAN}
+        {name: 600 * EVALUATIONS[name] for name in PLAN}, nan_ok=True
     )
 
 
@@ -80,6 +99,7 @@ def test_evaluations_are_those_of_the_batches(frame):
         (estimators.LayerwiseEvolution([1, 2], 0.1, keep=0.3), 20),
         (estimators.ParameterEvolution(8, 0.1), 16),
         (estimators.ParameterEvolution(8, 0.1, own_data=False), 16),
+        (estimators.ParameterEvolution(8, 0.1, shaping="none", keep=0.5), 16),
     ],
     ids=repr,
 )
@@ -100,8 +120,9 @@ def test_what_texts_leave_out_is_the_estimator_s_default():
 def test_table_has_every_run_in_the_order_of_the_plan(frame):
     table = evolution_on_weights.table(frame)
     assert list(table["Setting"]) == list(PLAN)
-    assert list(table["Weights"]) == [WEIGHTS, WEIGHTS, 101_770]
-    assert table["Evaluations (million)"].iloc[2] == "19.7 ± 0.0"
+    assert list(table["Weights"]) == [*[WEIGHTS] * 4, 101_770]
+    assert table["Evaluations (million)"].iloc[3] == "-"  # of backpropagation
+    assert table["Evaluations (million)"].iloc[4] == "19.7 ± 0.0"
     assert table["Cost (million gradients of one example)"].iloc[0] == "0.6 ± 0.0"
     assert table["Seconds"].iloc[1] == "180 ± 0"
 

@@ -12,7 +12,8 @@ few evaluations:
 
 - One layer at a time. The other layers' perturbations add no noise to this layer. Its input is computed once for all
   its members; only the rest of the network runs for each member. Members of the last layers cost little.
-- ê is the part of e that the example sees (`visible_perturbations`). The rest of e changes nothing and is noise.
+- ê is the part of e that the example sees (`visible_perturbations`). The rest of e changes nothing and is noise. With
+  `visible=False`, ê is all of e.
 - Examples that the network is wrong about teach most. With `keep` below 1, the whole batch runs once, and members see
   that share of it. Examples are drawn in proportion to 1 - exp(-loss), which is the probability of being wrong for
   cross-entropy. The weights a_i keep the estimate unbiased (`importance_sampling`). Otherwise members see all examples,
@@ -35,7 +36,6 @@ from common.estimators.evolution import importance_sampling
 from common.estimators.evolution.visible_perturbations import VisiblePerturbations
 from common.estimators.evolution.weight_evolution import Evaluation, WeightEvolution
 from common.estimators.noise.data_partition import require_divisor
-from common.randomness import Stream
 from common.tasks.task import Task
 
 
@@ -63,6 +63,8 @@ class LayerwiseEvolution(WeightEvolution):
             needs memory for about 2 M_l times the widest layer above, in numbers.
         fitness: "loss" (its negative) or "accuracy" (for classification only; members report only right or wrong).
         weight_decay: λ ≥ 0; the gradient of λ‖w‖²/2 is added.
+        visible: whether only the part of e that an example sees is kept. Otherwise ê is all of e, which has the same
+            mean and more noise: a control.
 
     Raises:
         ValueError: a value is out of range. `build` raises it for an unsupported layer, for a number of layers other
@@ -79,13 +81,13 @@ class LayerwiseEvolution(WeightEvolution):
         chunk: int = 128,
         fitness: str = "loss",
         weight_decay: float = 0.0,
+        visible: bool = True,
     ):
-        super().__init__(sigma, fitness=fitness, weight_decay=weight_decay)
+        super().__init__(sigma, fitness=fitness, weight_decay=weight_decay, keep=keep)
         counts = [pairs] if isinstance(pairs, int) else list(pairs)
         require(all(count >= 1 for count in counts), "pairs", "≥ 1 each", counts)
         require(chunk >= 1, "chunk", "≥ 1", chunk)
-        require(0 < keep <= 1, "keep", "> 0 and ≤ 1", keep)
-        self.pairs, self.keep, self.chunk = pairs, keep, chunk
+        self.pairs, self.chunk, self.visible = pairs, chunk, visible
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Find the layers to perturb; see the class for the errors raised."""
@@ -136,15 +138,13 @@ class LayerwiseEvolution(WeightEvolution):
 
     def _drawn(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, _Examples]:
         """Run the unperturbed network and draw the examples that members see."""
-        outputs, kept = self.task.predictions(x), self._kept(x.shape[0])
+        kept = self._kept(x.shape[0])
         require_divisor(kept, self.chunk, "chunk")
         if self.keep == 1:
-            examples = x, y, tf.fill([kept], 1.0 / kept)
+            outputs, examples = self.task.predictions(x), (x, y, tf.fill([kept], 1.0 / kept))
         else:
-            wrong = 1.0 - tf.exp(-self.task.per_example_loss(y, outputs))
             own_seed = tf.random.fold_in(self._own_seed(seed), len(self._pairs))
-            chosen, weights = importance_sampling.draw(wrong, kept, own_seed)
-            examples = tf.gather(x, chosen), tf.gather(y, chosen), weights
+            outputs, *examples = importance_sampling.draw_where_wrong(self.task, x, y, kept, own_seed)
         parts = [tf.reshape(part, [-1, self.chunk, *part.shape[1:]]) for part in examples]
         return outputs, _Examples(*parts)
 
@@ -173,7 +173,8 @@ class LayerwiseEvolution(WeightEvolution):
             shape = self._network.shapes[layer]
             with_bias = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], 2) if shape.biased else inputs
             own_seed = tf.random.fold_in(seed, layer)
-            yield VisiblePerturbations(with_bias, self._pairs[layer], shape.out, own_seed), before, finish
+            pairs, whole = self._pairs[layer], not self.visible
+            yield VisiblePerturbations(with_bias, pairs, shape.out, own_seed, whole=whole), before, finish
 
     def _chunk_sums(self, examples: _Examples, seed: tf.Tensor, fitnesses=None) -> list[tf.Tensor]:
         """Return one chunk's contribution to each layer's kernel gradient, with the bias' gradient as last row."""
@@ -197,9 +198,6 @@ class LayerwiseEvolution(WeightEvolution):
         ]
         return self._gradients(parts)
 
-    def _own_seed(self, seed: tf.Tensor) -> tf.Tensor:
-        return tf.random.fold_in(seed, Stream.PERTURBATIONS)
-
     def _chunk_seed(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         return tf.random.fold_in(tf.random.fold_in(self._own_seed(seed), len(self._pairs) + 1), number)
 
@@ -210,16 +208,13 @@ class LayerwiseEvolution(WeightEvolution):
         """
         return 2 * self._kept(batch) * sum(self._pairs)
 
-    def _kept(self, batch: int) -> int:
-        return round(self.keep * batch)
-
     def cost(self, batch_size: int) -> float:
         """Return the cost from multiply-accumulates; a gradient has three products for each product of a forward pass.
 
         Let c_l be the multiply-accumulates of layer l for one example. The visible perturbation takes v_l (the Gram
-        matrix and its Cholesky factor). The visible part of a pair takes s_l. Bringing a layer's sum into the kernel's
-        shape takes p_l (a triangular solve and a product with the input). With q the share that is kept, the cost per
-        example is
+        matrix and its Cholesky factor; 0 for whole perturbations). The visible part of a pair takes s_l. Bringing a
+        layer's sum into the kernel's shape takes p_l (a triangular solve and a product with the input; 0 likewise).
+        With q the share that is kept, the cost per example is
 
             (Σ c_l + q Σ_l (c_l + v_l + M_l (2 s_l + 2 Σ_{i>l} c_i) + p_l)) / (3 Σ c_l)
 
@@ -231,18 +226,19 @@ class LayerwiseEvolution(WeightEvolution):
         members = 0.0
         for layer, (shape, often) in enumerate(zip(shapes, positions, strict=True)):
             rows = shape.fan_in + shape.biased
-            seen, weighted, once = _products_of_perturbations(often, rows, shape.out)
+            seen, weighted, once = _products_of_perturbations(often, rows, shape.out, whole=not self.visible)
             members += layers[layer] + once + self._pairs[layer] * (seen + weighted + 2 * sum(layers[layer + 1 :]))
         return batch_size * (sum(layers) + self.keep * members) / (3.0 * sum(layers))
 
 
-def _products_of_perturbations(positions: int, rows: int, out: int) -> tuple[float, float, float]:
+def _products_of_perturbations(positions: int, rows: int, out: int, *, whole: bool) -> tuple[float, float, float]:
     """Count a layer's multiply-accumulates for a response and a weighted sum, and once for each of the two.
 
     See `VisiblePerturbations`. If an example sees everything, there is no factor, and the weighted sum is the kernel's.
     """
-    drawn = min(positions, rows) * out
-    if positions >= rows:
+    whole = whole or positions >= rows
+    drawn = (rows if whole else positions) * out
+    if whole:
         return positions * drawn, drawn, 0.0
     factor = positions**2 * rows + positions**3 / 6
     back = positions**2 * out / 2 + positions * rows * out

@@ -23,10 +23,10 @@ import tensorflow as tf
 
 from common.checks import require, require_one_of
 from common.estimators.estimator import UNKNOWN_RUN, GradientEstimate, RunContext
+from common.estimators.evolution import importance_sampling
 from common.estimators.evolution.perturbations import TABLES, Directions, DirectionSource
 from common.estimators.evolution.weight_evolution import Evaluation, WeightEvolution
 from common.estimators.noise.data_partition import require_divisor
-from common.randomness import Stream
 from common.tasks.task import Task
 
 CHUNK_BYTES = 8_000_000  # what a chunk's largest layer takes, measured: it stays within the processor's cache
@@ -53,6 +53,9 @@ class ParameterEvolution(WeightEvolution):
         weight_decay: λ ≥ 0; the gradient of λ‖w‖²/2 is added.
         directions: entries of the perturbation's factors: "gaussian", or "signs" (±1). Both have the same covariance.
             Signs have constant length, which reduces the variance of the estimate.
+        keep: 0 < q ≤ 1, the share of the batch that members see. Below 1, the network without perturbations runs on the
+            whole batch, and examples are drawn as in `LayerwiseEvolution`. This needs own_data and no shaping. A pair's
+            fitness is then a weighted mean, and loss and outputs are those of the unperturbed network.
         chunk: number of pairs evaluated at once, a divisor of population / 2; None: as many as fit CHUNK_BYTES. It
             changes results only by rounding.
 
@@ -81,9 +84,10 @@ class ParameterEvolution(WeightEvolution):
         own_data: bool = True,
         weight_decay: float = 0.0,
         directions: str = "gaussian",
+        keep: float = 1.0,
         chunk: int | None = None,
     ):
-        super().__init__(sigma, fitness=fitness, weight_decay=weight_decay)
+        super().__init__(sigma, fitness=fitness, weight_decay=weight_decay, keep=keep)
         require(rank is None or rank >= 1, "rank", "≥ 1, or None for full rank", rank)
         require_one_of("directions", directions, TABLES)
         require(population >= 2 and population % 2 == 0, "population", "even and ≥ 2 (pairs)", population)
@@ -91,6 +95,8 @@ class ParameterEvolution(WeightEvolution):
         allowed = f"a divisor of the {pairs:,} pairs, or None"
         require(chunk is None or (chunk >= 1 and pairs % chunk == 0), "chunk", allowed, chunk)
         require_one_of("shaping", shaping, SHAPINGS)
+        needed = "1 unless own_data is True and shaping is 'none'"
+        require(keep == 1 or (own_data and shaping == "none"), "keep", needed, keep)
         self.population, self.rank, self.shaping, self.own_data = population, rank, shaping, own_data
         self.directions, self.chunk = directions, chunk
 
@@ -118,17 +124,29 @@ class ParameterEvolution(WeightEvolution):
         Fitnesses are (2, pairs) float32, for w + σ ε_k and w - σ ε_k. Loss and outputs are means over the members;
         outputs are means over the members that see the example.
         """
+        kept = self._kept(x.shape[0])
         if self.own_data:
             name, got = "with own_data, the population / 2 pairs", f"population {self.population}"
-            require_divisor(x.shape[0], self.pairs, name, got, times=2)
+            require_divisor(kept, self.pairs, name, got, times=2)
+        if self.keep < 1:
+            seed_of_draw = tf.random.fold_in(self._own_seed(seed), len(self._network.shapes))
+            drawn = importance_sampling.draw_where_wrong(self.task, x, y, kept, seed_of_draw)
+            fitnesses = self._evaluated_in_chunks(drawn.x, drawn.y, seed, drawn.weights * kept).fitnesses
+            return Evaluation(fitnesses, self.task.loss(y, drawn.outputs), drawn.outputs)
+        return self._evaluated_in_chunks(x, y, seed)
+
+    def _evaluated_in_chunks(
+        self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> Evaluation:
+        """Run all members on examples, each of which may have a weight, 1 on average: (examples,) float32."""
         chunk = self._pairs_a_chunk(x.shape[0])
-        data = [x, y]
+        data = [x, y, *([] if weights is None else [weights])]
         if self.own_data:
             data = [tf.reshape(part, [self.pairs // chunk, -1, *part.shape[1:]]) for part in data]
 
         def evaluated(number: tf.Tensor) -> Evaluation:
             own_data = [part[number] for part in data] if self.own_data else data
-            return self._evaluated(*own_data, self._looked_up(_chunk(codes, number)))
+            return self._evaluated(*own_data[:2], self._looked_up(_chunk(codes, number)), *own_data[2:])
 
         codes = self._codes(seed, chunk)
         numbers, types = tf.range(self.pairs // chunk), Evaluation(*[tf.float32] * 3)
@@ -160,14 +178,19 @@ class ParameterEvolution(WeightEvolution):
             total = tf.foldl(add, tf.range(1, chunks), total, parallel_iterations=1)
         return self._gradients(total)
 
-    def _evaluated(self, x: tf.Tensor, y: tf.Tensor, directions: list[Directions]) -> Evaluation:
+    def _evaluated(
+        self, x: tf.Tensor, y: tf.Tensor, directions: list[Directions], weights: tf.Tensor | None = None
+    ) -> Evaluation:
         """Run one chunk; outputs are (batch, outputs), averaged over the pairs where all of them see the batch."""
         both = self._network.outputs(x, directions, self.sigma, shared=not self.own_data)
         pairs = directions[0].pairs
         if not self.own_data:
             y = tf.tile(y, [pairs] + [1] * (len(y.shape) - 1))
         losses = [self.task.per_example_loss(y, side) for side in both]
-        fitnesses = [tf.reshape(self._per_example_fitness(y, side), [pairs, -1]) for side in both]
+        fitnesses = [self._per_example_fitness(y, side) for side in both]
+        if weights is not None:
+            fitnesses = [side * weights for side in fitnesses]
+        fitnesses = [tf.reshape(side, [pairs, -1]) for side in fitnesses]
         outputs = (both[0] + both[1]) / 2.0
         if not self.own_data:
             outputs = tf.reduce_mean(tf.reshape(outputs, [pairs, -1, outputs.shape[-1]]), 0)
@@ -175,7 +198,7 @@ class ParameterEvolution(WeightEvolution):
 
     def _codes(self, seed: tf.Tensor, chunk: int) -> list[list[tf.Tensor]]:
         """Draw the codes of all directions, by chunk: (chunks, chunk, rows) for each factor of each layer."""
-        own_seed = tf.random.fold_in(seed, Stream.PERTURBATIONS)
+        own_seed = self._own_seed(seed)
         drawn = [
             self._source.codes(shape, self.pairs, tf.random.fold_in(own_seed, layer))
             for layer, shape in enumerate(self._network.shapes)
@@ -196,15 +219,17 @@ class ParameterEvolution(WeightEvolution):
 
     def evaluations_per_step(self, batch: int) -> int:
         """Return how many times an estimate on `batch_size` examples runs the network on one example."""
-        return 2 * batch if self.own_data else self.population * batch
+        return 2 * self._kept(batch) if self.own_data else self.population * batch
 
     def cost(self, batch_size: int) -> float:
         """Return a third of a gradient per evaluated example: there are no backward passes.
 
-        A gradient has three matrix products per layer, a forward pass has one. The thin products of low-rank
-        perturbations and their weighted sums are not counted.
+        With `keep` below 1, the unperturbed network runs on the whole batch, too. A gradient has three matrix products
+        per layer, a forward pass has one. The thin products of low-rank perturbations and their weighted sums are not
+        counted.
         """
-        return self.evaluations_per_step(batch_size) / 3.0
+        unperturbed = batch_size if self.keep < 1 else 0
+        return (unperturbed + self.evaluations_per_step(batch_size)) / 3.0
 
 
 def _unshaped(fitnesses: tf.Tensor) -> tf.Tensor:

@@ -33,13 +33,15 @@ class VisiblePerturbations:
         pairs: M ≥ 1, the number of perturbations per example.
         out: number of outputs of the kernel.
         seed: (2,) int64, which determines all perturbations.
+        whole: whether E itself is drawn and summed, to compare with: nothing is left out.
     """
 
-    def __init__(self, inputs: tf.Tensor, pairs: int, out: int, seed: tf.Tensor):
+    def __init__(self, inputs: tf.Tensor, pairs: int, out: int, seed: tf.Tensor, *, whole: bool = False):
         examples, positions, fan_in = inputs.shape
         self._inputs, self._pairs, self._out = inputs, pairs, out
-        self._factor = _cholesky(inputs) if positions < fan_in else None
-        self._drawn = standard_normal([examples, min(positions, fan_in), pairs * out], seed)
+        whole = whole or positions >= fan_in
+        self._factor = None if whole else _cholesky(inputs)
+        self._drawn = standard_normal([examples, fan_in if whole else positions, pairs * out], seed)
 
     def response(self, sigma: float) -> tf.Tensor:
         """Return σXE for each perturbation, (examples, pairs, positions, out)."""
@@ -47,7 +49,7 @@ class VisiblePerturbations:
         return tf.transpose(tf.reshape(seen, [*seen.shape[:2], self._pairs, self._out]), [0, 2, 1, 3])
 
     def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
-        """Return Σ_i Σ_k w_ik E[E_ik | X_i E_ik], (fan_in, out), for weights w, (examples, pairs)."""
+        """Return Σ_i Σ_k w_ik ê_ik, (fan_in, out), for weights w, (examples, pairs); ê is E[E | XE], or E if whole."""
         drawn = tf.reshape(self._drawn, [*self._drawn.shape[:2], self._pairs, self._out])
         sums = tf.einsum("isko,ik->iso", drawn, weights)
         if self._factor is None:

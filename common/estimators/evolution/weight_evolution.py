@@ -13,6 +13,7 @@ import tensorflow as tf
 from common.checks import require, require_one_of
 from common.estimators.estimator import UNKNOWN_RUN, GradientEstimator, RunContext
 from common.estimators.evolution.perturbed_network import PerturbedNetwork
+from common.randomness import Stream
 from common.tasks.task import Task
 
 FITNESSES = ("loss", "accuracy")
@@ -40,18 +41,20 @@ class WeightEvolution(GradientEstimator):
         sigma: σ > 0, the standard deviation of the perturbation of each weight, in the weights' units.
         fitness: one of FITNESSES.
         weight_decay: λ ≥ 0; the gradient of λ‖w‖²/2 is added.
+        keep: 0 < q ≤ 1, the share of the batch that members see; see `importance_sampling`.
 
     Raises:
         ValueError: a value is out of range. `build` raises it for an unsupported layer, and for "accuracy" if the task
             has none.
     """
 
-    def __init__(self, sigma: float, *, fitness: str, weight_decay: float):
+    def __init__(self, sigma: float, *, fitness: str, weight_decay: float, keep: float):
         super().__init__()
         require(0 < sigma < math.inf, "sigma", "> 0 and finite", sigma)
         require(0 <= weight_decay < math.inf, "weight_decay", "≥ 0 and finite", weight_decay)
         require_one_of("fitness", fitness, FITNESSES)
-        self.sigma, self.fitness, self.weight_decay = sigma, fitness, weight_decay
+        require(0 < keep <= 1, "keep", "> 0 and ≤ 1", keep)
+        self.sigma, self.fitness, self.weight_decay, self.keep = sigma, fitness, weight_decay, keep
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Find the layers to perturb; see the class for the errors raised."""
@@ -65,6 +68,14 @@ class WeightEvolution(GradientEstimator):
         if self.fitness == "accuracy":
             return self.task.per_example_metric(y, outputs)
         return -self.task.per_example_loss(y, outputs)
+
+    def _kept(self, batch: int) -> int:
+        """Return the number of examples that members see."""
+        return round(self.keep * batch)
+
+    @staticmethod
+    def _own_seed(seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.fold_in(seed, Stream.PERTURBATIONS)
 
     def _gradients(self, sums: list[list[tf.Tensor]]) -> list[tf.Tensor]:
         """Reshape each layer's sums as the weights, and add the weight decay."""

@@ -1,4 +1,4 @@
-"""Figures and table of 07_evolution_on_weights: runs without backpropagation, and the quality of their estimates.
+"""Figures and table of 07_evolution_on_weights: runs that perturb weights, and the quality of their estimates.
 
 `common.plotting` states the contract of every figure.
 """
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from common import results
 from common.experiments.estimator_calls import arguments, compared, with_settings
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
@@ -17,18 +18,22 @@ from common.plotting.curves import (
     draw_curves,
     draw_final,
     error_name,
+    select,
     series_by_run,
     set_error_axis,
     spread_note,
 )
 
 # Of the estimators' arguments, what a text leaves out where it is the default.
-_LAYERWISE, _AT_ONCE = {"keep": 1.0}, {"rank": 1, "own_data": True}
+_LAYERWISE, _AT_ONCE = {"keep": 1.0}, {"rank": 1, "own_data": True, "keep": 1.0}
+PARTS = "parts"  # the group of the runs of equal arithmetic
+_CURVES = ("a layer at a time", "at once, alike", "backpropagation")  # of them, what the curves show
 
 
 def accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error of all runs against arithmetic; the runs were not timed in turn."""
     rows = _runs(frame)
+    rows = rows[~rows["group"].eq(PARTS) | rows["run"].isin(_CURVES)]
     part = captions.part(rows)
     rows = rows.assign(millions=rows["cost"] / 1e6)
     series = series_by_run(rows)
@@ -40,11 +45,38 @@ def accuracy(frame: pd.DataFrame) -> style.PaperFigure:
     set_error_axis(axes, rows, part)
     style.legend(axes, above=2)
     caption = (
-        f"{error_name(rows, part)} on {captions.name(rows)}, trained by perturbing the weights, without derivatives. "
-        "Cost is counted in multiply-accumulates: where a layer at a time is perturbed, an evaluation runs the network "
-        "from that layer on."
+        f"{error_name(rows, part)} on {captions.name(rows)}, trained by perturbing the weights, without derivatives, "
+        "and by backpropagation. Cost is counted in multiply-accumulates: where a layer at a time is perturbed, an "
+        "evaluation runs the network from that layer on."
     )
     style.annotate(drawn, spread_note(series), caption, frame)
+    return drawn
+
+
+def parts(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the final errors of the runs of equal arithmetic: the method, and without one or two of its parts."""
+    rows = select(results.last_rows(_runs(frame)), group=PARTS)
+    if rows.empty:
+        raise NothingToDraw(f"the results hold no runs of the group {PARTS!r}")
+    names = rows.sort_values("order")["run"].drop_duplicates().tolist()
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.9 + 0.21 * len(names))
+    for place, name in enumerate(names):
+        errors = rows.loc[(rows["run"] == name) & (rows["status"] != "diverged"), "test_error"].dropna()
+        color = style.BLACK if name == "backpropagation" else style.BLUE if name.startswith("a layer") else style.ORANGE
+        axes.plot(errors, [place] * len(errors), "o", color=color, markersize=3.5, fillstyle="none")
+        axes.plot([errors.mean()], [place], "o", color=color, markersize=5)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    if math.isfinite(axes.dataLim.minposx):
+        axes.set_xscale("log")
+        style.log_ticks(axes.xaxis)
+    axes.set_xlabel("Test error (%)")
+    gradients = float(f"{rows['cost'].mean():.2g}")
+    caption = (
+        f"Test error on {captions.name(rows)} after the arithmetic of {gradients:,.0f} gradients of one example. "
+        "Whole: no part of a perturbation is left out. Alike: examples are not drawn by how wrong the network is."
+    )
+    style.annotate(drawn, f"Hollow: {rows['seed'].nunique()} seeds, filled: their means.", caption, frame)
     return drawn
 
 
@@ -90,7 +122,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     }
     keys = {"run": "Setting", "network": "Network", "coordinates": "Weights"}
     caption = (
-        f"Errors on {captions.dataset(runs)}, trained by perturbing the weights, without derivatives, and what the "
+        f"Errors on {captions.dataset(runs)}, trained by perturbing the weights and by backpropagation, and what the "
         "runs took. Where a layer at a time is perturbed, an evaluation runs the network from that layer on."
     )
     lowest = [value.header for value in errors.values()]
@@ -98,32 +130,33 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return tables.printed(tabulated.assign(Network=tabulated["Network"].map(captions.network)), caption, lowest=lowest)
 
 
-FIGURES = {"07_weights_accuracy": accuracy, "07_weights_cosine": cosine}
+FIGURES = {"07_weights_accuracy": accuracy, "07_weights_parts": parts, "07_weights_cosine": cosine}
 TABLES = {"07_weights_table": table}
 
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs with errors and the column `evaluations`: evaluations of a member on one example so far.
+    """Return all runs but trials, with errors and the column `evaluations`: of a member on one example, so far.
 
     Raises:
         NothingToDraw: no run perturbs weights.
     """
     rows = captions.prepared(frame, several_networks=True)
-    known = rows["estimator"].str.startswith(("LayerwiseEvolution", "ParameterEvolution"))
-    if not known.any():
+    rows = rows[rows["group"] != "trial"]
+    if not rows["estimator"].str.startswith(("LayerwiseEvolution", "ParameterEvolution")).any():
         raise NothingToDraw("the results hold no runs with perturbed weights")
-    rows = rows[known]
     each = [_evaluations(call, size) for call, size in zip(rows["estimator"], rows["batch_size"], strict=True)]
     return rows.assign(evaluations=np.array(each) * rows["step"])
 
 
-def _evaluations(call: str, batch_size: int) -> int:
-    """Return an estimate's evaluations on a batch, as the estimator's `evaluations_per_step` does."""
+def _evaluations(call: str, batch_size: int) -> float:
+    """Return an estimate's evaluations on a batch, as `evaluations_per_step` does; NaN if there are no members."""
+    if call.startswith("Backpropagation"):
+        return math.nan
     if call.startswith("LayerwiseEvolution"):
         known = arguments(call, ("pairs", "sigma"), _LAYERWISE)
         return 2 * round(known["keep"] * batch_size) * sum(known["pairs"])
     known = arguments(call, ("population", "sigma"), _AT_ONCE)
-    return (2 if known["own_data"] else known["population"]) * batch_size
+    return 2 * round(known["keep"] * batch_size) if known["own_data"] else known["population"] * batch_size
 
 
 def _members(call: str) -> dict[str, Any]:

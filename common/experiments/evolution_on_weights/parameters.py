@@ -14,6 +14,8 @@ from common.experiments.fields import (
     NonNegative,
     Parameters,
     Positive,
+    Positives,
+    Seed,
     Whole,
     require_at_most,
     require_each_once,
@@ -39,8 +41,11 @@ class EvolutionOnWeights(Parameters):
     learning_rate: Positive
     weight_decay: NonNegative
     epochs: Count
-    short_epochs: Count
-    at_once_epochs: Count
+    passes: Count
+    backpropagation_batch_size: Count
+    backpropagation_learning_rate: Positive
+    trial_seed: Seed
+    trial_factors: Positives
     mlp_hidden: Counts
     mlp_batch_size: Count
     mlp_population: Annotated[Whole, Field(ge=2)]
@@ -53,12 +58,15 @@ class EvolutionOnWeights(Parameters):
     @model_validator(mode="after")
     def _sizes(self) -> EvolutionOnWeights:
         training, fits = training_examples(self.dataset, self.validation)
-        require_at_most(self, ("batch_size", "mlp_batch_size", "population_examples"), training, fits)
+        sizes = ("batch_size", "backpropagation_batch_size", "mlp_batch_size", "population_examples")
+        require_at_most(self, sizes, training, fits)
+        wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
+        require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
         kept = round(self.keep * self.batch_size)
         divisor = f"a divisor of the {kept:,} examples kept (keep times batch_size)"
         require_parameter(kept >= 1 and kept % self.chunk == 0, "chunk", self.chunk, divisor)
         pairs = "even, for members come in antithetic pairs"
         require_parameter(self.mlp_population % 2 == 0, "mlp_population", self.mlp_population, pairs)
         require_parameter(all(count % 2 == 0 for count in self.populations), "populations", self.populations, pairs)
-        require_each_once(self, ("populations",))
+        require_each_once(self, ("populations", "trial_factors"))
         return self
