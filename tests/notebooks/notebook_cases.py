@@ -10,6 +10,7 @@ TINY = {
         "batch_sizes": [128, 512],
         "reference_batch_size": 128,
         "epochs": 1,
+        "trial_factors": [1, 2],
         "seeds": [3],
         "eager_steps": 2,
     },

@@ -17,10 +17,10 @@ PARAMETERS = {
 }
 
 
-def fake_run(trainer, batch, seed, *, scaled=False, dropout=False, noise=False, diverge=None, epochs=15):
+def fake_run(trainer, batch, seed, *, scaled=False, tuned=False, dropout=False, noise=False, diverge=None, epochs=15):
     """Return the frame of a run whose error falls as a power of learning rate times steps."""
     generator = np.random.default_rng([batch, seed, scaled, dropout, trainer == "loop"])
-    rate = 0.01 * (batch / 128 if scaled else 1.0)
+    rate = 0.01 * (batch / 128 if scaled else 4 * (batch / 128) ** 0.5 if tuned else 1.0)
     shift = math.exp(generator.normal(0, 0.06))
     records = []
     for epoch in range(1, epochs + 1):
@@ -47,19 +47,19 @@ def fake_run(trainer, batch, seed, *, scaled=False, dropout=False, noise=False, 
         method="Backpropagation",
         seed=seed,
         **PARAMETERS,
-        run=f"{group_of(trainer, scaled, dropout)}, batch {batch}",
-        group=group_of(trainer, scaled, dropout),
-        order=batch + 10_000 * scaled - 10_000 * dropout - 10_000 * (trainer == "keras_fit"),
+        run=f"{group_of(trainer, scaled, dropout, tuned)}, batch {batch}",
+        group=group_of(trainer, scaled, dropout, tuned),
+        order=batch + 10_000 * scaled + 20_000 * tuned - 10_000 * dropout - 10_000 * (trainer == "keras_fit"),
         batch_size=batch,
         learning_rate=rate,
     )
 
 
-def group_of(trainer, scaled, dropout):
+def group_of(trainer, scaled, dropout, tuned=False):
     """Name the group of a run as the notebook's plan does."""
     if trainer == "keras_fit":
         return "Keras fit"
-    return "dropout" if dropout else "scaled rate" if scaled else "fixed rate"
+    return "dropout" if dropout else "scaled rate" if scaled else "tuned rate" if tuned else "fixed rate"
 
 
 def fake_seed(seed, diverge=None, noise=True):
@@ -67,6 +67,7 @@ def fake_seed(seed, diverge=None, noise=True):
     runs = [fake_run("keras_fit", 128, seed, dropout=True), fake_run("loop", 128, seed, dropout=True)]
     for batch in (64, 128, 500, 2048):
         runs.append(fake_run("loop", batch, seed, noise=noise and batch == 128))
+        runs.append(fake_run("loop", batch, seed, tuned=True))
         if batch != 128:
             stop = diverge if batch == 2048 else None
             runs.append(fake_run("loop", batch, seed, scaled=True, diverge=stop))

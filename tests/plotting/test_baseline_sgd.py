@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 from fake_baseline_runs import EXPERIMENT, fake_run, fake_seed, origin
 from shown import assert_within_its_page, texts
@@ -140,6 +141,29 @@ def undefined(frame, where):
 
 def noise_curve(figure):
     return next(line for line in figure.axes[0].lines if line.get_label() == "128")
+
+
+def test_the_critical_batch_size_is_that_of_the_hyperbola():
+    sizes = np.array([64, 128, 500, 2048])
+    smallest, critical = baseline_sgd._hyperbola(pd.Series(50 * (1 + 300 / sizes), index=sizes))
+    assert (smallest, critical) == (pytest.approx(50), pytest.approx(300))
+    assert np.isnan(baseline_sgd._hyperbola(pd.Series([100.0, 50.0], index=[64, 128]))).all()
+
+
+def test_steps_of_tuned_rates_are_shown_with_seeds_and_means(frame):
+    (axes,) = baseline_sgd.steps(frame).axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert all(re.fullmatch(r"[\d.]+ %: B = [\d,]+", label) for label in labels)
+    assert len(labels) == len(baseline_sgd.TARGETS)
+    with pytest.raises(NothingToDraw, match="tuned learning rates"):
+        baseline_sgd.steps(frame[frame["group"] != "tuned rate"])
+
+
+def test_trials_are_in_no_figure_and_no_table(frame):
+    trial = frame[frame["group"] == "tuned rate"].assign(group="trial", seed=100)
+    both = results.combine([frame, trial.assign(run="trial: " + trial["run"])])
+    assert baseline_sgd.batch_sizes(both).caption == baseline_sgd.batch_sizes(frame).caption
+    assert len(baseline_sgd.table(both)) == len(baseline_sgd.table(frame))
 
 
 def test_undefined_noise_scales_are_counted_and_break_the_line_only_where_no_seed_has_one(frame):

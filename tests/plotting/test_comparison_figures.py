@@ -10,8 +10,9 @@ from common import results
 from common.experiments.__main__ import main
 from common.experiments.comparison import figures, pages
 from common.experiments.comparison.progress_figures import front, ratios_to_best
-from common.experiments.comparison.run_selection import aligned, arithmetic_to, at_first_place, gains, names
+from common.experiments.comparison.run_selection import aligned, at_first_place, gains, names
 from common.experiments.comparison.sources import ALIGNED, EQUAL, LONGER, ZEROTH
+from common.experiments.targets import spent_until
 from common.plotting import latex_tables
 from common.plotting.curves import NothingToDraw, select
 from common.plotting.page import write_page
@@ -168,14 +169,14 @@ def test_sources_of_one_estimator_share_its_directions(frame):
     assert len(rows) == 6  # two seeds
 
 
-def test_arithmetic_to_a_target_lies_between_two_looks():
+def test_what_is_spent_until_a_target_lies_between_two_looks():
     looks = pd.DataFrame(
         {"run": "a", "seed": 0, "epoch": [1, 2, 3], "cost": [100.0, 200.0, 300.0], "validation_error": [10.0, 1.0, 2.0]}
     )
-    assert arithmetic_to(looks, 10.0)["spent"].item() == pytest.approx(100)
-    assert arithmetic_to(looks, np.sqrt(10.0))["spent"].item() == pytest.approx(150)
-    assert arithmetic_to(looks, 30.0)["spent"].item() == pytest.approx(50)  # from 90 % by a factor 3 of 9
-    assert np.isnan(arithmetic_to(looks, 0.5)["spent"].item())
+    assert spent_until(looks, 10.0)["spent"].item() == pytest.approx(100)
+    assert spent_until(looks, np.sqrt(10.0))["spent"].item() == pytest.approx(150)
+    assert spent_until(looks, 30.0)["spent"].item() == pytest.approx(50)  # from 90 % by a factor 3 of 9
+    assert np.isnan(spent_until(looks, 0.5)["spent"].item())
 
 
 def test_ratios_are_to_the_quickest_of_a_target_and_seed(frame):

@@ -3,13 +3,18 @@
 `common.plotting` states the contract of every figure.
 """
 
+import math
+
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from scipy import optimize
 
 from common import results
+from common.experiments.targets import spent_until
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
     PALE,
@@ -27,13 +32,15 @@ from common.plotting.curves import (
 
 # The source's test accuracy (%) on MNIST, 15 epochs, learning rate 0.01: by group and batch size.
 SOURCE = {("Keras fit", 128): 97.42, ("fixed rate", 64): 98.01, ("fixed rate", 500): 94.32}
+TARGETS = (4.0, 2.0, 1.25)  # of steps, in final errors of the batch size that ends highest
 WINDOW = 5  # most epochs over which the parts of the noise scale are averaged; a third of a short run
+_RULES = {"scaled rate": "scaled", "tuned rate": "tuned"}
 _TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error by batch size against epochs and steps; learning rate fixed: solid, scaled: dashed."""
-    frame = captions.prepared(frame)
+    frame = _runs(frame)
     series = [*_by_batch_size(frame, "fixed rate"), *_by_batch_size(frame, "scaled rate")]
     if not series:
         raise NothingToDraw("the results hold no run of the loop without dropout")
@@ -54,7 +61,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
 
 def dropout(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the error at one batch size of Keras' fit, which has dropout on, and of the loop with and without."""
-    frame = captions.prepared(frame)
+    frame = _runs(frame)
     series = _by_dropout(frame)
     if len(series) < 2:
         raise NothingToDraw("the results hold fewer than two of Keras fit, loop with dropout, loop without")
@@ -70,8 +77,8 @@ def dropout(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
-    """Draw the final test error against the batch size, at the fixed and at the scaled learning rate."""
-    frame = captions.prepared(frame)
+    """Draw the final test error against the batch size, at the fixed, the scaled and the tuned learning rate."""
+    frame = _runs(frame)
     series = _final_series(frame)
     if not series or frame["test_error"].isna().all():
         raise NothingToDraw("the results hold no test metric of the loop without dropout")
@@ -89,9 +96,57 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
     return drawn
 
 
+def steps(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the steps to fixed errors against the batch size, rates tuned, beside S_min (1 + B/batch size).
+
+    That is the hyperbola of arXiv 1812.06162, section 2.3, with S_min and the critical batch size B fitted.
+    """
+    frame = _runs(frame)
+    runs = select(frame, group="tuned rate")
+    if runs["batch_size"].nunique() < 2:
+        raise NothingToDraw("the results hold no runs of several batch sizes with tuned learning rates")
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
+    sizes, part = np.array(sorted(runs["batch_size"].unique())), captions.part(frame)
+    ended = results.last_rows(runs).query("status != 'diverged'").groupby("batch_size")[f"{part}_error"].mean()
+    for number, factor in enumerate(TARGETS):
+        target = float(f"{factor * ended.max():.2g}")
+        spent = spent_until(runs, target, "step")
+        spent["batch_size"] = spent["run"].map(runs.groupby("run")["batch_size"].first())
+        reached = spent.dropna().groupby("batch_size")["spent"].mean()
+        if len(reached) < 2:
+            continue
+        look = style.group_style(number)
+        plain = {"color": look["color"], "marker": look["marker"], "linestyle": "none"}
+        label = f"{target:g} %"
+        axes.plot(spent["batch_size"], spent["spent"], markersize=3.5, fillstyle="none", **plain)
+        smallest, critical = _hyperbola(reached)
+        if np.isfinite(critical):
+            between = np.geomspace(sizes[0], sizes[-1], 50)
+            fitted = smallest * (1 + critical / between)
+            axes.plot(between, fitted, color=look["color"], linewidth=0.8, linestyle=style.DASHED)
+            label += f": B = {float(f'{critical:.2g}'):,.0f}"
+        axes.plot(reached.index, reached, markersize=4.5, label=label, **plain)
+    axes.set_xscale("log", base=2)
+    style.log_ticks(axes.xaxis, sizes.tolist())
+    if math.isfinite(axes.dataLim.minposy):
+        axes.set_yscale("log")
+        style.log_ticks(axes.yaxis)
+        style.legend(axes)
+    axes.set_xlabel("Batch size")
+    axes.set_ylabel("Steps to the error")
+    caption = (
+        f"Steps until the {part} error first is at most a target, on {captions.name(runs)}, with a "
+        "learning rate tuned for each batch size. Dashed: S (1 + B/batch size), with S and the critical batch size B "
+        "fitted; beyond B, a larger batch saves few steps."
+    )
+    note = f"Hollow: single seeds; filled: mean of {runs['seed'].nunique()} seeds, or of those that got there."
+    style.annotate(drawn, note, caption, frame)
+    return drawn
+
+
 def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the gradient noise scale over training (arXiv 1812.06162), with the batch sizes as dotted lines."""
-    frame = captions.prepared(frame)
+    frame = _runs(frame)
     measured = _measured(frame)
     if measured.empty:
         raise NothingToDraw("the results hold no measured noise_scale")
@@ -125,7 +180,7 @@ def noise_scale(frame: pd.DataFrame) -> style.PaperFigure:
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate test error and loss per setting over the seeds; for MNIST, also the source's figure."""
-    frame = captions.prepared(frame)
+    frame = _runs(frame)
     keys = {"group": "Group", "batch_size": "Batch size", "learning_rate": "Learning rate"}
     error = tables.errors(frame)["test_error"]
     values = {"test_error": error, "test_loss": tables.Value("Test loss", digits=4)}
@@ -137,7 +192,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         rows["Source (%)"] = [f"{100 - accuracy:.2f}" if accuracy else "-" for accuracy in sources]
     trainers = [("Keras fit" if group == "Keras fit" else "own loop") for group in rows["Group"]]
     dropouts = ["on" if group in ("Keras fit", "dropout") else "off" for group in rows["Group"]]
-    rules = ["scaled" if group == "scaled rate" else "fixed" for group in rows["Group"]]
+    rules = [_RULES.get(group, "fixed") for group in rows["Group"]]
     rates = [f"{rate:.3g}" for rate in rows["Learning rate"]]
     rows.insert(3, "Rule", rules)
     rows.insert(0, "Dropout", dropouts)
@@ -145,7 +200,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(**{"Learning rate": rates}).drop(columns="Group")
     caption = (
         f"Test error and loss on {captions.name(frame)} after {int(frame['epoch'].max())} epochs. Rule: whether the "
-        "learning rate is scaled with the batch."
+        "learning rate is scaled with the batch, or tuned for it."
     )
     return tables.printed(rows, caption, lowest=[error.header, "Test loss"])
 
@@ -154,9 +209,15 @@ FIGURES = {
     "01_baseline_curves": curves,
     "01_baseline_dropout": dropout,
     "01_baseline_batch_size": batch_sizes,
+    "01_baseline_steps": steps,
     "01_baseline_noise_scale": noise_scale,
 }
 TABLES = {"01_baseline_table": table}
+
+
+def _runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return all rows but those of trials, with errors; see `captions.prepared`."""
+    return captions.prepared(frame[frame["group"] != "trial"])
 
 
 def _batch_look(frame: pd.DataFrame, batch: int) -> dict:
@@ -200,8 +261,9 @@ def _final_series(frame: pd.DataFrame) -> list[Series]:
     if not (fixed.empty or scaled.empty):  # where the batch is the reference, both rules are one run
         scaled = pd.concat([scaled, fixed[fixed["batch_size"] == _reference_batch(fixed, scaled)]])
     fit = select(frame, group="Keras fit")
-    runs = {"fixed learning rate": fixed, "scaled with the batch": scaled, "Keras fit, dropout on": fit}
-    looks = [style.group_style(0), style.group_style(1), style.group_style(2) | {"linestyle": "none"}]
+    tuned = select(frame, group="tuned rate")
+    runs = {"fixed learning rate": fixed, "scaled with the batch": scaled, "tuned": tuned, "Keras fit, dropout on": fit}
+    looks = [*map(style.group_style, (0, 1, 3)), style.group_style(2) | {"linestyle": "none"}]
     return [Series(name, runs[name], look) for name, look in zip(runs, looks, strict=True) if len(runs[name])]
 
 
@@ -248,6 +310,20 @@ def _draw_smoothed(axes: Axes, series: Series, smoothed: pd.Series) -> None:
         axes.plot(smoothed.index, smoothed, label=series.label, markevery=every, **series.style)
     axes.set_xlabel(X_LABELS["epoch"])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _hyperbola(reached: pd.Series) -> tuple[float, float]:
+    """Fit S_min (1 + B/batch size) to steps by batch size, in the logarithm; NaN with fewer than three points."""
+    if len(reached) < 3:
+        return np.nan, np.nan
+    sizes, logarithms = reached.index.to_numpy(float), np.log(reached.to_numpy(float))
+
+    def errors(guess: np.ndarray) -> np.ndarray:
+        return guess[0] + np.log1p(np.exp(guess[1]) / sizes) - logarithms
+
+    start = [logarithms.min(), math.log(np.median(sizes))]
+    smallest, critical = np.exp(optimize.least_squares(errors, start).x)
+    return float(smallest), float(critical)
 
 
 def _undefined_note(measured: pd.DataFrame, averaged: bool) -> str:

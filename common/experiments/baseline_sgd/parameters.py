@@ -13,6 +13,8 @@ from common.experiments.fields import (
     Images,
     Parameters,
     Positive,
+    Positives,
+    Seed,
     SmallAndLarge,
     Whole,
     require_each_once,
@@ -34,6 +36,8 @@ class BaselineSGD(Parameters):
     reference_batch_size: Count
     epochs: Count
     learning_rate: Positive
+    trial_factors: Positives
+    trial_seed: Seed
     noise_scale_batches: SmallAndLarge
     eager_steps: Count
 
@@ -41,7 +45,12 @@ class BaselineSGD(Parameters):
     def _batches(self) -> BaselineSGD:
         training, fits = training_examples(self.dataset, self.validation)
         require_parameter(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
-        require_each_once(self, ("batch_sizes",))
+        require_each_once(self, ("batch_sizes", "trial_factors"))
+        wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
+        require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
+        wanted = "a single one where validation is 0, for no data are left to choose by"
+        can_choose = self.validation != 0 or len(self.trial_factors) == 1
+        require_parameter(can_choose, "trial_factors", self.trial_factors, wanted)
         listed = f"one of batch_sizes {self.batch_sizes}"
         require_parameter(
             self.reference_batch_size in self.batch_sizes,

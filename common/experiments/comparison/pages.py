@@ -8,8 +8,9 @@ import pandas as pd
 from scipy import stats
 
 from common.experiments.comparison import figures
-from common.experiments.comparison.run_selection import arithmetic_to, at_first_place, error_ratios, select
+from common.experiments.comparison.run_selection import at_first_place, error_ratios, select
 from common.experiments.comparison.sources import EQUAL, source
+from common.experiments.targets import spent_until
 from common.plotting.markdown import as_markdown, stored
 from common.plotting.tables import mean_and_spread
 
@@ -69,7 +70,7 @@ def show_arithmetic_to(variant: str, error: float) -> None:
     Sources that got there in fewer than half of their seeds are left out. The means are over the seeds that did.
     """
     runs = select(at_first_place(stored("08_comparison", variant)), group=EQUAL)
-    spent = arithmetic_to(runs, error)
+    spent = spent_until(runs, error)
     spent["spent"] /= runs["train_examples"].iloc[0]
     by_source = spent.groupby("run")["spent"].agg(["mean", "std", "count", "size"])
     by_source = by_source[2 * by_source["count"] >= by_source["size"]].sort_values("mean")

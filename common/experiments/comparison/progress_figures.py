@@ -12,7 +12,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common.experiments.comparison.run_selection import (
-    arithmetic_to,
     at_first_place,
     color_of,
     final,
@@ -21,6 +20,7 @@ from common.experiments.comparison.run_selection import (
     with_measured_seconds,
 )
 from common.experiments.comparison.sources import BASELINE, EQUAL, FAMILIES, source
+from common.experiments.targets import spent_until
 from common.plotting import style
 from common.plotting.curves import Series, draw_curves, select, set_error_axis, spread_note
 from common.plotting.edge_labels import name_at_edge
@@ -117,7 +117,7 @@ def ratios_to_best(runs: pd.DataFrame, clock: str) -> pd.DataFrame:
         reached are left out.
     """
     final_error = runs[runs["run"] == BASELINE].sort_values("epoch").groupby("seed")["validation_error"].last().mean()
-    spent = [arithmetic_to(runs, factor * final_error, clock).assign(target=factor) for factor in TARGETS]
+    spent = [spent_until(runs, factor * final_error, clock).assign(target=factor) for factor in TARGETS]
     rows = pd.concat(spent, ignore_index=True)
     best = rows.groupby(["target", "seed"])["spent"].transform("min")
     return rows.assign(ratio=rows["spent"] / best)[best.notna()]
