@@ -291,6 +291,42 @@ def test_predictors_see_the_label_or_do_not():
         assert kernel.shape[0] == 7 + 4 * labels
 
 
+def test_predictors_that_see_the_label_alone_have_one_gradient_for_each_class():
+    task = _task()
+    estimator = _built(task, activations=False, hidden_layers=0, optimizer=keras.optimizers.SGD(0.5))
+    x, y = _batch(task, examples=40)
+    for step in range(60):
+        estimator.estimate(x, y, tf.constant([0, step], tf.int64))
+    predictor = estimator._predictors[-1]
+    assert predictor.network.layers[-1].kernel.shape == (4, 9)
+    gradient = predictor.predict(tf.random.stateless_normal([40, 9], [0, 0]), y).gradient.numpy()
+    (module,) = estimator._modules[-1:]
+    assert module.output_shape == (4,)
+    for number in range(4):
+        own = gradient[np.flatnonzero(y.numpy() == number)]
+        np.testing.assert_array_equal(own, np.broadcast_to(own[:1], own.shape))
+    # The best is the class' mean of the targets: those of the exact gradient at the topmost boundary.
+    exact = estimator.boundary_gradients(x, y, SEED)[-1][0].numpy() * 40
+    means = np.stack([exact[y.numpy() == number].mean(0) for number in y.numpy()])
+    np.testing.assert_allclose(gradient, means, atol=1e-3)
+    with pytest.raises(ValueError, match="activations must be True where predictors see no label, and behind feature"):
+        _built(_convnet(), activations=False)
+
+
+def test_rare_updates_of_backpropagation_are_its_gradient_or_zero():
+    task = _task()
+    estimator = _built(task, mixing=1.0, update_probability=0.5)
+    x, y = _batch(task)
+    expected, acted = _exact(task, x, y).gradients, []
+    for step in range(12):
+        gradients = estimator.estimate(x, y, tf.constant([0, step], tf.int64)).gradients
+        acted.append([bool(np.any(part)) for part in gradients[::2]])
+        _assert_equal_gradients(
+            gradients, [g * float(np.any(part)) for g, part in zip(expected, gradients, strict=True)]
+        )
+    assert 0.2 < np.mean(acted) < 0.8
+
+
 def test_predictors_of_maps_are_convolutions_and_a_map_for_each_class_and_feature():
     estimator = _built(_convnet(), hidden_layers=1, width=3)
     predictor = estimator._predictors[0]
@@ -434,7 +470,8 @@ def test_no_backpropagation_is_the_last_module_s_gradient():
         ({"width": 0}, "width must be ≥ 1, got 0"),
         ({"synth_step": 0}, "synth_step must be ≥ 1, got 0"),
         ({"update_probability": 0.0}, r"update_probability must be in \(0, 1\], got 0.0"),
-        ({"update_probability": 0.5, "mixing": 0.1}, "mixing must be 0 where update_probability is below 1"),
+        ({"update_probability": 0.5, "mixing": 0.1}, "mixing must be 0 or 1 where update_probability is below 1"),
+        ({"labels": False, "activations": False}, "activations must be True where predictors see no label"),
     ],
 )
 def test_impossible_settings_are_named(options, words):

@@ -86,6 +86,7 @@ TINY = {
         "dni_hidden_layers": 2,
         "dni_width": 8,
         "unlocked_layers": 2,
+        "control_layers": 2,
         "update_probabilities": [0.5],
         "unlocked_epochs": 1,
         "alignment_examples": 50,

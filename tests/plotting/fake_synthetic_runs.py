@@ -91,4 +91,7 @@ def fake_seed(seed, *, diverge=()):
         name = f"updating with p = {share:g}"
         records = _records(name, seed, 0.02 / share)
         frames.append(_frame(records, name, seed, len(frames), "cDNI", **settings))
+        settings |= {"group": "control", "SyntheticGradients.mixing": 1.0}
+        records = _records(f"backprop, {name}", seed, 0.015 / share)
+        frames.append(_frame(records, f"backprop, {name}", seed, len(frames), "cDNI", **settings))
     return results.combine(frames)

@@ -151,6 +151,10 @@ def test_unlocked_against_epochs_and_against_the_probability(frame):
     expected = final_errors(frame)
     wanted = [expected[f"updating with p = {share:g}"] for share in sorted(PROBABILITIES)]
     assert lines(right)["cDNI"].get_ydata() == pytest.approx(wanted)
+    wanted = [expected[f"backprop, updating with p = {share:g}"] for share in sorted(PROBABILITIES)]
+    assert lines(right)["backprop"].get_ydata() == pytest.approx(wanted)
+    alone = synthetic_gradients.unlocked(frame[frame["group"] != "control"]).axes[1]
+    assert set(lines(alone)) == {"cDNI"}
 
 
 def test_the_counts_of_products_by_the_number_of_layers(frame):

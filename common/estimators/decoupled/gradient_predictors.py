@@ -59,10 +59,14 @@ class GradientPredictor(tf.Module):
         shape: the shape of one example's activations, (features,) or (height, width, channels).
         outputs: ≥ 1, the number of outputs of the whole network, and of linear features of a map.
         labels: whether it is conditioned on the label; there are as many labels as outputs.
+        activations: whether it sees the activations; if not, it sees the label only.
         hidden_layers: d ≥ 0.
         width: number of units (or channels) of each hidden layer.
         optimizer: the optimizer of this predictor only; it is built here.
         seed: determines the initial weights of hidden layers and of S.
+
+    Raises:
+        ValueError: the predictor would see nothing, or only the label of a feature map.
     """
 
     def __init__(
@@ -74,13 +78,19 @@ class GradientPredictor(tf.Module):
         width: int,
         optimizer: keras.optimizers.Optimizer,
         seed: int,
+        *,
+        activations: bool = True,
     ):
         super().__init__()
         self._classes = classes = outputs if labels else 0
+        self._activations = activations
         of_maps = len(shape) == 3
+        seen = "True where predictors see no label, and behind feature maps"
+        require(activations or (labels and not of_maps), "activations", seen, activations)
         body = _body(of_maps, shape[-1], hidden_layers, width, seed)
         beside = 0 if of_maps else classes
-        self.network = keras.Sequential([keras.Input((*shape[:-1], shape[-1] + beside)), *body])
+        inputs = beside + (shape[-1] if activations else 0)
+        self.network = keras.Sequential([keras.Input((*shape[:-1], inputs)), *body])
         self.summary = self.maps = None
         if of_maps:
             start = keras.initializers.GlorotUniform(seed=hash_seed(seed, hidden_layers))
@@ -99,7 +109,8 @@ class GradientPredictor(tf.Module):
             if self.maps:
                 gradient = self.network(h, training=True) + self.maps(tf.concat([self.summary(h), *labels], -1))
             else:
-                gradient = self.network(tf.concat([h, *labels], -1), training=True)
+                inputs = [h, *labels] if self._activations else labels
+                gradient = self.network(tf.concat(inputs, -1), training=True)
         return Prediction(gradient, tape)
 
     def learn(self, prediction: Prediction, target: tf.Tensor) -> None:

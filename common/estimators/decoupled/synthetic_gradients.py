@@ -45,7 +45,9 @@ class SyntheticGradients(GradientEstimator):
     """Decoupled modules of a sequential network; the state holds the predictors and their optimizers.
 
     Args:
-        labels: whether predictors see the label (cDNI) or only the activations (DNI).
+        labels: whether predictors see the label (cDNI) or not (DNI).
+        activations: whether predictors see the activations. With labels alone, a predictor learns one gradient for each
+            class: a control.
         boundaries: names of the layers behind which the network is cut; None: every block is a module (see
             `network_modules.split`).
         hidden_layers: number of hidden layers per predictor, 0 to 2; None: 0 with labels and 2 without, as in the
@@ -57,13 +59,14 @@ class SyntheticGradients(GradientEstimator):
         update_probability: p in (0, 1]; at each step each module updates independently with this probability. The
             gradient of a module that skips a step is zero. Plain gradient descent then leaves it unchanged. Momentum
             would move it, unless the optimizer is wrapped in `Lazy`. Noise added by another estimator moves it in any
-            case. Below 1, λ must be 0, since mixing waits for the modules above.
+            case. Below 1, λ must be 0, since mixing waits for the modules above; or 1, which is backpropagation with
+            rare updates, a control.
         optimizer: a Keras optimizer, not built; every predictor gets a copy. None: Adam at 0.001. A learning rate
             schedule counts a predictor's own updates: update_probability / synth_step times the run's steps.
 
     Raises:
-        ValueError: an argument has the wrong type or is out of range. `build` raises it as `split` does, and for labels
-            if the task has none.
+        ValueError: an argument has the wrong type or is out of range. `build` raises it as `split` does, for labels if
+            the task has none, and for labels alone behind feature maps.
 
     Example:
         >>> from common.data import load
@@ -83,6 +86,7 @@ class SyntheticGradients(GradientEstimator):
         self,
         *,
         labels: bool = True,
+        activations: bool = True,
         boundaries: Sequence[str] | None = None,
         hidden_layers: int | None = None,
         width: int = 1_024,
@@ -98,10 +102,11 @@ class SyntheticGradients(GradientEstimator):
         require(0 <= mixing <= 1, "mixing", "in [0, 1]", mixing)
         require(synth_step >= 1, "synth_step", "≥ 1", synth_step)
         require(0 < update_probability <= 1, "update_probability", "in (0, 1]", update_probability)
-        waits = "0 where update_probability is below 1: mixing waits for the modules above"
-        require(mixing == 0 or update_probability == 1, "mixing", waits, mixing)
+        waits = "0 or 1 where update_probability is below 1: mixing waits for the modules above"
+        require(mixing in (0, 1) or update_probability == 1, "mixing", waits, mixing)
+        require(activations or labels, "activations", "True where predictors see no label", activations)
         require_optimizer(optimizer)
-        self.labels, self.boundaries = labels, boundaries
+        self.labels, self.activations, self.boundaries = labels, activations, boundaries
         self.hidden_layers, self.width, self.mixing = hidden_layers, width, mixing
         self.synth_step, self.update_probability, self.optimizer = synth_step, update_probability, optimizer
 
@@ -125,7 +130,8 @@ class SyntheticGradients(GradientEstimator):
             hidden_layers = 0 if self.labels else 2
         steps = None if run.steps is None else math.ceil(self.update_probability * run.steps / self.synth_step)
         optimizer = copy_of(self.optimizer or keras.optimizers.Adam(0.001), steps, run.steps_per_epoch)
-        return GradientPredictor(shape, outputs, self.labels, hidden_layers, self.width, optimizer, seed)
+        body = hidden_layers, self.width
+        return GradientPredictor(shape, outputs, self.labels, *body, optimizer, seed, activations=self.activations)
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Return loss, outputs and each module's own gradients, and train the predictors."""

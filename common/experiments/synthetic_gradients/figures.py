@@ -116,13 +116,18 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
     panels[0].set_xscale("log")
     style.log_ticks(panels[0].xaxis)
     panels[0].set_xlabel("Expected updates of a module")
-    draw_final(panels[1], [Series("cDNI", rows, METHOD_STYLES["cDNI"])], "probability", "test_error")
+    ended = [Series("cDNI", rows, METHOD_STYLES["cDNI"])]
+    rare = _rare_backpropagation(frame)
+    ended += [Series("backprop", rare, METHOD_STYLES["backprop"])] if len(rare) else []
+    draw_final(panels[1], ended, "probability", "test_error")
     panels[1].set_xscale("log")
     style.log_ticks(panels[1].xaxis, sorted(rows["probability"].unique()))
     panels[1].set_xlabel("Probability p that a module updates at a step")
     for axes, name in zip(panels, (part, "test"), strict=True):
         set_error_axis(axes, rows, name)
     style.legend(panels[0])
+    if len(ended) > 1:
+        style.legend(panels[1])
     caption = (
         f"{error_name(rows, part)} and test error on {captions.dataset(rows)}, {int(rows['layers'].iloc[0])} fully "
         "connected layers, cDNI. At each step each module updates with probability p, by itself; one that rests keeps "
@@ -216,6 +221,17 @@ def _batches(rows: pd.DataFrame) -> str:
                 parts.append(f"{name} {sizes[name]}" + (f" (predictors {about})" if about else ""))
         sentences.append(f"Batches, {family}: {'; '.join(parts)}.")
     return " ".join(sentences)
+
+
+def _rare_backpropagation(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the controls of unlocked modules: backpropagation whose modules update as rarely."""
+    rows = select(frame, group="control")
+    if rows.empty:
+        return rows
+    rows = described(rows)
+    shares = setting(rows, "SyntheticGradients.update_probability", None)
+    known = shares.notna() & (setting(rows, "SyntheticGradients.mixing", 0.0).astype(float) == 1)
+    return rows[known].assign(probability=shares[known].astype(float))
 
 
 def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:

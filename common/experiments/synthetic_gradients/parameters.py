@@ -24,6 +24,7 @@ from common.experiments.fields import (
 Depths = Annotated[list[Annotated[Whole, Field(ge=2)]], BeforeValidator(as_list), Field(min_length=1)]
 ConvolutionalDepths = Annotated[list[Annotated[Whole, Field(ge=3, le=4)]], BeforeValidator(as_list)]
 Probabilities = Annotated[list[Annotated[Real, Field(gt=0, le=1)]], BeforeValidator(as_list), Field(min_length=1)]
+Shares = Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], BeforeValidator(as_list)]
 PredictorLayers = Annotated[Whole, Field(ge=0, le=2)]
 
 
@@ -63,6 +64,8 @@ class SyntheticGradients(Parameters):
     unlocked_layers: Annotated[Whole, Field(ge=2)]
     update_probabilities: Probabilities
     unlocked_epochs: Count
+    control_layers: Whole
+    mixings: Shares
     alignment_examples: Count
 
     @model_validator(mode="after")
@@ -72,5 +75,9 @@ class SyntheticGradients(Parameters):
         require_at_most(self, limited, training, fits)
         whole = f"a multiple of source_record_every, {self.source_record_every}"
         require_parameter(self.source_steps % self.source_record_every == 0, "source_steps", self.source_steps, whole)
-        require_each_once(self, ("layers", "convolutional_layers", "update_probabilities"))
+        deep = "0 for no controls, or a number of layers from 2 on"
+        require_parameter(
+            self.control_layers == 0 or self.control_layers >= 2, "control_layers", self.control_layers, deep
+        )
+        require_each_once(self, ("layers", "convolutional_layers", "update_probabilities", "mixings"))
         return self

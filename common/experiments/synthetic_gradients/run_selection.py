@@ -13,7 +13,7 @@ from common.plotting.curves import NothingToDraw, Series, column, select
 METHODS = ("no backprop", "backprop", "DNI", "cDNI")  # of the comparison
 REGRESSED = "weights regressed"
 METHOD_STYLES = {name: style.method_style(name) for name in (*METHODS, REGRESSED)}
-GROUPS = ("source", "comparison", "unlocked")
+GROUPS = ("source", "comparison", "control", "unlocked")
 FAMILIES = ("fully connected", "convolutional")
 CUTS = {"dense": "before the batch norm", "norm": "before the ReLU"}  # by the layer in front of the predictor
 _WITHOUT_PREDICTORS = {"LastModuleOnly": "no backprop", "Backpropagation": "backprop", "WeightRegression": REGRESSED}
