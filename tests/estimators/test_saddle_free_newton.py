@@ -155,6 +155,26 @@ def _eigenvectors(estimator, steps):
     return eigenvectors
 
 
+def test_shuffled_eigenvectors_divide_other_directions_by_the_same_curvature():
+    task = small_task()
+    x, y = batch()
+    plain, shuffled = (SaddleFreeNewton(Backpropagation(), 4, 0.3, 12, shuffled=value) for value in (False, True))
+    for estimator in (plain, shuffled):
+        estimator.build(task, RunContext(seed=5))
+        estimator.estimate(x, y, seed())
+    np.testing.assert_array_equal(plain.eigenvalues, shuffled.eigenvalues)
+    np.testing.assert_array_equal(plain.eigenvectors, shuffled.eigenvectors)  # of which the next refresh starts
+    assert not np.array_equal(shuffled._order, np.arange(PARAMETERS))
+    gradient = np.random.default_rng(0).normal(size=PARAMETERS).astype(np.float32)
+    vectors = shuffled.eigenvectors.numpy()[shuffled._order]
+    matrix = vectors @ np.diag(np.abs(shuffled.eigenvalues)) @ vectors.T + 0.3 * np.eye(PARAMETERS)
+    np.testing.assert_allclose(shuffled.divided(gradient), np.linalg.solve(matrix, gradient), rtol=1e-4, atol=1e-5)
+    other = SaddleFreeNewton(Backpropagation(), 4, 0.3, 12, shuffled=True)
+    other.build(task, RunContext(seed=6))
+    assert not np.array_equal(other._order, shuffled._order)
+    assert shuffled.cost(24) == plain.cost(24)
+
+
 def test_eigenpairs_are_kept_until_the_next_refresh():
     eigenvectors = _eigenvectors(_built(_newton(refresh_every=3)), 7)
     changed = [np.abs(a - b).max() > 1e-6 for a, b in pairwise(eigenvectors)]

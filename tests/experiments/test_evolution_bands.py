@@ -12,10 +12,10 @@ LOGITS = {"dataset": "digits", "validation": 157, "network": "mlp", "batch_size"
 LOGITS |= {"learning_rate": 0.002, "sigma": 1.0, "samples": 200, "precision": "float32"}
 WEIGHTS = {"dataset": "digits", "validation": 157, "network": "tiny_convnet", "batch_size": 256, "keep": 0.25}
 WEIGHTS |= {"pairs": [1, 4, 16], "sigma": 0.02, "learning_rate": 0.02, "weight_decay": 0.0003}
-WEIGHTS |= {"epochs": 24, "short_epochs": 3, "at_once_epochs": 8}
+WEIGHTS |= {"epochs": 24}
 CASES = [
     (bands_of_logits, LOGITS, "full: likelihood", "source: smoothed accuracy"),
-    (bands_of_weights, WEIGHTS, "a layer at a time, longer", "at once, rank one"),
+    (bands_of_weights, WEIGHTS, "a layer at a time, longer", "at once, alike"),
 ]
 
 

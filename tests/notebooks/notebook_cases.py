@@ -52,8 +52,7 @@ TINY = {
     },
     "05_low_rank_hessian": {
         "hidden": [8],
-        "epochs": 2,
-        "short_epochs": 1,
+        "epochs": 1,
         "sweep_epochs": 1,
         "sweep_examples": 128,
         "timed_epochs": 1,

@@ -18,6 +18,7 @@ for steps in (50, 200):
     SWEEPS[f"refresh every {steps}"] = constant
 PLAN = {name: ("full", RECIPE) for name in METHODS} | {name: ("cause", RECIPE) for name in CAUSES}
 PLAN |= {name: ("sweep", RECIPE | change) for name, change in SWEEPS.items()}
+PLAN |= {f"large batch: {name}": ("large batch", RECIPE) for name in ("saddle-free Newton", "Adam")}
 WALKS = {"saddle: gradient descent": 0.01, "saddle: saddle-free Newton": 0.4}  # by what factor less one v grows
 TRIALS = {"Adam": {0.001: 0.97, 0.002: 0.9825}, "saddle-free Newton": {0.01: 0.96, 0.02: None}}  # None: diverged
 NODES = 5
@@ -33,7 +34,7 @@ def fake_run(name, seed, *, diverge=None):
     group, settings = PLAN[name]
     order = list(PLAN).index(name)
     generator, records = np.random.default_rng([order, seed]), []
-    for epoch in range(1, 5 if group == "full" else 2):
+    for epoch in range(1, 2 if group in ("cause", "sweep") else 5):
         error = (0.02 + 0.002 * order) / epoch * math.exp(generator.normal(0, 0.05))
         record = {"epoch": epoch, "step": 430 * epoch, "seconds": (40.0 + order) * epoch, "cost": 55_000.0 * epoch}
         record |= {"train_loss": error, "train_metric": 1 - error, "validation_loss": error}
@@ -53,7 +54,7 @@ def fake_run(name, seed, *, diverge=None):
     else:
         records[-1] |= {"test_loss": error, "test_metric": 1 - 0.9 * error}
     label = CONSTANT_COLUMNS | settings | {"group": group, "run": name, "order": order, "metric": "accuracy"}
-    label |= {"train_examples": 55_000 if group == "full" else 27_500}
+    label |= {"train_examples": 27_500 if group in ("cause", "sweep") else 55_000}
     return _frame(records, seed, label, diverge)
 
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from common.checks import require, require_one_of
@@ -51,6 +52,7 @@ from common.estimators.estimator import (
 from common.estimators.newton.damping import Damping, TiedDamping, as_damping
 from common.estimators.newton.line_search import ArmijoLineSearch, require_line_search
 from common.randomness import Stream, standard_normal
+from common.tasks.networks import hash_seed
 from common.tasks.task import Task
 from common.vectors import flatten, unflatten
 
@@ -89,6 +91,9 @@ class SaddleFreeNewton(GradientEstimator):
             if their Rayleigh quotients over the parts are within two standard errors of zero. This takes one more pass.
             0: all eigenpairs are kept.
         l2: λ ≥ 0 of the term λ‖w‖²/2, which the reported loss does not contain.
+        shuffled: whether the coordinates of all eigenvectors are permuted before the division, by a permutation drawn
+            from the run's seed. Eigenvalues, damping and cost stay the same: a control, whose divided directions have
+            nothing to do with curvature.
         line_search: sets the step's length by the loss of the minibatch. It excludes l2, since that loss has no L2
             term. None: the optimizer's learning rate sets the length.
 
@@ -126,6 +131,7 @@ class SaddleFreeNewton(GradientEstimator):
         fresh_vectors: bool = True,
         sub_batches: int = 0,
         l2: float = 0.0,
+        shuffled: bool = False,
         line_search: ArmijoLineSearch | None = None,
     ):
         super().__init__()
@@ -151,6 +157,7 @@ class SaddleFreeNewton(GradientEstimator):
         self.averaging, self.first_interval = averaging, first_interval
         self.oversampling, self.power_iterations, self.warm_start = oversampling, power_iterations, warm_start
         self.fresh_vectors, self.sub_batches, self.l2, self.line_search = fresh_vectors, sub_batches, l2, line_search
+        self.shuffled = shuffled
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Create the eigenpairs, which are zero until the first step computes them."""
@@ -163,6 +170,10 @@ class SaddleFreeNewton(GradientEstimator):
         self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
         self.eigenvectors = tf.Variable(tf.zeros([size, self.rank]), trainable=False)
         self.basis = tf.Variable(tf.zeros([size, columns]), trainable=False)
+        order = np.arange(size)
+        if self.shuffled:
+            np.random.default_rng(hash_seed(run.seed, Stream.CURVATURE)).shuffle(order)
+        self._order = order
         self.age, self.refreshes = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
@@ -182,8 +193,9 @@ class SaddleFreeNewton(GradientEstimator):
         diagonal = as_damping(self.damping).of(self.eigenvalues) + self.l2  # of what is not known
         # λ of the L2 term adds to each eigenvalue before its sign is dropped: |λ_i + λ| + γ where it is known.
         curvature = tf.abs(self.eigenvalues + self.l2) - self.l2
-        along = tf.linalg.matvec(self.eigenvectors, gradient, transpose_a=True)
-        known = tf.linalg.matvec(self.eigenvectors, along * curvature / (curvature + diagonal))
+        vectors = tf.gather(self.eigenvectors, self._order) if self.shuffled else self.eigenvectors
+        along = tf.linalg.matvec(vectors, gradient, transpose_a=True)
+        known = tf.linalg.matvec(vectors, along * curvature / (curvature + diagonal))
         return (gradient - known) / diagonal
 
     def _refresh_if_due(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "curves",
     "eigenpairs",
     "first_time",
+    "large_batch",
     "milestones",
     "saddle",
     "spectra",
@@ -68,33 +69,12 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         NothingToDraw: the frame has no data for the figure.
         ValueError: the frame mixes data sets, networks or precisions, or holds a seed twice.
     """
-    runs = select(networks(frame), group="full")
-    runs = runs.assign(passes=runs["cost"] / runs["train_examples"].astype(float))
-    series = series_by_run(runs)
-    if not series:
-        raise NothingToDraw("the results hold no comparison of methods")
-    part = captions.part(runs)
-    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.9, 3, sharey=True)
-    for axes, x in zip(panels, ("epoch", "passes", "seconds"), strict=True):
-        draw_curves(axes, series, x, f"{part}_error")
-        if x == "passes":
-            axes.set_xlabel("Cost (gradients per training example)")
-        axes.set_xscale("log")  # most of the error is gone after a few epochs
-        style.log_ticks(axes.xaxis)
-    set_error_axis(panels[0], runs, part)
-    above = _leave_above(panels[0], series, f"{part}_error")
-    style.legend(panels[0], above=4)
-    caption = (
-        f"{error_name(runs, part)} on {captions.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
-        "epochs, cost and seconds of training. Cost counts every Hessian product: gradients of one example, "
-        f"divided by the {int(runs['train_examples'].iloc[0]):,} training examples."
-    )
-    if "timed_seconds" in runs:
-        caption += " Seconds are of epochs for which all methods were timed in turn, in one process a seed."
-    if has_trials(frame):
-        caption += " Each method's learning rate was chosen on validation data, over equally many trials."
-    style.annotate(drawn, spread_note(series), caption + above, frame)
-    return drawn
+    return _curves(frame, "full")
+
+
+def large_batch(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the same for the methods that also ran with large batches."""
+    return _curves(frame, "large batch")
 
 
 def causes(frame: pd.DataFrame) -> style.PaperFigure:
@@ -162,8 +142,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     counts = [f"{count:.0f} epoch{'s' if count > 1 else ''}" for count in first["epoch"]]
     tabulated["Runs"] = [f"{group}, {count}" for group, count in zip(tabulated["Runs"], counts, strict=True)]
     caption = (
-        f"Errors on {captions.name(runs)} and what the runs cost: methods (full), causes of the source's failure, and "
-        "sweeps around the recipe."
+        f"Errors on {captions.name(runs)} and what the runs cost: methods (full), controls, methods with large "
+        "batches, causes of the source's failure, and sweeps around the recipe."
     )
     lowest = [value.header for value in errors.values()]
     return tables.printed(tabulated, caption, lowest=lowest, groups="Runs")
@@ -236,6 +216,7 @@ def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
 
 FIGURES = {
     "05_hessian_curves": curves,
+    "05_hessian_large_batch": large_batch,
     "05_hessian_causes": causes,
     "05_hessian_sweeps": sweeps,
     "05_hessian_spectrum": spectrum,
@@ -294,6 +275,39 @@ def _draw_source(axes: Axes, runs: pd.DataFrame, heights: Mapping[str, float]) -
         return ""
     axes.plot([SOURCE_ERROR], [heights[AS_SOURCE]], **style.SOURCE_LOOK | {"markersize": 5})
     return f" Diamond: the source's best, {SOURCE_ERROR:.1f} % after {SOURCE_PASSES} epochs' worth of gradients."
+
+
+def _curves(frame: pd.DataFrame, group: str) -> style.PaperFigure:
+    runs = select(networks(frame), group=group)
+    runs = runs.assign(passes=runs["cost"] / runs["train_examples"].astype(float))
+    series = series_by_run(runs, prefix=f"{group}: ")
+    if not series:
+        raise NothingToDraw(f"the results hold no comparison of methods in the group {group!r}")
+    part = captions.part(runs)
+    timed = runs["seconds"].notna().any()
+    against = ("epoch", "passes", "seconds") if timed else ("epoch", "passes")
+    drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.9, len(against), sharey=True)
+    for axes, x in zip(panels, against, strict=True):
+        draw_curves(axes, series, x, f"{part}_error")
+        if x == "passes":
+            axes.set_xlabel("Cost (gradients per training example)")
+        axes.set_xscale("log")  # most of the error is gone after a few epochs
+        style.log_ticks(axes.xaxis)
+    set_error_axis(panels[0], runs, part)
+    above = _leave_above(panels[0], series, f"{part}_error")
+    style.legend(panels[0], above=4)
+    caption = (
+        f"{error_name(runs, part)} on {captions.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
+        f"epochs{', cost and seconds of training' if timed else ' and cost'}. Cost counts every Hessian product: "
+        "gradients of one example, "
+        f"divided by the {int(runs['train_examples'].iloc[0]):,} training examples."
+    )
+    if timed and "timed_seconds" in runs:
+        caption += " Seconds are of epochs for which all methods were timed in turn, in one process a seed."
+    if has_trials(frame):
+        caption += " Each method's learning rate was chosen on validation data, over equally many trials."
+    style.annotate(drawn, spread_note(series), caption + above, frame)
+    return drawn
 
 
 def _leave_above(axes: Axes, series: Sequence[Series], value: str) -> str:

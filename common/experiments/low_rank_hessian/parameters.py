@@ -46,7 +46,7 @@ class LowRankHessian(Parameters):
     hidden: CountsOrEmpty
     batch_size: Count
     epochs: Count
-    short_epochs: Count
+    large_batch_size: Annotated[Whole, Field(ge=0)]
     sweep_epochs: Count
     sweep_examples: Count
     timed_epochs: Annotated[Whole, Field(ge=0)]
@@ -65,6 +65,7 @@ class LowRankHessian(Parameters):
     rank: Count
     damping_floor: Positive
     hessian_batch: Count
+    large_hessian_batch: Count
     gauss_newton_batch: Count
     refresh_every: Count
     newton_cg: str
@@ -82,10 +83,13 @@ class LowRankHessian(Parameters):
     @model_validator(mode="after")
     def _sizes(self) -> LowRankHessian:
         training, fits = training_examples(self.dataset, self.validation)
-        limited = ("batch_size", "sweep_examples", "spectrum_examples", "overlap_examples")
+        limited = ("batch_size", "large_batch_size", "sweep_examples", "spectrum_examples", "overlap_examples")
         require_at_most(self, limited, training, fits)
         fits = f"at most batch_size, {self.batch_size}"
         require_at_most(self, ("hessian_batch", "gauss_newton_batch"), self.batch_size, fits)
+        if self.large_batch_size:
+            fits_large = f"at most large_batch_size, {self.large_batch_size}"
+            require_at_most(self, ("large_hessian_batch",), self.large_batch_size, fits_large)
         for name, known in CALLS.items():
             batch = _hessian_batch(name, getattr(self, name), known)
             require_parameter(batch <= self.batch_size, name, getattr(self, name), f"one with a hessian_batch {fits}")

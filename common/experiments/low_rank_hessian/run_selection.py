@@ -17,7 +17,7 @@ def networks(frame: pd.DataFrame) -> pd.DataFrame:
     If epochs were timed in turn, `seconds` are from that clock, and NaN for runs without it. Recorded seconds depend on
     the machine's other load.
     """
-    runs = frame[frame["group"].isin(["full", "cause", "sweep"])]
+    runs = frame[frame["group"].isin(["full", "control", "large batch", "cause", "sweep"])]
     if runs.empty:
         raise NothingToDraw("the results hold no run of a network")
     if "timed_seconds" in runs:
