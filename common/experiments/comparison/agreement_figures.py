@@ -79,11 +79,14 @@ def ranks(frame: pd.DataFrame) -> style.PaperFigure:
         axes.plot([low, high], [low, high], color=style.GRAY, linewidth=0.6, zorder=0)
         axes.set_ylim(limits)  # of the points: the line may leave them
         style.log_ticks(axes.yaxis)
-        axes.set_xlabel(f"Test error ÷ backpropagation's, {first}")
-        axes.set_ylabel(f"Test error ÷ backpropagation's, {other}")
+        axes.set_xlabel(f"Error ratio, {first}")
+        axes.set_ylabel(f"Error ratio, {other}")
         agreed = stats.spearmanr(points["x"], points["y"]).statistic
         words.append(f"{agreed:+.2f} over {len(points)} sources on {other}")
-    caption = f"Does the order of sources hold elsewhere? Error ratios on {' and on '.join(others)}, against {first}."
+    caption = (
+        f"Does the order of sources hold elsewhere? Test error over backpropagation's on {' and on '.join(others)}, "
+        f"against {first}."
+    )
     style.annotate(drawn, f"Means over the seeds. Spearman's rank correlation {', '.join(words)}.", caption, frame)
     return drawn
 
