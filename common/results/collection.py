@@ -29,7 +29,8 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
         expected: files that should exist; the others are listed in attrs["missing"].
 
     Returns:
-        All rows; parameters that a file does not have are NA in its rows. Every run has the columns of `PROVENANCE`. An
+        All rows; parameters that a file does not have are NA in its rows. A record in two files (with the same digest
+        and rows) appears once, such as the trials that the jobs of several seeds share. Every run has the columns of `PROVENANCE`. An
         old file gives the provenance of the process that wrote it for all its runs. `attrs` has "files" (those read),
         "missing" (list), "unreadable" (file -> reason), "provenance" and "measurements". "provenance" is as
         `provenance`: one dict per file, or one for each set of runs that share one. "measurements" has one dict per
@@ -38,8 +39,8 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
     Raises:
         FileNotFoundError: no file can be read; the message gives the nearest path that exists.
         TypeError: an argument is no path.
-        ValueError: two files hold the same run (experiment, method, parameters and seed). Also if a name is a parameter
-            in one file and a diagnostic in another.
+        ValueError: two files hold the same run (experiment, method, parameters and seed), and not the same record. Also
+            if a name is a parameter in one file and a diagnostic in another.
 
     Example:
         >>> import tempfile
@@ -58,7 +59,7 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
     loaded, unreadable = load_all(path for path in files if path.is_file())
     if not loaded:
         raise FileNotFoundError(_nothing_read(roots, missing, unreadable))
-    frame = _united({path: file.frame for path, file in loaded.items()}, keep_equal_records=False)
+    frame = _united({path: file.frame for path, file in loaded.items()})
     frame.attrs = {
         "files": list(loaded),
         "missing": missing,
@@ -109,7 +110,7 @@ def collect(
     if not frames:
         wanted = "any run" if experiment is None else f"a run of the experiment {experiment!r}"
         raise ValueError(f"no source holds {wanted}, so {os.fspath(path)} is not written")
-    whole = _united(frames, keep_equal_records=True)
+    whole = _united(frames)
     kept = [file for name, file in files.items() if name in frames]
     write_table(whole, path, {"provenance": {}, "measurements": _measurements(kept, given)})
     return whole
@@ -148,7 +149,7 @@ def _nothing_read(roots: Iterable[Any], missing: list[str], unreadable: dict[str
     return f"no result file could be read from {places}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
 
-def _united(frames: Mapping[str, pd.DataFrame], *, keep_equal_records: bool) -> pd.DataFrame:
+def _united(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Combine the frames of several files; raise for a name with two meanings and for a duplicate run."""
     refuse_two_meanings(list(frames.items()))
     whole = combine(frame.assign(**{_FILE: name}) for name, frame in frames.items())
@@ -158,16 +159,13 @@ def _united(frames: Mapping[str, pd.DataFrame], *, keep_equal_records: bool) -> 
     # The same run twice in one file has an epoch twice.
     again = pd.DataFrame({"run": number, _FILE: whole[_FILE], "epoch": whole["epoch"]}).duplicated()
     several = whole[_FILE].groupby(number).transform("nunique") > 1
-    dropped = [
-        _superfluous(whole.loc[rows.index], columns, keep_equal_records)
-        for _, rows in number[again | several].groupby(number)
-    ]
+    dropped = [_superfluous(whole.loc[rows.index], columns) for _, rows in number[again | several].groupby(number)]
     if dropped:
         whole = whole.drop(index=np.concatenate(dropped)).reset_index(drop=True)
     return whole.drop(columns=_FILE)
 
 
-def _superfluous(rows: pd.DataFrame, columns: list[str], keep_equal_records: bool) -> pd.Index:
+def _superfluous(rows: pd.DataFrame, columns: list[str]) -> pd.Index:
     """Return the duplicate rows of a run found in several files; raise if the rows differ."""
     files = list(rows[_FILE].unique())
     digests = rows["digest"].unique() if "digest" in rows else [None]
@@ -175,7 +173,7 @@ def _superfluous(rows: pd.DataFrame, columns: list[str], keep_equal_records: boo
     places = " and in ".join(files[:_NAMED] if len(files) > 1 else files * 2)
     if len(files) > _NAMED:
         places += f" and in {len(files) - _NAMED:,} more"
-    if not keep_equal_records or len(files) == 1 or len(digests) > 1 or pd.isna(digests[0]):
+    if len(files) == 1 or len(digests) > 1 or pd.isna(digests[0]):
         raise ValueError(f"the same run ({run}) is stored twice, in {places}; remove one")
     first = rows[rows[_FILE] == files[0]]
     for file in files[1:]:
