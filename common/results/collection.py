@@ -30,11 +30,11 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
 
     Returns:
         All rows; parameters that a file does not have are NA in its rows. A record in two files (with the same digest
-        and rows) appears once, such as the trials that the jobs of several seeds share. Every run has the columns of `PROVENANCE`. An
-        old file gives the provenance of the process that wrote it for all its runs. `attrs` has "files" (those read),
-        "missing" (list), "unreadable" (file -> reason), "provenance" and "measurements". "provenance" is as
-        `provenance`: one dict per file, or one for each set of runs that share one. "measurements" has one dict per
-        notebook or record.
+        and rows) appears once, such as the trials that the jobs of several seeds share. Every run has the columns of
+        `PROVENANCE`. An old file gives the provenance of the process that wrote it for all its runs. `attrs` has
+        "files" (those read), "missing" (list), "unreadable" (file -> reason), "provenance" and "measurements".
+        "provenance" is as `provenance`: one dict per file, or one for each set of runs that share one. "measurements"
+        has one dict per notebook or record.
 
     Raises:
         FileNotFoundError: no file can be read; the message gives the nearest path that exists.
