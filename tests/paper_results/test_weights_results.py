@@ -28,5 +28,5 @@ def test_the_parts_of_the_method_have_equal_arithmetic(evolution):
     last = select(last_rows(evolution), group="parts")
     costs = last.groupby("run")["cost"].mean()
     assert len(costs) == 8
-    assert costs.min() > 0.9 * costs.max()
+    assert costs.min() > 0.85 * costs.max()  # whole steps of large batches
     assert (last.groupby("run")["seed"].nunique() >= 5).all()

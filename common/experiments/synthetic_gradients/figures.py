@@ -229,9 +229,9 @@ def _rare_backpropagation(frame: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return rows
     rows = described(rows)
-    shares = setting(rows, "SyntheticGradients.update_probability", None)
-    known = shares.notna() & (setting(rows, "SyntheticGradients.mixing", 0.0).astype(float) == 1)
-    return rows[known].assign(probability=shares[known].astype(float))
+    probability = setting(rows, "SyntheticGradients.update_probability", None)
+    known = probability.notna() & (setting(rows, "SyntheticGradients.mixing", 0.0).astype(float) == 1)
+    return rows[known].assign(probability=probability[known].astype(float))
 
 
 def _curves(frame: pd.DataFrame, family: str) -> style.PaperFigure:

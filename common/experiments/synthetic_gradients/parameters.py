@@ -24,7 +24,7 @@ from common.experiments.fields import (
 Depths = Annotated[list[Annotated[Whole, Field(ge=2)]], BeforeValidator(as_list), Field(min_length=1)]
 ConvolutionalDepths = Annotated[list[Annotated[Whole, Field(ge=3, le=4)]], BeforeValidator(as_list)]
 Probabilities = Annotated[list[Annotated[Real, Field(gt=0, le=1)]], BeforeValidator(as_list), Field(min_length=1)]
-Shares = Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], BeforeValidator(as_list)]
+Mixings = Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], BeforeValidator(as_list)]
 PredictorLayers = Annotated[Whole, Field(ge=0, le=2)]
 
 
@@ -65,7 +65,7 @@ class SyntheticGradients(Parameters):
     update_probabilities: Probabilities
     unlocked_epochs: Count
     control_layers: Whole
-    mixings: Shares
+    mixings: Mixings
     alignment_examples: Count
 
     @model_validator(mode="after")
