@@ -14,7 +14,6 @@ HESSIAN = {
     "batch_size": 128,
     "epochs": 25,
     "large_batch_size": 2048,
-    "large_hessian_batch": 256,
     "sweep_epochs": 1,
     "sweep_examples": 27_500,
     "timed_epochs": 3,
@@ -59,7 +58,7 @@ HESSIAN = {
         ({"hessian_batch": 200}, "'hessian_batch' must be at most batch_size, 128, got 200"),
         ({"gauss_newton_batch": 200}, "'gauss_newton_batch' must be at most batch_size, 128, got 200"),
         ({"large_batch_size": 60_000}, "'large_batch_size' must be at most the 55,000 training examples"),
-        ({"large_hessian_batch": 4096}, "'large_hessian_batch' must be at most large_batch_size, 2048, got 4096"),
+        ({"large_batch_size": 1}, "'large_batch_size' must be 0, or at least batch_size"),
         ({"timed_epochs": -1}, "'timed_epochs' must be greater than or equal to 0, got -1"),
         ({"rate_decay": 1.5}, "'rate_decay' must be less than or equal to 1, got 1.5"),
         (

@@ -35,7 +35,6 @@ SYNTHETIC = {
     "update_probabilities": [1, 0.5, 0.2],
     "unlocked_epochs": 20,
     "control_layers": 6,
-    "mixings": [0.5],
     "alignment_examples": 1000,
     "seeds": [0],
 }
@@ -50,7 +49,6 @@ SYNTHETIC = {
         ({"update_probabilities": [0]}, ["'update_probabilities' must be greater than 0, got 0"]),
         ({"update_probabilities": [1.5]}, ["'update_probabilities' must be less than or equal to 1, got 1.5"]),
         ({"control_layers": 1}, ["'control_layers' must be 0 for no controls, or a number of layers from 2 on, got 1"]),
-        ({"mixings": [0]}, ["'mixings' must be greater than 0, got 0"]),
         ({"dni_hidden_layers": 3}, ["'dni_hidden_layers' must be less than or equal to 2, got 3"]),
         ({"dni_cut": "nrom"}, ["'dni_cut'", "got 'nrom'; did you mean 'norm'?"]),
         ({"source_steps": 30}, ["'source_steps' must be a multiple of source_record_every, 20, got 30"]),

@@ -65,7 +65,6 @@ class LowRankHessian(Parameters):
     rank: Count
     damping_floor: Positive
     hessian_batch: Count
-    large_hessian_batch: Count
     gauss_newton_batch: Count
     refresh_every: Count
     newton_cg: str
@@ -87,14 +86,13 @@ class LowRankHessian(Parameters):
         require_at_most(self, limited, training, fits)
         fits = f"at most batch_size, {self.batch_size}"
         require_at_most(self, ("hessian_batch", "gauss_newton_batch"), self.batch_size, fits)
-        if self.large_batch_size:
-            fits_large = f"at most large_batch_size, {self.large_batch_size}"
-            require_at_most(self, ("large_hessian_batch",), self.large_batch_size, fits_large)
         for name, known in CALLS.items():
             batch = _hessian_batch(name, getattr(self, name), known)
             require_parameter(batch <= self.batch_size, name, getattr(self, name), f"one with a hessian_batch {fits}")
         require_parameter(max(self.hessian_batches) <= self.batch_size, "hessian_batches", self.hessian_batches, fits)
         fits = f"at least batch_size, {self.batch_size}"
+        larger = self.large_batch_size == 0 or self.large_batch_size >= self.batch_size
+        require_parameter(larger, "large_batch_size", self.large_batch_size, f"0, or {fits}")
         require_parameter(self.sweep_examples >= self.batch_size, "sweep_examples", self.sweep_examples, fits)
         require_hidden_for_mlp(self)
         most = self.gauss_newton_batch * (SPECIFICATIONS[self.dataset].classes or 1)

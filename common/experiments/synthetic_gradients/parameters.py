@@ -24,7 +24,6 @@ from common.experiments.fields import (
 Depths = Annotated[list[Annotated[Whole, Field(ge=2)]], BeforeValidator(as_list), Field(min_length=1)]
 ConvolutionalDepths = Annotated[list[Annotated[Whole, Field(ge=3, le=4)]], BeforeValidator(as_list)]
 Probabilities = Annotated[list[Annotated[Real, Field(gt=0, le=1)]], BeforeValidator(as_list), Field(min_length=1)]
-Mixings = Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], BeforeValidator(as_list)]
 PredictorLayers = Annotated[Whole, Field(ge=0, le=2)]
 
 
@@ -65,7 +64,6 @@ class SyntheticGradients(Parameters):
     update_probabilities: Probabilities
     unlocked_epochs: Count
     control_layers: Whole
-    mixings: Mixings
     alignment_examples: Count
 
     @model_validator(mode="after")
@@ -79,5 +77,5 @@ class SyntheticGradients(Parameters):
         require_parameter(
             self.control_layers == 0 or self.control_layers >= 2, "control_layers", self.control_layers, deep
         )
-        require_each_once(self, ("layers", "convolutional_layers", "update_probabilities", "mixings"))
+        require_each_once(self, ("layers", "convolutional_layers", "update_probabilities"))
         return self

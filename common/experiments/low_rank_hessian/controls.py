@@ -1,0 +1,62 @@
+"""Runs of 05_low_rank_hessian beside its methods: controls, and some methods again with large batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from common.data.load import Dataset
+from common.diagnostics import TestCurve
+from common.experiments.run import Run
+from common.experiments.tuning import choose
+from common.results import combine
+
+if TYPE_CHECKING:
+    from common.experiments.low_rank_hessian.parameters import LowRankHessian
+
+LARGE = ("saddle-free Newton", "saddle-free Newton, Gauss-Newton", "Adam", "gradient descent, momentum")
+
+
+def controls(newton: Run) -> list[Run]:
+    """Return the run with shuffled eigenvectors, and its optimizer on the inner estimator's gradient.
+
+    Args:
+        newton: a run of `SaddleFreeNewton`.
+    """
+    runs = [newton.with_settings(f"{newton.name}, shuffled", shuffled=True)]
+    runs += [newton.but("Adam at its rate", estimator=newton.estimator.inner)]
+    return [run.but(run.name, group="control", diagnostics=[TestCurve()]) for run in runs]
+
+
+def tuned(
+    methods: Sequence[Run], images: Dataset, p: LowRankHessian, **shared: Any
+) -> tuple[list[Run], list[Run], pd.DataFrame]:
+    """Tune the methods, then some of them again with large batches, with equally many trials of each.
+
+    With large batches, the examples of the Hessian grow alike, and rates start from the tuned ones times the square
+    root of the batches' ratio. Names begin with "large batch: ".
+
+    Args:
+        methods: all methods, among them those of LARGE.
+        images: as in `choose`.
+        p: the notebook's parameters.
+        shared: network, experiment and store, as in `choose`.
+
+    Returns:
+        The methods and the runs with large batches, with the chosen rates, and the frame of all trials.
+    """
+    trial: dict[str, Any] = shared | {"seeds": [p.trial_seed], "epochs": p.sweep_epochs}
+    chosen, trials = choose(methods, images, factors=p.trial_factors, **trial)
+    if not p.large_batch_size:
+        return chosen, [], trials
+    ratio = p.large_batch_size / p.batch_size
+    many = {"batch_size": p.large_batch_size, "group": "large batch", "diagnostics": [TestCurve()]}
+    by_name = {run.name: run for run in chosen}
+    newton, *others = (by_name[name].but(f"large batch: {name}", **many) for name in LARGE)
+    newton = newton.with_settings(newton.name, hessian_batch=round(p.hessian_batch * ratio))
+    factors = [factor * math.sqrt(ratio) for factor in p.trial_factors]
+    large, tried = choose([newton, *others], images, factors=factors, **trial)
+    return chosen, large, combine([trials, tried]) if len(trials) else tried
