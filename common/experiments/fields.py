@@ -189,6 +189,12 @@ def require_small_and_large(name: str, value: list[int], training: int, fits: st
     require_parameter(large > small and large % small == 0 and large <= training, name, value, wanted)
 
 
+def require_own_trial_seed(seed: int, seeds: Sequence[int]) -> None:
+    """Raise a ValueError if the seed of trials is among those of the runs, whose results it must not choose."""
+    wanted = f"none of the seeds {seeds}, whose results it must not choose"
+    require_parameter(seed not in seeds, "trial_seed", seed, wanted)
+
+
 def require_each_once(parameters: Parameters, names: Sequence[str]) -> None:
     """Raise a ValueError for a repeated value, since plots would join two runs of one name."""
     for name in names:

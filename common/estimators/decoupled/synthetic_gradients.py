@@ -130,8 +130,9 @@ class SyntheticGradients(GradientEstimator):
             hidden_layers = 0 if self.labels else 2
         steps = None if run.steps is None else math.ceil(self.update_probability * run.steps / self.synth_step)
         optimizer = copy_of(self.optimizer or keras.optimizers.Adam(0.001), steps, run.steps_per_epoch)
-        body = hidden_layers, self.width
-        return GradientPredictor(shape, outputs, self.labels, *body, optimizer, seed, activations=self.activations)
+        return GradientPredictor(
+            shape, outputs, self.labels, hidden_layers, self.width, optimizer, seed, activations=self.activations
+        )
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Return loss, outputs and each module's own gradients, and train the predictors."""

@@ -170,10 +170,8 @@ class SaddleFreeNewton(GradientEstimator):
         self.eigenvalues = tf.Variable(tf.zeros([self.rank]), trainable=False)
         self.eigenvectors = tf.Variable(tf.zeros([size, self.rank]), trainable=False)
         self.basis = tf.Variable(tf.zeros([size, columns]), trainable=False)
-        order = np.arange(size)
         if self.shuffled:
-            np.random.default_rng(hash_seed(run.seed, Stream.CURVATURE)).shuffle(order)
-        self._order = order
+            self._order = np.random.default_rng(hash_seed(run.seed, Stream.CURVATURE)).permutation(size)
         self.age, self.refreshes = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:

@@ -18,6 +18,7 @@ from common.experiments.fields import (
     SmallAndLarge,
     Whole,
     require_each_once,
+    require_own_trial_seed,
     require_parameter,
     require_small_and_large,
     training_examples,
@@ -46,8 +47,7 @@ class BaselineSGD(Parameters):
         training, fits = training_examples(self.dataset, self.validation)
         require_parameter(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
         require_each_once(self, ("batch_sizes", "trial_factors"))
-        wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
-        require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
+        require_own_trial_seed(self.trial_seed, self.seeds)
         wanted = "a single one where validation is 0, for no data are left to choose by"
         can_choose = self.validation != 0 or len(self.trial_factors) == 1
         require_parameter(can_choose, "trial_factors", self.trial_factors, wanted)

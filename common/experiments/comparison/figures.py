@@ -72,13 +72,11 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Tabulate `values` as strings, for a page of a paper."""
     rows = []
     for row in values(frame).itertuples():
-        low, high = tables.signed(row.low), tables.signed(row.high)
-        interval = "-" if math.isnan(row.difference) else f"{tables.signed(row.difference)} [{low}, {high}]"
         rows.append(
             {
                 "Source": row.source,
                 "Error (%)": tables.mean_and_spread(row.error, row.deviation, 2),
-                "Difference [95 %]": interval,
+                "Difference [95 %]": _interval(row.difference, row.low, row.high),
                 "Verdict": row.verdict,
                 "Arithm.": f"{row.arithmetic:.2f}",
                 "Seconds": f"{row.seconds:.2f}",
@@ -123,8 +121,8 @@ def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
                 "Source": name,
                 "Error (%)": _spread(errors_of(common_seeds, name)),
                 "Longer (%)": _spread(errors_of(longer, name)),
-                "Change [95 %]": _interval(change),
-                "Difference [95 %]": "-" if difference is None else _interval(difference),
+                "Change [95 %]": _in_points(change),
+                "Difference [95 %]": "-" if difference is None else _in_points(difference),
                 "Verdict": "-" if difference is None else difference["verdict"],
                 "n": change.n,
             }
@@ -212,11 +210,13 @@ def _spread(errors: pd.Series) -> str:
     return tables.mean_and_spread(errors.mean(), errors.std(ddof=1), 2)
 
 
-def _interval(compared: Any) -> str:
+def _in_points(compared: Any) -> str:
     """Return a difference of accuracies as one of errors, in points, with its interval."""
-    numbers = (-100 * value for value in (compared.difference, compared.high, compared.low))
-    difference, low, high = map(tables.signed, numbers)
-    return "-" if difference == "-" else f"{difference} [{low}, {high}]"
+    return _interval(-100 * compared.difference, -100 * compared.high, -100 * compared.low)
+
+
+def _interval(difference: float, low: float, high: float) -> str:
+    return "-" if math.isnan(difference) else "{} [{}, {}]".format(*map(tables.signed, (difference, low, high)))
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -19,6 +19,7 @@ from common.experiments.fields import (
     Whole,
     require_at_most,
     require_each_once,
+    require_own_trial_seed,
     require_parameter,
     training_examples,
 )
@@ -60,8 +61,7 @@ class EvolutionOnWeights(Parameters):
         training, fits = training_examples(self.dataset, self.validation)
         sizes = ("batch_size", "backpropagation_batch_size", "mlp_batch_size", "population_examples")
         require_at_most(self, sizes, training, fits)
-        wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
-        require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
+        require_own_trial_seed(self.trial_seed, self.seeds)
         kept = round(self.keep * self.batch_size)
         divisor = f"a divisor of the {kept:,} examples kept (keep times batch_size)"
         require_parameter(kept >= 1 and kept % self.chunk == 0, "chunk", self.chunk, divisor)

@@ -24,6 +24,7 @@ from common.experiments.fields import (
     require_at_most,
     require_each_once,
     require_hidden_for_mlp,
+    require_own_trial_seed,
     require_parameter,
     training_examples,
 )
@@ -98,8 +99,7 @@ class LowRankHessian(Parameters):
         most = self.gauss_newton_batch * (SPECIFICATIONS[self.dataset].classes or 1)
         wanted = f"at most {most}: the Gauss-Newton matrix of gauss_newton_batch examples has no higher rank"
         require_parameter(self.rank <= most, "rank", self.rank, wanted)
-        wanted = f"none of the seeds {self.seeds}, whose results it must not choose"
-        require_parameter(self.trial_seed not in self.seeds, "trial_seed", self.trial_seed, wanted)
+        require_own_trial_seed(self.trial_seed, self.seeds)
         require_each_once(
             self, ("target_accuracies", "trial_factors", "ranks", "hessian_batches", "refreshes", "overlap_steps")
         )
