@@ -107,25 +107,24 @@ def steps(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no runs of several batch sizes with tuned learning rates")
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 2.6)
     sizes, part = np.array(sorted(runs["batch_size"].unique())), captions.part(frame)
-    ended = results.last_rows(runs).query("status != 'diverged'").groupby("batch_size")[f"{part}_error"].mean()
+    ended, series = results.last_rows(runs), []
+    highest = results.summarize(runs, ["batch_size"], f"{part}_error")["mean"].max()
     for number, factor in enumerate(TARGETS):
-        target = float(f"{factor * ended.max():.2g}")
-        spent = spent_until(runs, target, "step")
-        spent["batch_size"] = spent["run"].map(runs.groupby("run")["batch_size"].first())
-        reached = spent.dropna().groupby("batch_size")["spent"].mean()
+        target = float(f"{factor * highest:.2g}")
+        spent = ended.merge(spent_until(runs, target, "step"), on=["run", "seed"])
+        reached = spent.groupby("batch_size")["spent"].mean().dropna()
         if len(reached) < 2:
             continue
         look = style.group_style(number)
-        plain = {"color": look["color"], "marker": look["marker"], "linestyle": "none"}
         label = f"{target:g} %"
-        axes.plot(spent["batch_size"], spent["spent"], markersize=3.5, fillstyle="none", **plain)
         smallest, critical = _hyperbola(reached)
         if np.isfinite(critical):
             between = np.geomspace(sizes[0], sizes[-1], 50)
             fitted = smallest * (1 + critical / between)
             axes.plot(between, fitted, color=look["color"], linewidth=0.8, linestyle=style.DASHED)
             label += f": B = {float(f'{critical:.2g}'):,.0f}"
-        axes.plot(reached.index, reached, markersize=4.5, label=label, **plain)
+        series.append(Series(label, spent, look | {"linestyle": "none"}))
+    draw_final(axes, series, "batch_size", "spent")
     axes.set_xscale("log", base=2)
     style.log_ticks(axes.xaxis, sizes.tolist())
     if math.isfinite(axes.dataLim.minposy):
@@ -139,7 +138,7 @@ def steps(frame: pd.DataFrame) -> style.PaperFigure:
         "learning rate tuned for each batch size. Dashed: S (1 + B/batch size), with S and the critical batch size B "
         "fitted; beyond B, a larger batch saves few steps."
     )
-    note = f"Hollow: single seeds; filled: mean of {runs['seed'].nunique()} seeds, or of those that got there."
+    note = spread_note(series, ["batch_size"]) if series else ""
     style.annotate(drawn, note, caption, frame)
     return drawn
 

@@ -17,6 +17,7 @@ from common.plotting.curves import (
     Series,
     draw_curves,
     draw_final,
+    draw_rows,
     error_name,
     select,
     series_by_run,
@@ -61,10 +62,8 @@ def parts(frame: pd.DataFrame) -> style.PaperFigure:
     names = rows.sort_values("order")["run"].drop_duplicates().tolist()
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.9 + 0.21 * len(names))
     for place, name in enumerate(names):
-        errors = rows.loc[(rows["run"] == name) & (rows["status"] != "diverged"), "test_error"].dropna()
         color = style.BLACK if name == "backpropagation" else style.BLUE if name.startswith("a layer") else style.ORANGE
-        axes.plot(errors, [place] * len(errors), "o", color=color, markersize=3.5, fillstyle="none")
-        axes.plot([errors.mean()], [place], "o", color=color, markersize=5)
+        draw_rows(axes, rows, {name: place}, "test_error", color=color, marker="o", markersize=4.5)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     if math.isfinite(axes.dataLim.minposx):
@@ -76,7 +75,7 @@ def parts(frame: pd.DataFrame) -> style.PaperFigure:
         f"Test error on {captions.name(rows)} after the arithmetic of {gradients:,.0f} gradients of one example. "
         "Whole: no part of a perturbation is left out. Alike: examples are not drawn by how wrong the network is."
     )
-    style.annotate(drawn, f"Hollow: {rows['seed'].nunique()} seeds, filled: their means.", caption, frame)
+    style.annotate(drawn, spread_note(series_by_run(rows), crosses=False), caption, frame)
     return drawn
 
 
