@@ -135,9 +135,13 @@ def steps(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_ylabel("Steps to the error")
     caption = (
         f"Steps until the {part} error first is at most a target, on {captions.name(runs)}, with a "
-        "learning rate tuned for each batch size. Dashed: S (1 + B/batch size), with S and the critical batch size B "
-        "fitted; beyond B, a larger batch saves few steps."
+        "learning rate tuned for each batch size."
     )
+    if any(": B = " in curve.label for curve in series):
+        caption += (
+            " Dashed: S (1 + B/batch size), with S and the critical batch size B fitted; beyond B, a larger batch "
+            "saves few steps."
+        )
     note = spread_note(series, ["batch_size"]) if series else ""
     style.annotate(drawn, note, caption, frame)
     return drawn
