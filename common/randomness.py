@@ -20,7 +20,8 @@ class Stream:
 
     These are folded into the key of a step, (run seed, step). The network's dropout layers fold in numbers from 0:
 
-        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, TANGENTS, QUANTIZATION, PRIVACY, SAMPLING
+        NOISE, CHANNEL, PUBLIC, LOGITS, CURVATURE, PERTURBATIONS, SCHEDULE, TANGENTS, QUANTIZATION, PRIVACY, SAMPLING,
+        SUBSPACE, PUBLIC_BATCH
 
     One diagnostic uses these keys on purpose: `GradientAlignment` asks the estimator for future steps. The noise is
     then that of training, on other examples.
@@ -47,6 +48,8 @@ class Stream:
     QUANTIZATION = 21_000_003  # rounding of `QuantizedGradient`; plus one for each nested one
     PRIVACY = 22_000_003  # noise of `DPGradient`
     SAMPLING = 23_000_003  # choice of the examples of `DPGradient`
+    SUBSPACE = 24_000_003  # basis of `RandomSubspace`
+    PUBLIC_BATCH = 25_000_003  # batches of `PublicStart`
 
     EPOCH_ORDER = 0  # numbers from 1: the epochs
     SKETCH = -1  # numbers from 0: redraws of `SignSketch`; it folds in 0 or 1, EPOCH_ORDER folds in nothing

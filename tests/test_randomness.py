@@ -38,7 +38,7 @@ def _streams():
         "NOISE": _folded(Stream.NOISE + depth for depth in DEPTHS),
         **{name: _folded([getattr(Stream, name)]) for name in ("CHANNEL", "PUBLIC", "LOGITS", "CURVATURE")},
         **{name: _folded([getattr(Stream, name)]) for name in ("PERTURBATIONS", "SCHEDULE", "TANGENTS")},
-        **{name: _folded([getattr(Stream, name)]) for name in ("PRIVACY", "SAMPLING")},
+        **{name: _folded([getattr(Stream, name)]) for name in ("PRIVACY", "SAMPLING", "SUBSPACE", "PUBLIC_BATCH")},
         "QUANTIZATION": _folded(Stream.QUANTIZATION + depth for depth in DEPTHS),
         "EPOCH_ORDER": _counted(Stream.EPOCH_ORDER, EPOCHS[1:]),
         "SKETCH": _counted(Stream.SKETCH, STEPS, (0,), (1,)),

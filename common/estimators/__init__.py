@@ -6,6 +6,8 @@
 | noise | `NoisyGradient` | another estimator's gradient with noise: constant, annealed, relative, in a subspace |
 | noise | `OverTheAir` | gradients of several devices, added up by a noisy channel |
 | noise | `PublicSubspace` | the direction of another estimator, amplified in the span of public gradients |
+| noise | `RandomSubspace` | the same in the span of random vectors, for comparison |
+| noise | `PublicStart` | exact gradients of a server's own examples first, another estimator afterwards |
 | noise | `DPGradient` | clipped gradients of single examples plus noise: differential privacy (DP-SGD) |
 | evolution | `LogitEvolution` | right or wrong answers under noise on the logits |
 | evolution | `ExactLogitGradient` | the limit of `LogitEvolution` for infinitely many samples |
@@ -64,7 +66,9 @@ from common.estimators.noise.noisy_gradient import (
     RelativeNoise,
 )
 from common.estimators.noise.over_the_air import OverTheAir
+from common.estimators.noise.public_start import PublicStart
 from common.estimators.noise.public_subspace import PublicSubspace
+from common.estimators.noise.random_subspace import RandomSubspace
 from common.estimators.noise.sign_sketch import SignSketch
 from common.optimizers.notation import KNOWN as OPTIMIZERS_AND_SCHEDULES
 from common.settings import Configured
@@ -125,8 +129,10 @@ __all__ = [
     "NoisyGradient",
     "OverTheAir",
     "ParameterEvolution",
+    "PublicStart",
     "PublicSubspace",
     "QuantizedGradient",
+    "RandomSubspace",
     "RelativeNoise",
     "RunContext",
     "SaddleFreeNewton",

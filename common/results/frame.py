@@ -151,7 +151,8 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Combine runs with different parameters or diagnostics into one frame, in the fixed column order.
 
     Args:
-        frames: frames of `run_frame` or `read`.
+        frames: frames of `run_frame` or `read`; a frame without columns, as of trials of which there were none, is
+            left out.
 
     Returns:
         All rows; a column that a run does not have is NA there, or None if it holds arrays. Integers and booleans keep
@@ -160,7 +161,7 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     Raises:
         ValueError: a name is a parameter in one frame and a diagnostic in another.
     """
-    frames = [bare(frame) for frame in frames]
+    frames = [bare(frame) for frame in frames if len(frame.columns)]
     refuse_two_meanings([(_experiments(frame), frame) for frame in frames])
     parameters = list(dict.fromkeys(name for frame in frames for name in parameter_columns(frame)))
     known = {*parameters, *FIXED, *PROVENANCE}

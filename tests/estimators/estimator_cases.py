@@ -29,8 +29,10 @@ from common.estimators import (
     NoisyGradient,
     OverTheAir,
     ParameterEvolution,
+    PublicStart,
     PublicSubspace,
     QuantizedGradient,
+    RandomSubspace,
     RelativeNoise,
     SaddleFreeNewton,
     SignGradient,
@@ -72,6 +74,10 @@ ESTIMATORS = {
     "noisy over the air": lambda: NoisyGradient(_over_the_air(), ConstantNoise(0.01)),
     "public subspace": lambda: _public_subspace(Backpropagation(), refresh_every=1),
     "public subspace of a noisy gradient": lambda: _public_subspace(_noisy(ConstantNoise(0.01))),
+    "random subspace of a noisy gradient": lambda: RandomSubspace(
+        _noisy(ConstantNoise(0.01)), dimensions=4, amplification=2.0, refresh_every=2
+    ),
+    "public start of a noisy gradient": lambda: PublicStart(_noisy(ConstantNoise(0.01)), examples=8, steps=2),
     "logit evolution, smoothed accuracy": lambda: LogitEvolution(SmoothedAccuracy(), 1.0, samples=50),
     "logit evolution, likelihood": lambda: LogitEvolution(Likelihood(), 1.0, samples=20, antithetic=True),
     "logit evolution, moved target": lambda: LogitEvolution(MovedTarget(1.0), AnnealedNoise(4.0), samples=50),

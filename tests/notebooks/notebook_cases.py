@@ -22,6 +22,9 @@ TINY = {
         "dimensions": [100],
         "devices": [8],
         "decibels": [10],
+        "trial_factors": [1, 2],
+        "amplifications": [2],
+        "public_sets": 1,
         "seeds": [3],
     },
     "03_optimizers_from_scratch": {

@@ -50,6 +50,11 @@ def make_plan():
     }
     plan["server alone: 200 examples, no noise"] = (SWEEP | {"sigma": 0.0, "trained_on": "public"}, 2.6)
     plan["full: σ = 1, recovered"] = (FULL | RECOVERY, 0.4)
+    tuned = SWEEP | linear | {"group": "tuned"}
+    plan["tuned: nothing done"] = (SWEEP | {"group": "tuned"}, 0.9)
+    plan["tuned: rate 0.01 → 0"] = (tuned, 0.5)
+    plan["tuned: public gradients d = 5, rate → 0"] = (tuned | RECOVERY | {"dimensions": 5}, 0.4)
+    plan["tuned: server alone, rate → 0"] = (tuned | {"sigma": 0.0, "trained_on": "public"}, 1.6)
     return plan
 
 
@@ -119,7 +124,11 @@ def _made_of(setting):
 
 def _alignment(setting, epoch, generator):
     """What is measured of a run with the full budget, and of one with constant noise in all coordinates."""
-    if setting["noise"] != "constant" or (setting["group"] == "sweep" and setting["sketch"] != "none"):
+    if (
+        setting["noise"] != "constant"
+        or setting["group"] == "tuned"
+        or (setting["group"] == "sweep" and setting["sketch"] != "none")
+    ):
         return {}
     signal = 1.2 / math.sqrt(epoch) * math.exp(generator.normal(0, 0.1))
     if setting["sigma"] == 0:

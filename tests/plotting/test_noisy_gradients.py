@@ -159,6 +159,27 @@ def test_remedies_are_ranked_with_the_best_on_top(frame):
     assert axes.lines[-1].get_xdata() == pytest.approx([errors["nothing done"]] * 2)
 
 
+def test_tuned_remedies_are_ranked_by_test_error_and_say_how_many_rates_were_tried(frame):
+    figure = noisy_gradients.tuned(frame)
+    axes = figure.axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    errors = 100 * (1 - means(frame, "test_metric", group="tuned"))
+    drawn = [errors[f"tuned: {name}"] for name in names]
+    assert drawn == sorted(drawn, reverse=True)
+    assert len(names) == 4
+    same, other = (line for line in axes.lines if line.get_marker() == "o" and not line.get_alpha())
+    assert other.get_xdata() == pytest.approx([errors["tuned: server alone, rate → 0"]])
+    assert len(same.get_xdata()) == 3
+    assert "is the best of" not in figure.caption
+    trials = [
+        fake_run("nothing done", 100).assign(group="trial", run=f"trial {number}", trial_of="tuned: nothing done")
+        for number in range(4)
+    ]
+    with_trials = noisy_gradients.tuned(results.combine([frame, *trials]))
+    assert "is the best of 4 on validation data" in with_trials.caption
+    assert [label.get_text() for label in with_trials.axes[0].get_yticklabels()] == names
+
+
 def test_batch_sizes_and_learning_rates(frame):
     axes = noisy_gradients.batch_sizes(frame).axes[0]
     errors = 100 * (1 - means(frame, "validation_metric"))
@@ -252,6 +273,7 @@ LACKING = {
     "nothing done": ("02_noisy_sigma", "no run 'nothing done'"),
     "full": ("02_noisy_curves", "no run of the full budget"),
     "d = ": ("02_noisy_subspace", "no run in a subspace"),
+    "tuned": ("02_noisy_tuned", "no remedies with tuned rates"),
     "air": ("02_noisy_over_the_air", "no over-the-air runs"),
     "full: σ = 1": ("02_noisy_signal_to_noise", "no measured signal_to_noise of noisy runs"),
 }
@@ -270,6 +292,8 @@ def test_one_batch_size_and_rate_or_one_remedy_is_no_comparison():
     only = results.combine([fake_run("nothing done", 0)])
     with pytest.raises(NothingToDraw, match="one batch size and one learning rate only"):
         noisy_gradients.batch_sizes(only)
+    with pytest.raises(NothingToDraw, match="no remedies with tuned rates"):
+        noisy_gradients.tuned(only)
     with pytest.raises(NothingToDraw, match="no remedies at the reference noise"):
         noisy_gradients.remedies(only)
 

@@ -59,4 +59,4 @@ def tuned(
     newton = newton.with_settings(newton.name, hessian_batch=round(p.hessian_batch * ratio))
     factors = [factor * math.sqrt(ratio) for factor in p.trial_factors]
     large, tried = choose([newton, *others], images, factors=factors, **trial)
-    return chosen, large, combine([trials, tried]) if len(trials) else tried
+    return chosen, large, combine([trials, tried])

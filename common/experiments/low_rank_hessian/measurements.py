@@ -55,7 +55,7 @@ def with_measurements(frame: pd.DataFrame, trials: pd.DataFrame, measured: Mappi
     Returns:
         One frame, with the measurements in its `attrs`, as `results.read` returns it.
     """
-    frame = with_timed_seconds(results.combine([frame, trials]) if len(trials) else frame, measured["timed"])
+    frame = with_timed_seconds(results.combine([frame, trials]), measured["timed"])
     frame.attrs = {"measurements": [measured]}
     return frame
 

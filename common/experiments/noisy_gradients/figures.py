@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
-from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces
+from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces, tuned
 from common.experiments.noisy_gradients.run_selection import PLAIN, budget, prepared, sigma_sweep
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
@@ -136,7 +136,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     rows = tables.setting_table(frame, keys, values)
     caption = (
         f"Errors on {captions.name(frame)} with noise in the gradients, σ = 1 unless said, of the source's batch and "
-        "epochs (full) and of a sweep of smaller batches."
+        "epochs (full), of a sweep of smaller batches, and with tuned rates."
     )
     lowest = [value.header for value in values.values()]
     return tables.printed(
@@ -149,6 +149,7 @@ FIGURES = {
     "02_noisy_sigma": sigmas,
     "02_noisy_signal_to_noise": signal_to_noise,
     "02_noisy_remedies": remedies,
+    "02_noisy_tuned": tuned,
     "02_noisy_batch_and_rate": batch_sizes,
     "02_noisy_subspace": subspaces,
     "02_noisy_over_the_air": over_the_air,

@@ -18,12 +18,14 @@ from common.experiments.fields import (
     Positive,
     Positives,
     Real,
+    Seed,
     SmallAndLarge,
     Whole,
     as_list,
     require_at_most,
     require_each_once,
     require_hidden_for_mlp,
+    require_own_trial_seed,
     require_parameter,
     require_small_and_large,
     training_examples,
@@ -63,6 +65,10 @@ class NoisyGradients(Parameters):
     public_dimensions: Counts
     devices: Counts
     decibels: Annotated[list[Real], BeforeValidator(as_list), Field(min_length=1)]
+    trial_factors: Annotated[list[Positive], BeforeValidator(as_list)]
+    trial_seed: Seed
+    amplifications: Annotated[list[Annotated[Real, Field(ge=1)]], BeforeValidator(as_list)]
+    public_sets: Annotated[Whole, Field(ge=0)]
     noise_scale_batches: SmallAndLarge
 
     @model_validator(mode="after")
@@ -85,5 +91,10 @@ class NoisyGradients(Parameters):
         require_each_once(
             self, ("sigmas", "batch_sizes", "learning_rates", "etas", "dimensions", "devices", "decibels")
         )
+        require_each_once(self, ("trial_factors", "amplifications"))
+        require_own_trial_seed(self.trial_seed, self.seeds)
+        wanted = "at most one where validation is 0, for no data are left to choose by"
+        can_choose = self.validation != 0 or len(self.trial_factors) <= 1
+        require_parameter(can_choose, "trial_factors", self.trial_factors, wanted)
         require_small_and_large("noise_scale_batches", self.noise_scale_batches, training, fits)
         return self

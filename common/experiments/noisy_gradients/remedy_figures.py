@@ -8,6 +8,8 @@ from common import results
 from common.experiments.noisy_gradients.run_selection import (
     NOTHING_DONE,
     PLAIN,
+    SERVER_ALONE,
+    TUNED,
     budget,
     prepared,
     reference,
@@ -54,6 +56,34 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
         f"{error_name(frame, part)} on {captions.name(frame)} at σ = {reference(frame)['sigma']:g} on every "
         f"transmitted coordinate, by what is done about it ({budget(rows)}), the best on top; dotted: nothing. "
         "Open markers: noise of a level of its own, or none."
+    )
+    style.annotate(drawn, spread_note([Series("", rows)], ["run"]), caption, frame)
+    return drawn
+
+
+def tuned(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw the test error of every remedy and control whose rate was tuned by equally many trials, the best on top."""
+    tried = select(frame, group="trial")
+    frame = prepared(frame)
+    rows = select(frame, group=TUNED)
+    if rows["run"].nunique() < 2:
+        raise NothingToDraw("the results hold no remedies with tuned rates")
+    rows = rows.assign(run=rows["run"].str.removeprefix(f"{TUNED}: "))
+    noisy = ~rows["run"].str.startswith(SERVER_ALONE)
+    ranked = results.summarize(rows.assign(same=noisy), ["run", "same"], "test_error")
+    ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
+    _draw_ranks(axes, ranked, results.last_rows(rows), "test_error")
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis, _ERROR_TICKS)
+    axes.set_xlabel("Test error (%)")
+    trials = int(tried.groupby("trial_of")["run"].nunique().max()) if len(tried) else 0
+    rates = f"The rate of each is the best of {trials} on validation data, with a seed of its own. " if trials else ""
+    caption = (
+        f"Test error on {captions.name(frame)} at σ = {reference(frame)['sigma']:g} on every transmitted coordinate "
+        f"({budget(rows[rows['run'] == NOTHING_DONE])}), the best on top. {rates}"
+        "What starts from the server's training has twice the epochs, and so has one run of the server alone. Open "
+        "markers: the server's public examples alone, without noise."
     )
     style.annotate(drawn, spread_note([Series("", rows)], ["run"]), caption, frame)
     return drawn

@@ -10,6 +10,8 @@ import pandas as pd
 from common.plotting import captions
 from common.plotting.curves import NothingToDraw, column, select
 
+TUNED = "tuned"  # group of the remedies with tuned rates; their names begin with it
+SERVER_ALONE = "server alone"  # how the names of runs on public examples alone begin
 NOTHING_DONE = "nothing done"  # the notebook's name of the sweep's run at the reference noise
 # What a run has unless the figure is about it.
 PLAIN = {"noise": "constant", "schedule": "constant", "momentum": 0.0, "averaging": 0.0}
@@ -24,13 +26,13 @@ _ARGUMENTS = {
 
 
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
-    """Prepare a frame for the figures: add errors (see `captions.prepared`) and columns for noise and remedy.
+    """Prepare a frame for the figures: drop trials, add errors (`captions.prepared`), columns for noise and remedy.
 
     The columns are noise (constant, annealed, relative or channel), sketch (none, random or public), trained_on (all or
     public), sigma, momentum, averaging, devices, label_skewed, decibels, dimensions and redraw_every. A missing setting
     is zero.
     """
-    frame = captions.prepared(frame)
+    frame = captions.prepared(frame[frame["group"] != "trial"])
     derived = {}
     for name, (short, default) in _ARGUMENTS.items():
         values = pd.Series([default if pd.isna(value) else value for value in column(frame, name)], index=frame.index)
@@ -50,7 +52,7 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
         derived[short] = np.select(owners, values, 0).astype(int)
     channel_noise = pd.to_numeric(column(frame, "OverTheAir.channel_noise")).fillna(1.0)
     derived["decibels"] = (-20 * np.log10(channel_noise)).round(6) + 0.0
-    derived["trained_on"] = np.where(frame["run"].str.startswith("server alone"), "public", "all")
+    derived["trained_on"] = np.where(frame["run"].str.startswith(SERVER_ALONE), "public", "all")
     return frame.assign(**derived)
 
 
