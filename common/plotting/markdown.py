@@ -58,6 +58,29 @@ def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is 
     print(as_markdown(pd.DataFrame(rows)))
 
 
+def show_grid(experiment: str, rows: Sequence[str], columns: Sequence[str], *, what: str) -> None:
+    """Print the test errors of runs named "row, column" as a grid: mean ± standard deviation after the last epoch.
+
+    Args:
+        experiment: a notebook whose metric is accuracy.
+        rows: how the names of the runs begin.
+        columns: how they end.
+        what: the header of the rows.
+
+    Raises:
+        ValueError: the results do not have a name; the message gives the nearest one.
+    """
+    frame = _of(stored(experiment), [f"{row}, {column}" for row in rows for column in columns])
+    errors = results.summarize(frame.assign(error=_errors(frame, "test_metric")), ["run"], "error").set_index("run")
+    grid = [
+        {what: row}
+        | {column: _spread(errors.loc[f"{row}, {column}"]) for column in columns}
+        | {"seeds": int(errors.loc[f"{row}, {columns[0]}", ["n", "diverged"]].sum())}
+        for row in rows
+    ]
+    print(as_markdown(pd.DataFrame(grid)))
+
+
 def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margin: float = ACCURACY_MARGIN) -> None:
     """Print a table of paired comparisons after the last epoch, each with its interval and the verdict.
 

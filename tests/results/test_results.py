@@ -289,6 +289,11 @@ def test_same_seed_with_another_parameter_is_another_run(tmp_path):
     assert len(results.last_rows(results.read(tmp_path))) == 2
 
 
+def test_a_frame_without_columns_is_left_out():
+    pd.testing.assert_frame_equal(results.combine([run(0), pd.DataFrame()]), results.combine([run(0)]))
+    assert results.combine([pd.DataFrame(), run(0)]).shape == run(0).shape
+
+
 def test_summary_counts_diverged_runs_and_never_averages_them():
     values = [0.91, 0.93, 0.98]
     runs = [run(seed, epochs=records(test_metric=value)) for seed, value in enumerate(values)]
