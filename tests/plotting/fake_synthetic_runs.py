@@ -13,6 +13,7 @@ METHODS = {"no backprop": 0.15, "backprop": 0.018, "DNI": 0.03, "cDNI": 0.017}
 LAYERS = {"fully connected": (3, 4, 6), "convolutional": (3, 4)}
 SOURCE = ("backprop", "weights regressed", "DNI", "cDNI")
 PROBABILITIES = (1.0, 0.5, 0.2)
+CONTROLS = {"backprop, batches of DNI": ("backprop", 0.019), "labels alone": ("cDNI", 0.1), "λ = 0.5": ("cDNI", 0.016)}
 EPOCHS = 5
 CLASSES = {"no backprop": "LastModuleOnly", "backprop": "Backpropagation", "weights regressed": "WeightRegression"}
 ADAM = "keras.Adam(CosineDecay(0.001))"
@@ -85,6 +86,10 @@ def fake_seed(seed, *, diverge=()):
                     settings |= {"SyntheticGradients.hidden_layers": 2, "SyntheticGradients.boundaries": cuts}
                 records = _records(name, seed, final, layers - 1 if method in ("DNI", "cDNI") else 0)
                 frames.append(_frame(records, name, seed, len(frames), method, **settings | shared))
+    dense = {"group": "control", "network": "normalised_mlp", "Network.hidden": str([256] * 5)}
+    for control, (method, final) in CONTROLS.items():
+        name = f"6 layers, {control}"
+        frames.append(_frame(_records(name, seed, final), name, seed, len(frames), method, **known | dense | shared))
     for share in PROBABILITIES:
         settings = known | {"group": "unlocked", "network": "normalised_mlp", "Network.hidden": "[256, 256, 256]"}
         settings |= {"SyntheticGradients.update_probability": share} | shared

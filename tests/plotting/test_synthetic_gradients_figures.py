@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from fake_baseline_runs import origin
-from fake_synthetic_runs import EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed, run_name
+from fake_synthetic_runs import CONTROLS, EXPERIMENT, LAYERS, METHODS, PROBABILITIES, SOURCE, fake_seed, run_name
 from shown import assert_within_its_page, lines
 
 from common import results
@@ -155,6 +155,26 @@ def test_unlocked_against_epochs_and_against_the_probability(frame):
     assert lines(right)["backprop"].get_ydata() == pytest.approx(wanted)
     alone = synthetic_gradients.unlocked(frame[frame["group"] != "control"]).axes[1]
     assert set(lines(alone)) == {"cDNI"}
+
+
+def test_controls_and_methods_of_one_depth_are_ranked(frame):
+    figure = synthetic_gradients.controls(frame)
+    axes = figure.axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert sorted(names) == sorted([*METHODS, *CONTROLS])
+    errors = final_errors(frame)
+    drawn = [errors[f"6 layers, {name}"] for name in names]
+    assert drawn == sorted(drawn, reverse=True)
+    means = [line for line in axes.lines if not line.get_alpha()]
+    assert [line.get_xdata()[0] for line in means] == pytest.approx(drawn)
+    hollow = [line.get_markerfacecolor() == "white" for line in means]
+    assert hollow == [name in CONTROLS for name in names]
+    assert "6 fully connected layers" in figure.caption
+
+
+def test_without_controls_there_is_no_figure_of_them(frame):
+    with pytest.raises(NothingToDraw, match="no controls of the methods"):
+        synthetic_gradients.controls(frame[frame["group"] != "control"])
 
 
 def test_the_counts_of_products_by_the_number_of_layers(frame):

@@ -1,8 +1,9 @@
 """Figures and tables of 06_synthetic_gradients: modules that learn from predicted gradients, and backpropagation.
 
 `source_figures` has the source's experiment. `boundary_figures` has the predictors' cosines and the waiting times of
-layers, and `run_selection` describes each run. A run's `group` is `source`, `comparison` or `unlocked`. Every function
-takes the frame of `results.read` (in the notebook: of `train_all`) and returns a figure.
+layers, `control_figures` other sources of a module's gradient, and `run_selection` describes each run. A run's `group`
+is `source`, `comparison`, `control` or `unlocked`. Every function takes the frame of `results.read` (in the notebook:
+of `train_all`) and returns a figure.
 """
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from common import results
 from common.experiments.synthetic_gradients.boundary_figures import cosine_table, cosines, critical_path
+from common.experiments.synthetic_gradients.control_figures import controls
 from common.experiments.synthetic_gradients.run_selection import (
     FAMILIES,
     GROUPS,
@@ -196,6 +198,7 @@ FIGURES = {
     "06_synthetic_curves": curves,
     "06_synthetic_convolutional_curves": convolutional_curves,
     "06_synthetic_cosines": cosines,
+    "06_synthetic_controls": controls,
     "06_synthetic_unlocked": unlocked,
     "06_synthetic_critical_path": critical_path,
 }
