@@ -245,7 +245,7 @@ def test_figures_of_which_every_run_diverged_are_drawn_or_left_out(frame, name):
     try:
         FIGURES[name](lost)._repr_png_()
     except NothingToDraw:
-        assert name.endswith(("_source_weights", "_source_boundary", "_source_digits", "_cosines"))
+        assert name.endswith(("_source_weights", "_source_boundary", "_source_digits", "_cosines", "_controls"))
 
 
 def test_layers_are_read_off_the_run_s_name_where_all_have_the_same_hidden_layers(frame):
