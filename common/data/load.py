@@ -204,6 +204,36 @@ def load(
     return Dataset(name, specification.kind, *parts, specification.classes, content.checksum, content.source)
 
 
+def folds(data: Dataset, count: int, *, standardize: bool = False, seed: int = 0) -> list[Dataset]:
+    """Divide the training and validation examples for cross-validation.
+
+    Args:
+        data: a data set, with features as published.
+        count: number of folds, from 2 to the number of examples.
+        standardize: whether to shift and scale features to mean 0 and standard deviation 1 in each training part.
+        seed: the seed of the random division, ≥ 0.
+
+    Returns:
+        One data set per fold: its validation examples are the fold, its training examples all others. The test
+        examples are those of `data`.
+
+    Raises:
+        ValueError: there are fewer examples than folds, or fewer than two folds.
+    """
+    from sklearn.model_selection import KFold
+
+    x, y = (np.concatenate([getattr(part, name) for part in (data.train, data.validation)]) for name in ("x", "y"))
+    if not 2 <= count <= len(x):
+        raise ValueError(f"count must be a number of folds between 2 and the {len(x):,} examples, got {count!r}")
+    divided = []
+    for number, parts in enumerate(KFold(count, shuffle=True, random_state=seed).split(x), 1):
+        splits = [*(Split(x[rows], y[rows]) for rows in parts), data.test]
+        splits = _standardized(splits) if standardize else splits
+        named = {"train": splits[0], "validation": splits[1], "test": splits[2]}
+        divided.append(dataclasses.replace(data, name=f"{data.name}, fold {number} of {count}", **named))
+    return divided
+
+
 def _specification(name: str) -> Specification:
     if isinstance(name, str) and name in SPECIFICATIONS:
         return SPECIFICATIONS[name]

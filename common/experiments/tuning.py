@@ -56,15 +56,67 @@ def choose(
     require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
     if len(factors) == 1:
         return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
-    candidates = {
-        run.name: {factor: _with_factor(run, factor) for factor in sorted(factors, reverse=True)} for run in plan
-    }
+    candidates = _candidates(plan, factors)
     trials = {
         name: [_trial(run, f"rate × {factor:g}", epochs) for factor, run in tried.items()]
         for name, tried in candidates.items()
     }
     best, frame = best_of(trials, data, network=network, seeds=seeds, experiment=experiment, store=store)
     return [list(candidates[name].values())[number] for name, number in best.items()], frame
+
+
+def choose_by_folds(
+    plan: Sequence[Run],
+    folds: Sequence[Dataset],
+    *,
+    network: TaskSettings,
+    factors: Sequence[float],
+    seeds: Sequence[int],
+    experiment: str,
+    store: str | Path | None = None,
+) -> tuple[list[Run], pd.DataFrame]:
+    """Choose a factor of each run's learning rate by cross-validation: the mean metric over the folds.
+
+    As in `choose`, every run gets the same trials. A trial is trained once for each fold and seed, and loses to every
+    other if one of these runs diverged.
+
+    Args:
+        plan: runs with the learning rate that the factors multiply; their data are not used.
+        folds: data sets of `common.data.folds`.
+        network: as in `train_all`.
+        factors: as in `choose`.
+        seeds: the seeds of the trials; use others than those of the plan.
+        experiment: as in `train_all`.
+        store: as in `train_all`.
+
+    Returns:
+        As `choose`; a trial has one row per fold and seed, under the trial's name and the fold's number.
+    """
+    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
+    if len(factors) == 1:
+        return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
+    candidates = _candidates(plan, factors)
+    trials = {
+        name: {
+            factor: [
+                dataclasses.replace(_trial(run, f"rate × {factor:g}, fold {number}", None), data=fold)
+                for number, fold in enumerate(folds, 1)
+            ]
+            for factor, run in tried.items()
+        }
+        for name, tried in candidates.items()
+    }
+    everything = [run for tried in trials.values() for parts in tried.values() for run in parts]
+    frame, _ = train_all(everything, folds[0], network=network, seeds=seeds, experiment=experiment, store=store)
+    reached = _validation_scores(frame)
+    best = {
+        name: max(tried, key=lambda factor: sum(reached[part.name] for part in tried[factor]))
+        for name, tried in trials.items()
+    }
+    method_of = {run.name: name for name, tried in trials.items() for parts in tried.values() for run in parts}
+    return [candidates[name][factor] for name, factor in best.items()], frame.assign(
+        trial_of=frame["run"].map(method_of)
+    )
 
 
 def best_of(
@@ -130,6 +182,11 @@ def time_in_turn(
         objects, split = run.built_for(seed), run.data.train
         timed[run.name] = one_epoch(*objects, split, batch_size=run.examples_per_step, seed=seed)
     return timed_in_turn(timed, epochs)
+
+
+def _candidates(plan: Sequence[Run], factors: Sequence[float]) -> dict[str, dict[float, Run]]:
+    """Return the runs with each factor, by name and factor; the largest first, which wins at ties."""
+    return {run.name: {factor: _with_factor(run, factor) for factor in sorted(factors, reverse=True)} for run in plan}
 
 
 def _trial(run: Run, setting: str, epochs: int | None) -> Run:

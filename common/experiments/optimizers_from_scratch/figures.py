@@ -1,4 +1,4 @@
-"""Figures and table of 03_optimizers_from_scratch; `path_figures` has those on single weights.
+"""Figures and tables of 03_optimizers_from_scratch; `path_figures` and `tuned_figures` have some of them.
 
 `common.plotting` states the contract of every figure. The frame's `attrs` hold the notebook's measurements.
 `run_selection` defines the test errors.
@@ -24,11 +24,12 @@ from common.experiments.optimizers_from_scratch.run_selection import (
     is_source,
     run_values,
 )
+from common.experiments.optimizers_from_scratch.tuned_figures import tuned, tuned_table
 from common.plotting import style, tables
 from common.plotting.curves import NothingToDraw, Series, draw_curves, select, spread_note
 
 __all__ = ["FIGURES", "TABLES", "chosen_network", "curves", "learning_rates", "run_values", "scaling", "step_sizes"]
-__all__ += ["table", "trails"]
+__all__ += ["table", "trails", "tuned", "tuned_table"]
 
 _SOURCE_LOOK: dict[str, Any] = style.SOURCE_LOOK | {"markersize": 5}
 _TICKS = [times * 10.0**power for power in range(6) for times in (1, 1.5, 2, 3, 4, 6, 8)]
@@ -169,8 +170,9 @@ FIGURES = {
     "03_optimizers_trails": trails,
     "03_optimizers_step_sizes": step_sizes,
     "03_optimizers_scaling": scaling,
+    "03_optimizers_tuned": tuned,
 }
-TABLES = {"03_optimizers_table": table}
+TABLES = {"03_optimizers_table": table, "03_optimizers_tuned_table": tuned_table}
 
 
 def _draw_constant(line: Any, frame: pd.DataFrame) -> None:

@@ -14,10 +14,12 @@ from common.experiments.fields import (
     Parameters,
     Positive,
     Positives,
+    Seed,
     Whole,
     as_list,
     require_at_most,
     require_each_once,
+    require_own_trial_seed,
     require_parameter,
     training_examples,
 )
@@ -47,6 +49,9 @@ class OptimizersFromScratch(Parameters):
     networks: Annotated[list[Counts], Field(min_length=1)]
     network_learning_rate: Positive
     network_epochs: Count
+    trial_factors: Annotated[list[Positive], BeforeValidator(as_list)]
+    folds: Annotated[Whole, Field(ge=2, le=20)]
+    trial_seed: Seed
     line_feature: Annotated[Whole, Field(ge=0)]
     line_epochs: Count
 
@@ -57,5 +62,6 @@ class OptimizersFromScratch(Parameters):
         features = SPECIFICATIONS[self.dataset].input_shape[0]
         columns = f"below the {features} features of {self.dataset!r}"
         require_parameter(self.line_feature < features, "line_feature", self.line_feature, columns)
-        require_each_once(self, ("learning_rates", "newer_methods", "networks"))
+        require_each_once(self, ("learning_rates", "newer_methods", "networks", "trial_factors"))
+        require_own_trial_seed(self.trial_seed, self.seeds)
         return self

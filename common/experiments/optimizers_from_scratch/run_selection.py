@@ -34,6 +34,7 @@ _ERRORS = ("lowest", "chosen", "last", "validation", "last_validation")
 
 
 _LINE = "line: "
+TUNED = "tuned"  # group of the runs with cross-validated rates; their names begin with it
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -43,9 +44,9 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
         frame: a tidy frame of this experiment.
 
     Returns:
-        The frame with the columns part ("methods", or "line" for two weights), method (of the group's name), dataset
-        and features ("raw", "standardised" or "raw, nothing held out", both of the data set's name), hidden (JSON, "[]"
-        for a line) and cosine (whether the learning rate falls along one).
+        The frame with the columns part ("methods", "line" for two weights, "tuned" or "trial"), method (of the group's
+        name), dataset and features ("raw", "standardised" or "raw, nothing held out", both of the data set's name),
+        hidden (JSON, "[]" for a line) and cosine (whether the learning rate falls along one).
     """
     if "features" in frame:
         return frame
@@ -53,7 +54,7 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
     line = group.str.startswith(_LINE)
     hidden = frame["Network.hidden"].astype(object) if "Network.hidden" in frame else pd.Series("[]", frame.index)
     runs = frame.assign(
-        part=line.map({True: "line", False: "methods"}),
+        part=group.where(group.isin([TUNED, "trial"]), line.map({True: "line", False: "methods"})),
         method=group.str.removeprefix(_LINE),
         features=data[2].str.removesuffix(", one feature"),
         dataset=data[0],
