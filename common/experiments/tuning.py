@@ -53,10 +53,9 @@ def choose(
         The plan with the chosen learning rates, and the frame of all trials, which may be empty (group "trial"; the
         column `trial_of` has the name of a trial's run).
     """
-    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
-    if len(factors) == 1:
-        return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
     candidates = _candidates(plan, factors)
+    if len(factors) == 1:
+        return [run for tried in candidates.values() for run in tried.values()], pd.DataFrame()
     trials = {
         name: [_trial(run, f"rate × {factor:g}", epochs) for factor, run in tried.items()]
         for name, tried in candidates.items()
@@ -92,31 +91,23 @@ def choose_by_folds(
     Returns:
         As `choose`; a trial has one row per fold and seed, under the trial's name and the fold's number.
     """
-    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
-    if len(factors) == 1:
-        return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
     candidates = _candidates(plan, factors)
-    trials = {
-        name: {
-            factor: [
-                dataclasses.replace(_trial(run, f"rate × {factor:g}, fold {number}", None), data=fold)
-                for number, fold in enumerate(folds, 1)
+    if len(factors) == 1:
+        return [run for tried in candidates.values() for run in tried.values()], pd.DataFrame()
+    parts = {}
+    for name, tried in candidates.items():
+        for factor, run in tried.items():
+            trial = _trial(run, f"rate × {factor:g}", None)
+            parts[name, factor] = [
+                trial.but(f"{trial.name}, fold {number}", data=fold) for number, fold in enumerate(folds, 1)
             ]
-            for factor, run in tried.items()
-        }
-        for name, tried in candidates.items()
-    }
-    everything = [run for tried in trials.values() for parts in tried.values() for run in parts]
-    frame, _ = train_all(everything, folds[0], network=network, seeds=seeds, experiment=experiment, store=store)
+    method_of = {run.name: name for (name, _), trained in parts.items() for run in trained}
+    plan = [run for trained in parts.values() for run in trained]
+    frame, _ = train_all(plan, folds[0], network=network, seeds=seeds, experiment=experiment, store=store)
     reached = _validation_scores(frame)
-    best = {
-        name: max(tried, key=lambda factor: sum(reached[part.name] for part in tried[factor]))
-        for name, tried in trials.items()
-    }
-    method_of = {run.name: name for name, tried in trials.items() for parts in tried.values() for run in parts}
-    return [candidates[name][factor] for name, factor in best.items()], frame.assign(
-        trial_of=frame["run"].map(method_of)
-    )
+    sums = {trial: sum(reached[run.name] for run in trained) for trial, trained in parts.items()}
+    chosen = [tried[max(tried, key=lambda factor, name=name: sums[name, factor])] for name, tried in candidates.items()]
+    return chosen, frame.assign(trial_of=frame["run"].map(method_of))
 
 
 def best_of(
@@ -186,6 +177,7 @@ def time_in_turn(
 
 def _candidates(plan: Sequence[Run], factors: Sequence[float]) -> dict[str, dict[float, Run]]:
     """Return the runs with each factor, by name and factor; the largest first, which wins at ties."""
+    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
     return {run.name: {factor: _with_factor(run, factor) for factor in sorted(factors, reverse=True)} for run in plan}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data import SPECIFICATIONS, DataUnavailable, boston_housing, load
+from common.data import SPECIFICATIONS, DataUnavailable, boston_housing, folds, load
 from common.data import mnist_files as prepared_images
 
 LOADING = sys.modules["common.data.load"]  # `common.data.load` is the function
@@ -562,3 +562,35 @@ def test_importing_the_specifications_is_light():
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_folds_hold_each_example_out_once(standardize):
+    whole = load("diabetes")
+    divided = folds(whole, 3, standardize=standardize)
+    assert [len(fold.validation) for fold in divided] == [118] * 3
+    assert [fold.name for fold in divided] == [f"diabetes, fold {number} of 3" for number in (1, 2, 3)]
+    for fold in divided:
+        targets = np.concatenate([fold.train.y, fold.validation.y])
+        np.testing.assert_array_equal(np.sort(targets, axis=0), np.sort(load("diabetes", 0).train.y, axis=0))
+        if standardize:  # by the training part alone
+            np.testing.assert_allclose(fold.train.x.mean(0), 0, atol=1e-5)
+            np.testing.assert_allclose(fold.train.x.std(0), 1, atol=1e-4)
+            assert np.abs(fold.validation.x.mean(0)).max() > 1e-3
+        else:
+            np.testing.assert_array_equal(fold.test.x, whole.test.x)
+    held_out = np.concatenate([fold.validation.y for fold in divided])
+    np.testing.assert_array_equal(np.sort(held_out, axis=0), np.sort(load("diabetes", 0).train.y, axis=0))
+
+
+def test_folds_depend_on_their_seed_alone():
+    first, again, other = (folds(load("diabetes"), 2, seed=seed)[0].digest for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("count", [0, 1, 355])
+def test_a_wrong_number_of_folds_is_refused(count):
+    with pytest.raises(
+        ValueError, match=f"count must be a number of folds between 2 and the 354 examples, got {count}"
+    ):
+        folds(load("diabetes"), count)

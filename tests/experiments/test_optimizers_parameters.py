@@ -7,7 +7,7 @@ OPTIMIZERS = {
     "clipnorm": 2.0, "momentum": 0.98, "batch_size": 32, "full_batch_epochs": 10, "minibatch_epochs": 10, "epochs": 10,
     "full_batch_record_every": 1, "record_every": 1, "newer_methods": ["Muon"], "nothing_held_out": False,
     "adaptive_learning_rate": 0.1, "networks": [[16], [64, 64]], "network_learning_rate": 0.01, "network_epochs": 1,
-    "line_feature": 2, "line_epochs": 1, "seeds": [0],
+    "trial_factors": [0.1, 1], "folds": 3, "trial_seed": 100, "line_feature": 2, "line_epochs": 1, "seeds": [0],
 }  # fmt: skip
 
 
@@ -25,6 +25,9 @@ OPTIMIZERS = {
         ({"networks": [[0]]}, "'networks' must be greater than or equal to 1, got 0"),
         ({"batch_size": 311}, "'batch_size' must be at most the 310 training examples of 'diabetes', got 311"),
         ({"validation": 354}, "'validation' must be below the 354 examples"),
+        ({"folds": 1}, "'folds' must be greater than or equal to 2, got 1"),
+        ({"trial_seed": 0}, "'trial_seed' must be none of the seeds [0], whose results it must not choose, got 0"),
+        ({"trial_factors": [1, 1]}, "'trial_factors' must be each value once"),
         ({"line_feature": 10}, "'line_feature' must be below the 10 features of 'diabetes', got 10"),
     ],
 )

@@ -1,13 +1,15 @@
 """Settings chosen on validation data, with equally many trials for every method."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
-from common.data import Dataset, Split
+from common.data import Dataset, Split, folds
 from common.estimators import Backpropagation
 from common.experiments.run import Run
-from common.experiments.tuning import best_of, choose
+from common.experiments.tuning import best_of, choose, choose_by_folds
 from common.optimizers import SGD, ExponentialDecay, Lazy
 from common.settings import text
 from common.tasks.networks import Network
@@ -40,6 +42,27 @@ def test_a_single_factor_is_taken_without_a_trial():
     chosen, trials = choose([PLAIN], DATA, factors=[2.0], **SHARED)
     assert text(chosen[0].optimizer) == "SGD(0.2)"
     assert trials.empty
+
+
+def test_a_rate_is_chosen_by_the_mean_over_the_folds():
+    parts = folds(DATA, 3)
+    chosen, trials = choose_by_folds([PLAIN, PLAIN.but("other")], parts, factors=[1e-4, 1.0, 1e30], **SHARED)
+    assert [text(run.optimizer) for run in chosen] == ["SGD(0.1)", "SGD(0.1)"]
+    assert [run.data for run in chosen] == [None, None]
+    assert trials["run"].nunique() == 2 * 3 * 3
+    last = trials[(trials["epoch"] == 3) & (trials["trial_of"] == "plain")]
+    means = last.groupby("learning_rate")["validation_metric"].mean()
+    assert means[0.1] > means[1e-5]
+    assert last["dataset"].nunique() == 3
+    assert set(trials["group"]) == {"trial"}
+
+
+def test_a_rate_that_diverges_on_one_fold_loses():
+    parts = folds(DATA, 2)
+    parts[1] = replace(parts[1], train=Split(parts[1].train.x * np.float32(1e30), parts[1].train.y))
+    chosen, trials = choose_by_folds([PLAIN], parts, factors=[1e-35, 1.0], **SHARED)
+    assert text(chosen[0].optimizer) == "SGD(1e-36)"
+    assert "diverged" in set(trials["status"])
 
 
 def test_a_schedule_without_a_first_rate_is_refused():

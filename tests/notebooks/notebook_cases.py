@@ -38,6 +38,8 @@ TINY = {
         "nothing_held_out": True,
         "networks": [[8]],
         "network_epochs": 2,
+        "trial_factors": [1, 2],
+        "folds": 2,
         "line_epochs": 3,
         "seeds": [3],
     },

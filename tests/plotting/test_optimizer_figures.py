@@ -57,9 +57,34 @@ def _trail(method, features):
     )  # fmt: skip
 
 
-def _frame(seeds=(0, 1, 2), **diverging):
+TUNED = {"Adam": (0.1, (4,)), "minibatches": (0.01, (4,)), "Muon, hidden layers [64, 64]": (0.03, (64, 64))}
+
+
+def _tuned(name, seed):
+    """A run on all standardised examples, at the second of its three rates."""
+    rate, hidden = TUNED[name]
+    shown = {"features": "standardised, nothing held out", "hidden": hidden, "cosine": len(hidden) > 1}
+    run = _run(name.split(",")[0], seed, rate=rate, final=14 + 3 * len(name) / 10, validation_loss=math.nan, **shown)
+    return run.assign(run=f"tuned: {name}", group="tuned", train_examples=404, order=list(TUNED).index(name))
+
+
+def _trials(name):
+    """The trials of three rates on two folds each, of which the second rate has the lowest error."""
+    rate, hidden = TUNED[name]
     runs = []
+    for factor, error in {0.1: 30.0, 1.0: 20.0, 10.0: 40.0}.items():
+        for fold in (1, 2):
+            shown = {"features": f"raw, nothing held out, fold {fold} of 2", "hidden": hidden}
+            run = _run(name.split(",")[0], 100, rate=rate * factor, validation_metric=error + fold, **shown)
+            trial = f"trial: tuned: {name}, rate × {factor:g}, fold {fold}"
+            runs.append(run.assign(run=trial, group="trial", trial_of=f"tuned: {name}"))
+    return runs
+
+
+def _frame(seeds=(0, 1, 2), **diverging):
+    runs = [trial for name in TUNED for trial in _trials(name)]
     for seed in seeds:
+        runs += [_tuned(name, seed) for name in TUNED]
         runs += [_run("gradient descent", seed, rate=rate, final=80) for rate in (1e-3, 1e-6)]
         runs += [_run("clipping", seed, final=45), _run("Adam, clipped", seed)]
         runs += [_run(name, seed, final=29, diverge=diverging.get(name) == seed) for name in ("Adam", "Muon")]
@@ -99,6 +124,40 @@ def test_every_figure_shows_itself_within_its_page(frame, name):
     figure = optimizers.FIGURES[name](frame)
     assert "Boston housing" in figure.caption
     assert_within_its_page(figure)
+
+
+def test_tuned_methods_are_ranked_and_say_how_their_rates_were_chosen(frame):
+    figure = optimizers.tuned(frame)
+    axes = figure.axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    rows = results.last_rows(frame[frame["group"] == "tuned"])
+    errors = rows.groupby("run")["test_metric"].mean().rename(lambda name: name.removeprefix("tuned: "))
+    assert set(names) == set(TUNED)
+    assert list(errors[names]) == sorted(errors, reverse=True)
+    shared, larger = (line for line in axes.lines if line.get_marker() == "o" and not line.get_alpha())
+    assert larger.get_markerfacecolor() == "white"
+    assert larger.get_xdata() == pytest.approx([errors["Muon, hidden layers [64, 64]"]])
+    assert len(shared.get_xdata()) == 2
+    assert "is the best of 3 by 2-fold cross-validation" in figure.caption
+
+
+def test_the_table_of_tuned_methods_has_rate_range_and_both_errors(frame):
+    table = optimizers.tuned_table(frame).set_index("Method")
+    row = table.loc["Adam"]
+    assert (row["Learning rate"], row["Tried"]) == ("0.1", "0.01 to 1")
+    assert row["Cross-validated error"] == "21.50"
+    assert row["Seeds"] == 3
+    errors = results.last_rows(frame).query("run == 'tuned: Adam'")["test_metric"]
+    assert row["Test error"] == f"{errors.mean():.2f} ± {errors.std():.2f}"
+    assert table.loc["Muon", "Hidden units"] == "64-64"
+
+
+def test_without_trials_the_rates_are_the_given_ones(frame):
+    untried = frame[frame["group"] != "trial"]
+    assert "cross-validation" not in optimizers.tuned(untried).caption
+    assert set(optimizers.tuned_table(untried)["Cross-validated error"]) == {"-"}
+    with pytest.raises(NothingToDraw, match="no runs with cross-validated learning rates"):
+        optimizers.tuned(untried[untried["group"] != "tuned"])
 
 
 def test_the_three_test_errors_are_told_apart(frame):
