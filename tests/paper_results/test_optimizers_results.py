@@ -4,7 +4,6 @@ import pytest
 from paper_runs import page, stored
 
 from common.experiments.optimizers_from_scratch import figures as optimizers
-from common.experiments.optimizers_from_scratch.run_selection import SOURCE
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +41,6 @@ def test_the_network_chosen_on_standardised_features(runs_of_optimizers):
     runs = values[values.cosine & (values.method == method) & (values.hidden == hidden)]
     assert runs["seed"].nunique() >= 5
     assert runs["last"].mean() <= 15
-
-
-def test_the_page_shows_the_stored_optimizers(runs_of_optimizers):
-    """Row by row: the errors of each setting, and the source's."""
-    table = optimizers.table(runs_of_optimizers).set_index(["Features", "Hidden units", "Method"])
-    columns = ["Lowest, median", "Lowest on the test curve", "Source"]
-    columns += ["Epoch chosen on validation data", "Last epoch"]
-    lines = page("03_optimizers_from_scratch").splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith(("| raw", "| standardised"))]
-    assert {row[2] for row in rows if row[0] == "raw"} == set(SOURCE)
-    for features, hidden, method, *values in rows:
-        assert values == list(table.loc[(features, hidden, method), columns]), (features, hidden, method)
 
 
 def test_the_text_of_the_page_has_the_stored_numbers(runs_of_optimizers):
