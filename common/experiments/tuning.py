@@ -89,7 +89,7 @@ def choose_by_folds(
         store: as in `train_all`.
 
     Returns:
-        As `choose`; a trial has one row per fold and seed, under the trial's name and the fold's number.
+        As `choose`; a trial has one row per fold and seed, its last, under the trial's name and the fold's number.
     """
     candidates = _candidates(plan, factors)
     if len(factors) == 1:
@@ -107,7 +107,9 @@ def choose_by_folds(
     reached = _validation_scores(frame)
     sums = {trial: sum(reached[run.name] for run in trained) for trial, trained in parts.items()}
     chosen = [tried[max(tried, key=lambda factor, name=name: sums[name, factor])] for name, tried in candidates.items()]
-    return chosen, frame.assign(trial_of=frame["run"].map(method_of))
+    # Curves of hundreds of trials would be most of a result file, and nothing is chosen by them.
+    last = last_rows(frame)
+    return chosen, last.assign(trial_of=last["run"].map(method_of))
 
 
 def best_of(
