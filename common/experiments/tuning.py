@@ -105,8 +105,10 @@ def choose_by_folds(
     plan = [run for trained in parts.values() for run in trained]
     frame, _ = train_all(plan, folds[0], network=network, seeds=seeds, experiment=experiment, store=store)
     reached = _validation_scores(frame)
-    sums = {trial: sum(reached[run.name] for run in trained) for trial, trained in parts.items()}
-    chosen = [tried[max(tried, key=lambda factor, name=name: sums[name, factor])] for name, tried in candidates.items()]
+    chosen = []
+    for name, tried in candidates.items():
+        sums = {factor: sum(reached[run.name] for run in parts[name, factor]) for factor in tried}
+        chosen.append(tried[max(sums, key=sums.__getitem__)])
     # Curves of hundreds of trials would be most of a result file, and nothing is chosen by them.
     last = last_rows(frame)
     return chosen, last.assign(trial_of=last["run"].map(method_of))

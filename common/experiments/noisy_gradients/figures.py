@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from common import results
 from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces, tuned
-from common.experiments.noisy_gradients.run_selection import PLAIN, budget, prepared, sigma_sweep
+from common.experiments.noisy_gradients.run_selection import PLAIN, TUNED, budget, prepared, sigma_sweep
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
@@ -134,9 +134,14 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
     values = tables.errors(frame)
     rows = tables.setting_table(frame, keys, values)
+    sweep = (
+        ", of a sweep of smaller batches, and with tuned rates"
+        if (frame["group"] == TUNED).any()
+        else " and of a sweep of smaller batches"
+    )
     caption = (
         f"Errors on {captions.name(frame)} with noise in the gradients, σ = 1 unless said, of the source's batch and "
-        "epochs (full), of a sweep of smaller batches, and with tuned rates."
+        f"epochs (full){sweep}."
     )
     lowest = [value.header for value in values.values()]
     return tables.printed(
