@@ -28,7 +28,7 @@ def tuned(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_xlabel("Test mean squared error")
     caption = (
         f"Test error after the last epoch on {optimizer_runs.name(frame)}, standardised, all training examples used. "
-        f"{_search_sentence(frame)}Open: larger networks."
+        f"{_trials_said(frame)}Open: larger networks."
     )
     style.annotate(drawn, spread_note([Series("", rows)], ["run"]), caption, frame)
     return drawn
@@ -61,7 +61,7 @@ def tuned_table(frame: pd.DataFrame) -> pd.DataFrame:
             }
         )
     caption = (
-        f"Mean squared error on {optimizer_runs.name(frame)}, standardised, after the last epoch. {_search_sentence(frame)}"
+        f"Mean squared error on {optimizer_runs.name(frame)}, standardised, after the last epoch. {_trials_said(frame)}"
         "The runs of the test error train on all of the examples."
     )
     return tables.printed(pd.DataFrame(settings), caption, lowest=["Cross-validated error"])
@@ -80,7 +80,7 @@ def _tuned(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(run=rows["run"].str.removeprefix(f"{TUNED}: "), shared=~rows["cosine"])
 
 
-def _search_sentence(frame: pd.DataFrame) -> str:
+def _trials_said(frame: pd.DataFrame) -> str:
     """Return the sentence on trials; empty if there were none."""
     trials = select(optimizer_runs.labelled(frame), part="trial")
     if trials.empty:
