@@ -152,7 +152,7 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
     Args:
         frames: frames of `run_frame` or `read`; a frame without columns, as of trials of which there were none, is
-            left out.
+            left out. Of such frames alone, the result is another one.
 
     Returns:
         All rows; a column that a run does not have is NA there, or None if it holds arrays. Integers and booleans keep
@@ -162,6 +162,8 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
         ValueError: a name is a parameter in one frame and a diagnostic in another.
     """
     frames = [bare(frame) for frame in frames if len(frame.columns)]
+    if not frames:
+        return pd.DataFrame()
     refuse_two_meanings([(_experiments(frame), frame) for frame in frames])
     parameters = list(dict.fromkeys(name for frame in frames for name in parameter_columns(frame)))
     known = {*parameters, *FIXED, *PROVENANCE}

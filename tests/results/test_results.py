@@ -292,6 +292,7 @@ def test_same_seed_with_another_parameter_is_another_run(tmp_path):
 def test_a_frame_without_columns_is_left_out():
     pd.testing.assert_frame_equal(results.combine([run(0), pd.DataFrame()]), results.combine([run(0)]))
     assert results.combine([pd.DataFrame(), run(0)]).shape == run(0).shape
+    assert results.combine([pd.DataFrame(), pd.DataFrame()]).empty
 
 
 def test_summary_counts_diverged_runs_and_never_averages_them():
