@@ -74,6 +74,7 @@ Accuracies = Annotated[list[Annotated[Positive, Field(lt=1)]], BeforeValidator(a
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 SmallAndLarge = Annotated[list[Count], BeforeValidator(as_list), Field(min_length=2, max_length=2)]
 CountsOrEmpty = Annotated[list[Count], BeforeValidator(as_list)]
+PositivesOrEmpty = Annotated[list[Positive], BeforeValidator(as_list)]
 Images = Literal["digits", "mnist", "fashion_mnist"]
 Convnet = Literal["mnist_convnet", "lenet5", "leaky_convnet", "tiny_convnet"]
 Network = Literal[Convnet, "mlp"]
@@ -193,6 +194,18 @@ def require_own_trial_seed(seed: int, seeds: Sequence[int]) -> None:
     """Raise a ValueError if the seed of trials is among those of the runs, whose results it must not choose."""
     wanted = f"none of the seeds {seeds}, whose results it must not choose"
     require_parameter(seed not in seeds, "trial_seed", seed, wanted)
+
+
+def require_validation_for_trials(validation: int | None, factors: Sequence[float], allowed: str) -> None:
+    """Raise a ValueError if there are several trial factors and no validation data to choose one by.
+
+    Args:
+        validation: the parameter of this name.
+        factors: the parameter "trial_factors".
+        allowed: the number of factors that needs no choice, in words.
+    """
+    wanted = f"{allowed} where validation is 0, for no data are left to choose by"
+    require_parameter(validation != 0 or len(factors) <= 1, "trial_factors", factors, wanted)
 
 
 def require_each_once(parameters: Parameters, names: Sequence[str]) -> None:

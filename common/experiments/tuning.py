@@ -31,6 +31,7 @@ def choose(
     seeds: Sequence[int],
     experiment: str,
     epochs: int | None = None,
+    folds: Sequence[Dataset] = (),
     store: str | Path | None = None,
 ) -> tuple[list[Run], pd.DataFrame]:
     """Choose a factor of each run's learning rate by the mean metric on validation data.
@@ -47,71 +48,25 @@ def choose(
         seeds: the seeds of the trials; use others than those of the plan.
         experiment: as in `train_all`.
         epochs: number of epochs per trial; None: that of the run.
+        folds: data sets of `common.data.folds`, for a choice by cross-validation; as in `best_of`.
         store: as in `train_all`.
 
     Returns:
         The plan with the chosen learning rates, and the frame of all trials, which may be empty (group "trial"; the
         column `trial_of` has the name of a trial's run).
     """
-    candidates = _candidates(plan, factors)
+    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
     if len(factors) == 1:
-        return [run for tried in candidates.values() for run in tried.values()], pd.DataFrame()
+        return [_with_factor(run, factors[0]) for run in plan], pd.DataFrame()
+    candidates = {
+        run.name: {factor: _with_factor(run, factor) for factor in sorted(factors, reverse=True)} for run in plan
+    }
     trials = {
         name: [_trial(run, f"rate × {factor:g}", epochs) for factor, run in tried.items()]
         for name, tried in candidates.items()
     }
-    best, frame = best_of(trials, data, network=network, seeds=seeds, experiment=experiment, store=store)
+    best, frame = best_of(trials, data, network=network, seeds=seeds, experiment=experiment, folds=folds, store=store)
     return [list(candidates[name].values())[number] for name, number in best.items()], frame
-
-
-def choose_by_folds(
-    plan: Sequence[Run],
-    folds: Sequence[Dataset],
-    *,
-    network: TaskSettings,
-    factors: Sequence[float],
-    seeds: Sequence[int],
-    experiment: str,
-    store: str | Path | None = None,
-) -> tuple[list[Run], pd.DataFrame]:
-    """Choose a factor of each run's learning rate by cross-validation: the mean metric over the folds.
-
-    As in `choose`, every run gets the same trials. A trial is trained once for each fold and seed, and loses to every
-    other if one of these runs diverged.
-
-    Args:
-        plan: runs with the learning rate that the factors multiply; their data are not used.
-        folds: data sets of `common.data.folds`.
-        network: as in `train_all`.
-        factors: as in `choose`.
-        seeds: the seeds of the trials; use others than those of the plan.
-        experiment: as in `train_all`.
-        store: as in `train_all`.
-
-    Returns:
-        As `choose`; a trial has one row per fold and seed, its last, under the trial's name and the fold's number.
-    """
-    candidates = _candidates(plan, factors)
-    if len(factors) == 1:
-        return [run for tried in candidates.values() for run in tried.values()], pd.DataFrame()
-    parts = {}
-    for name, tried in candidates.items():
-        for factor, run in tried.items():
-            trial = _trial(run, f"rate × {factor:g}", None)
-            parts[name, factor] = [
-                trial.but(f"{trial.name}, fold {number}", data=fold) for number, fold in enumerate(folds, 1)
-            ]
-    method_of = {run.name: name for (name, _), trained in parts.items() for run in trained}
-    plan = [run for trained in parts.values() for run in trained]
-    frame, _ = train_all(plan, folds[0], network=network, seeds=seeds, experiment=experiment, store=store)
-    reached = _validation_scores(frame)
-    chosen = []
-    for name, tried in candidates.items():
-        sums = {factor: sum(reached[run.name] for run in parts[name, factor]) for factor in tried}
-        chosen.append(tried[max(sums, key=sums.__getitem__)])
-    # Curves of hundreds of trials would be most of a result file, and nothing is chosen by them.
-    last = last_rows(frame)
-    return chosen, last.assign(trial_of=last["run"].map(method_of))
 
 
 def best_of(
@@ -121,6 +76,7 @@ def best_of(
     network: TaskSettings,
     seeds: Sequence[int],
     experiment: str,
+    folds: Sequence[Dataset] = (),
     store: str | Path | None = None,
 ) -> tuple[dict[str, int], pd.DataFrame]:
     """Train the trials of every method and return the best, by the mean metric on validation data.
@@ -133,24 +89,29 @@ def best_of(
         network: as in `train_all`.
         seeds: the seeds of the trials; use others than those of the plan.
         experiment: as in `train_all`.
+        folds: data sets on each of which every trial is trained, in place of its own data; the mean over them counts.
         store: as in `train_all`.
 
     Returns:
         The number of the best trial of each method, from 0, and the frame of all trials. Its column `trial_of` has the
-        name of a trial's method.
+        name of a trial's method. With folds, the frame has only the last row of each run, named by trial and fold.
 
     Raises:
         ValueError: a method has more trials than another.
     """
     numbers = sorted({len(tried) for tried in trials.values()})
     require(len(numbers) == 1, "the numbers of trials", "the same for every method", numbers)
-    method_of = {trial.name: name for name, tried in trials.items() for trial in tried}
-    plan = [trial for tried in trials.values() for trial in tried]
+    parts = {trial.name: _on_each(trial, folds) for tried in trials.values() for trial in tried}
+    plan = [part for trained in parts.values() for part in trained]
     frame, _ = train_all(plan, data, network=network, seeds=seeds, experiment=experiment, store=store)
     reached = _validation_scores(frame)
+    scores = {trial: sum(reached[part.name] for part in trained) for trial, trained in parts.items()}
     best = {
-        name: max(range(len(tried)), key=lambda number: reached[tried[number].name]) for name, tried in trials.items()
+        name: max(range(len(tried)), key=lambda number: scores[tried[number].name]) for name, tried in trials.items()
     }
+    method_of = {part.name: name for name, tried in trials.items() for trial in tried for part in parts[trial.name]}
+    # Curves of hundreds of runs on folds would be most of a result file, and nothing is chosen by them.
+    frame = last_rows(frame) if folds else frame
     return best, frame.assign(trial_of=frame["run"].map(method_of))
 
 
@@ -179,14 +140,13 @@ def time_in_turn(
     return timed_in_turn(timed, epochs)
 
 
-def _candidates(plan: Sequence[Run], factors: Sequence[float]) -> dict[str, dict[float, Run]]:
-    """Return the runs with each factor, by name and factor; the largest first, which wins at ties."""
-    require(all(factor > 0 for factor in factors) and len(factors) > 0, "factors", "some numbers above 0", factors)
-    return {run.name: {factor: _with_factor(run, factor) for factor in sorted(factors, reverse=True)} for run in plan}
-
-
 def _trial(run: Run, setting: str, epochs: int | None) -> Run:
     return run.but(f"trial: {run.name}, {setting}", group="trial", epochs=epochs or run.epochs, diagnostics=())
+
+
+def _on_each(trial: Run, folds: Sequence[Dataset]) -> list[Run]:
+    """Return the trial on each of the folds, or the trial itself if there are none."""
+    return [trial.but(f"{trial.name}, fold {number}", data=fold) for number, fold in enumerate(folds, 1)] or [trial]
 
 
 def _with_factor(run: Run, factor: float) -> Run:

@@ -213,6 +213,37 @@ def draw_rows(axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], value
         axes.plot(means, list(places.values()), **look | {"linestyle": "none"})
 
 
+def draw_ranks(axes: Axes, ranked: pd.DataFrame, rows: pd.DataFrame, value: str) -> None:
+    """Draw a row per setting, from the bottom up: mean, seeds and the number of diverged runs; see `label_ranks`.
+
+    Args:
+        axes: the panel; the caller sets its scale.
+        ranked: as in `label_ranks`, with the column `filled`: whether the setting's mean has a filled marker.
+        rows: last rows of runs.
+        value: the column to average.
+    """
+    for filled, face in ((True, style.BLUE), (False, "white")):
+        places = {row.run: float(row.Index) for row in ranked[ranked["filled"] == filled].itertuples()}
+        draw_rows(axes, rows, places, value, color=style.BLUE, marker="o", markersize=3.5, markerfacecolor=face)
+    label_ranks(axes, ranked)
+
+
+def label_ranks(axes: Axes, ranked: pd.DataFrame) -> None:
+    """Name the rows of a panel, and say how many of a row's runs diverged.
+
+    Args:
+        axes: the panel.
+        ranked: a row per setting, of `results.summarize`, with the column `run`; its index is the height, from 0.
+    """
+    with matplotlib.rc_context(style.RC):
+        axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
+        axes.set_ylim(-0.6, len(ranked) - 0.4)
+    for place, row in ranked[ranked["diverged"] > 0].iterrows():
+        label = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"
+        left = axes.get_yaxis_transform()
+        axes.annotate(label, (0.02, place), xycoords=left, va="center", fontsize=6, color=style.VERMILION)
+
+
 def draw_level(axes: Axes, runs: pd.DataFrame, value: str, label: str) -> None:
     """Draw the final value of one setting's runs as a dashed line across the panel, and each seed as a pale line.
 

@@ -151,12 +151,12 @@ def combine(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Combine runs with different parameters or diagnostics into one frame, in the fixed column order.
 
     Args:
-        frames: frames of `run_frame` or `read`; a frame without columns, as of trials of which there were none, is
-            left out. Of such frames alone, the result is another one.
+        frames: frames of `run_frame` or `read`; one without columns is left out, such as that of no trials.
 
     Returns:
-        All rows; a column that a run does not have is NA there, or None if it holds arrays. Integers and booleans keep
-        their types; a column with strings and numbers becomes strings.
+        All rows, or a frame without columns if no other is given. A column that a run does not have is NA there, or
+        None if it holds arrays. Integers and booleans keep their types; a column with strings and numbers becomes
+        strings.
 
     Raises:
         ValueError: a name is a parameter in one frame and a diagnostic in another.

@@ -9,7 +9,7 @@ import pytest
 from common.data import Dataset, Split, folds
 from common.estimators import Backpropagation
 from common.experiments.run import Run
-from common.experiments.tuning import best_of, choose, choose_by_folds
+from common.experiments.tuning import best_of, choose
 from common.optimizers import SGD, ExponentialDecay, Lazy
 from common.settings import text
 from common.tasks.networks import Network
@@ -46,7 +46,7 @@ def test_a_single_factor_is_taken_without_a_trial():
 
 def test_a_rate_is_chosen_by_the_mean_over_the_folds():
     parts = folds(DATA, 3)
-    chosen, trials = choose_by_folds([PLAIN, PLAIN.but("other")], parts, factors=[1e-4, 1.0, 1e30], **SHARED)
+    chosen, trials = choose([PLAIN, PLAIN.but("other")], DATA, folds=parts, factors=[1e-4, 1.0, 1e30], **SHARED)
     assert [text(run.optimizer) for run in chosen] == ["SGD(0.1)", "SGD(0.1)"]
     assert [run.data for run in chosen] == [None, None]
     assert trials["run"].nunique() == 2 * 3 * 3
@@ -60,7 +60,7 @@ def test_a_rate_is_chosen_by_the_mean_over_the_folds():
 def test_a_rate_that_diverges_on_one_fold_loses():
     parts = folds(DATA, 2)
     parts[1] = replace(parts[1], train=Split(parts[1].train.x * np.float32(1e30), parts[1].train.y))
-    chosen, trials = choose_by_folds([PLAIN], parts, factors=[1e-35, 1.0], **SHARED)
+    chosen, trials = choose([PLAIN], DATA, folds=parts, factors=[1e-35, 1.0], **SHARED)
     assert text(chosen[0].optimizer) == "SGD(1e-36)"
     assert "diverged" in set(trials["status"])
 

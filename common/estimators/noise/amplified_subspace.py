@@ -41,7 +41,7 @@ class AmplifiedSubspace(GradientEstimator):
             network has parameters.
     """
 
-    def __init__(self, inner: GradientEstimator, *, dimensions: int, amplification: float, refresh_every: int):
+    def __init__(self, inner: GradientEstimator, *, dimensions: int, amplification: float, refresh_every: int = 10):
         super().__init__()
         require_estimator("inner", inner)
         require(dimensions >= 1, "dimensions", "≥ 1", dimensions)

@@ -54,14 +54,13 @@ class PublicStart(GradientEstimator):
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Store the public examples and build the wrapped estimator; see the class for the errors raised."""
-        public = PublicExamples(run, self.examples)
         super().build(task, run)
         if task.batch_norms:
             raise ValueError(
                 "PublicStart takes gradients of public examples and outputs of the run's batch, and the averages of "
                 f"layer {task.batch_norms[0]!r} can follow one of them only: take a network without batch norm"
             )
-        self._public = public
+        self._public = PublicExamples(run, self.examples)
         self._exact = Backpropagation()
         self._exact.build(task, run)
 

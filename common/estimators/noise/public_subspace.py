@@ -54,17 +54,15 @@ class PublicSubspace(AmplifiedSubspace):
         amplification: float,
         refresh_every: int = 10,
     ):
-        require(dimensions >= 1, "dimensions", "≥ 1", dimensions)
+        super().__init__(inner, dimensions=dimensions, amplification=amplification, refresh_every=refresh_every)
         require(examples >= 1, "examples", "≥ 1", examples)
         require(examples % dimensions == 0, "dimensions", f"a divisor of the {examples:,} public examples", dimensions)
-        super().__init__(inner, dimensions=dimensions, amplification=amplification, refresh_every=refresh_every)
         self.examples = examples
 
     def build(self, task: Task, run: RunContext = UNKNOWN_RUN) -> None:
         """Store the public examples and create the basis, which is zero until the first step computes it."""
-        public = PublicExamples(run, self.examples)
         super().build(task, run)
-        self._public = public
+        self._public = PublicExamples(run, self.examples)
         self._exact = Backpropagation()
         self._exact.build(task, run)
 

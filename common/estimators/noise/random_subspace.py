@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from common.estimators.estimator import GradientEstimator
 from common.estimators.noise.amplified_subspace import AmplifiedSubspace
 from common.randomness import Stream
 
@@ -20,19 +19,8 @@ class RandomSubspace(AmplifiedSubspace):
 
     Its state is the basis, (P, d) float32.
 
-    Args:
-        inner: any estimator, such as a NoisyGradient.
-        dimensions: d ≥ 1.
-        amplification: κ ≥ 1; 1 leaves the direction unchanged.
-        refresh_every: number of steps, ≥ 1, after which the basis is drawn anew.
-
-    Raises:
-        ValueError: an argument has the wrong type or is out of range. `build` raises it for more dimensions than the
-            network has parameters.
+    Its arguments and errors are those of `AmplifiedSubspace`.
     """
-
-    def __init__(self, inner: GradientEstimator, *, dimensions: int, amplification: float, refresh_every: int = 10):
-        super().__init__(inner, dimensions=dimensions, amplification=amplification, refresh_every=refresh_every)
 
     def columns(self, seed: tf.Tensor) -> tf.Tensor:
         """Return d directions of a sphere, (P, d) float32; see `AmplifiedSubspace.columns`."""

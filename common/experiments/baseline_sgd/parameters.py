@@ -21,6 +21,7 @@ from common.experiments.fields import (
     require_own_trial_seed,
     require_parameter,
     require_small_and_large,
+    require_validation_for_trials,
     training_examples,
 )
 
@@ -48,9 +49,7 @@ class BaselineSGD(Parameters):
         require_parameter(max(self.batch_sizes) <= training, "batch_sizes", self.batch_sizes, fits)
         require_each_once(self, ("batch_sizes", "trial_factors"))
         require_own_trial_seed(self.trial_seed, self.seeds)
-        wanted = "a single one where validation is 0, for no data are left to choose by"
-        can_choose = self.validation != 0 or len(self.trial_factors) == 1
-        require_parameter(can_choose, "trial_factors", self.trial_factors, wanted)
+        require_validation_for_trials(self.validation, self.trial_factors, "a single one")
         listed = f"one of batch_sizes {self.batch_sizes}"
         require_parameter(
             self.reference_batch_size in self.batch_sizes,

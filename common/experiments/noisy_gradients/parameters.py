@@ -17,6 +17,7 @@ from common.experiments.fields import (
     Parameters,
     Positive,
     Positives,
+    PositivesOrEmpty,
     Real,
     Seed,
     SmallAndLarge,
@@ -28,6 +29,7 @@ from common.experiments.fields import (
     require_own_trial_seed,
     require_parameter,
     require_small_and_large,
+    require_validation_for_trials,
     training_examples,
 )
 
@@ -65,7 +67,7 @@ class NoisyGradients(Parameters):
     public_dimensions: Counts
     devices: Counts
     decibels: Annotated[list[Real], BeforeValidator(as_list), Field(min_length=1)]
-    trial_factors: Annotated[list[Positive], BeforeValidator(as_list)]
+    trial_factors: PositivesOrEmpty
     trial_seed: Seed
     amplifications: Annotated[list[Annotated[Real, Field(ge=1)]], BeforeValidator(as_list)]
     public_sets: Annotated[Whole, Field(ge=0)]
@@ -93,8 +95,6 @@ class NoisyGradients(Parameters):
         )
         require_each_once(self, ("trial_factors", "amplifications"))
         require_own_trial_seed(self.trial_seed, self.seeds)
-        wanted = "at most one where validation is 0, for no data are left to choose by"
-        can_choose = self.validation != 0 or len(self.trial_factors) <= 1
-        require_parameter(can_choose, "trial_factors", self.trial_factors, wanted)
+        require_validation_for_trials(self.validation, self.trial_factors, "at most one")
         require_small_and_large("noise_scale_batches", self.noise_scale_batches, training, fits)
         return self

@@ -1,8 +1,6 @@
 """Figures of 02_noisy_gradients on remedies against noise; `common.plotting` states their contract."""
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
 
 from common import results
 from common.experiments.noisy_gradients.run_selection import (
@@ -20,7 +18,7 @@ from common.plotting.curves import (
     Series,
     draw_final,
     draw_level,
-    draw_rows,
+    draw_ranks,
     error_name,
     select,
     set_error_axis,
@@ -43,10 +41,10 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
     if rows["run"].nunique() < 2:
         raise NothingToDraw("the results hold no remedies at the reference noise")
     part = captions.part(frame)
-    ranked = results.summarize(rows.assign(same=_same_noise(frame, rows)), ["run", "same"], f"{part}_error")
+    ranked = results.summarize(rows.assign(filled=_same_noise(frame, rows)), ["run", "filled"], f"{part}_error")
     ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
-    _draw_ranks(axes, ranked, results.last_rows(rows), f"{part}_error")
+    draw_ranks(axes, ranked, results.last_rows(rows), f"{part}_error")
     plain = ranked.loc[ranked["run"] == NOTHING_DONE, "mean"]
     axes.axvline(plain.item(), color=style.GRAY, linewidth=0.8, linestyle=style.LINE_STYLES[2], zorder=1)
     axes.set_xscale("log")
@@ -70,10 +68,10 @@ def tuned(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold no remedies with tuned rates")
     rows = rows.assign(run=rows["run"].str.removeprefix(f"{TUNED}: "))
     noisy = ~rows["run"].str.startswith(SERVER_ALONE)
-    ranked = results.summarize(rows.assign(same=noisy), ["run", "same"], "test_error")
+    ranked = results.summarize(rows.assign(filled=noisy), ["run", "filled"], "test_error")
     ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.125 * len(ranked))
-    _draw_ranks(axes, ranked, results.last_rows(rows), "test_error")
+    draw_ranks(axes, ranked, results.last_rows(rows), "test_error")
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis, _ERROR_TICKS)
     axes.set_xlabel("Test error (%)")
@@ -130,10 +128,10 @@ def batch_sizes(frame: pd.DataFrame) -> style.PaperFigure:
         raise NothingToDraw("the results hold one batch size and one learning rate only")
     both = pd.concat([sizes, rates]).drop_duplicates(["seed", "run", "epoch"])
     both = both.assign(run=_settings(both))
-    ranked = results.summarize(both.assign(same=True), ["order", "run", "same"], f"{part}_error")
+    ranked = results.summarize(both.assign(filled=True), ["order", "run", "filled"], f"{part}_error")
     ranked = ranked.sort_values("order", ascending=False, ignore_index=True)  # the first run of the plan on top
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.16 * len(ranked))
-    _draw_ranks(axes, ranked, results.last_rows(both), f"{part}_error")
+    draw_ranks(axes, ranked, results.last_rows(both), f"{part}_error")
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis, _ERROR_TICKS)
     axes.set_xlabel(f"{error_name(frame, part)} (%)")
@@ -196,20 +194,6 @@ def _settings(runs: pd.DataFrame) -> list[str]:
     ends = {"constant": "", "LinearDecay": " → 0"}
     columns = zip(runs["batch_size"], runs["learning_rate"], runs["schedule"], strict=True)
     return [f"batch {batch}, rate {rate:g}{ends.get(schedule, f', {schedule}')}" for batch, rate, schedule in columns]
-
-
-def _draw_ranks(axes: Axes, ranked: pd.DataFrame, rows: pd.DataFrame, value: str) -> None:
-    """Draw one row per setting, from the bottom up: mean, seeds and the number of diverged runs."""
-    for same, face in ((True, style.BLUE), (False, "white")):
-        places = {row.run: float(row.Index) for row in ranked[ranked["same"] == same].itertuples()}
-        draw_rows(axes, rows, places, value, color=style.BLUE, marker="o", markersize=3.5, markerfacecolor=face)
-    with matplotlib.rc_context(style.RC):
-        axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
-        axes.set_ylim(-0.6, len(ranked) - 0.4)
-    for place, row in ranked[ranked["diverged"] > 0].iterrows():
-        label = rf"$\times$ {row['diverged']} of {row['diverged'] + row['n']} diverged"
-        left = axes.get_yaxis_transform()
-        axes.annotate(label, (0.02, place), xycoords=left, va="center", fontsize=6, color=style.VERMILION)
 
 
 def _by_sketch(inside: pd.DataFrame) -> list[Series]:

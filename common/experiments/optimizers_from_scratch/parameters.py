@@ -14,6 +14,7 @@ from common.experiments.fields import (
     Parameters,
     Positive,
     Positives,
+    PositivesOrEmpty,
     Seed,
     Whole,
     as_list,
@@ -49,7 +50,7 @@ class OptimizersFromScratch(Parameters):
     networks: Annotated[list[Counts], Field(min_length=1)]
     network_learning_rate: Positive
     network_epochs: Count
-    trial_factors: Annotated[list[Positive], BeforeValidator(as_list)]
+    trial_factors: PositivesOrEmpty
     folds: Annotated[Whole, Field(ge=2, le=20)]
     trial_seed: Seed
     line_feature: Annotated[Whole, Field(ge=0)]

@@ -10,7 +10,7 @@ import pandas as pd
 from common.data import Dataset, folds, load
 from common.experiments.optimizers_from_scratch.run_selection import TUNED
 from common.experiments.run import Run
-from common.experiments.tuning import choose_by_folds
+from common.experiments.tuning import choose
 
 if TYPE_CHECKING:
     from common.experiments.optimizers_from_scratch.parameters import OptimizersFromScratch
@@ -28,7 +28,7 @@ def tuned(
         plan: the notebook's runs; of those on standardised features the rates are tuned.
         everything: the data as published, of which nothing is held out.
         p: the notebook's parameters.
-        shared: experiment, network and store, as in `choose_by_folds`.
+        shared: experiment, network and store, as in `choose`.
 
     Returns:
         The runs with the chosen rates, in the group "tuned", and the frame of all trials; both are empty without
@@ -44,4 +44,4 @@ def tuned(
             epochs = run.epochs if run.network else p.epochs
             runs.append(run.but(name, group=TUNED, data=scaled, epochs=epochs, diagnostics=()))
     parts = folds(everything, p.folds, standardize=True)
-    return choose_by_folds(runs, parts, factors=p.trial_factors, seeds=[p.trial_seed], **shared)
+    return choose(runs, everything, factors=p.trial_factors, seeds=[p.trial_seed], folds=parts, **shared)

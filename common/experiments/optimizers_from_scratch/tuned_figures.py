@@ -8,23 +8,18 @@ from common import results
 from common.experiments.optimizers_from_scratch import run_selection as optimizer_runs
 from common.experiments.optimizers_from_scratch.run_selection import TUNED
 from common.plotting import style, tables
-from common.plotting.curves import NothingToDraw, Series, draw_rows, select, spread_note
+from common.plotting.curves import NothingToDraw, Series, draw_ranks, select, spread_note
 
 
 def tuned(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the test error of every method at its cross-validated learning rate, the lowest on top."""
     rows = _tuned(frame)
-    ranked = results.summarize(rows, ["run", "shared"], "test_metric")
+    ranked = results.summarize(rows, ["run", "filled"], "test_metric")
     if not ranked["n"].any():
         raise NothingToDraw("every run with a cross-validated learning rate diverged")
     ranked = ranked.sort_values("mean", ascending=False, na_position="first", ignore_index=True)
     drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.75 + 0.15 * len(ranked))
-    for shared, face in ((True, style.BLUE), (False, "white")):
-        places = {row.run: float(row.Index) for row in ranked[ranked["shared"] == shared].itertuples()}
-        look = {"color": style.BLUE, "marker": "o", "markersize": 3.5, "markerfacecolor": face}
-        draw_rows(axes, rows, places, "test_metric", **look)
-    axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
-    axes.set_ylim(-0.6, len(ranked) - 0.4)
+    draw_ranks(axes, ranked, rows, "test_metric")
     axes.set_xlabel("Test mean squared error")
     caption = (
         f"Test error after the last epoch on {optimizer_runs.name(frame)}, standardised, all training examples used. "
@@ -68,7 +63,7 @@ def tuned_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tuned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the last rows of the runs with tuned rates, named without the group, and whether the network is shared.
+    """Return the last rows of the runs with tuned rates, named without the group; `filled`: of the shared network.
 
     Raises:
         NothingToDraw: there are none.
@@ -77,7 +72,7 @@ def _tuned(frame: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         raise NothingToDraw("the results hold no runs with cross-validated learning rates")
     rows = results.last_rows(rows).sort_values("order")
-    return rows.assign(run=rows["run"].str.removeprefix(f"{TUNED}: "), shared=~rows["cosine"])
+    return rows.assign(run=rows["run"].str.removeprefix(f"{TUNED}: "), filled=~rows["cosine"])
 
 
 def _trials_said(frame: pd.DataFrame) -> str:

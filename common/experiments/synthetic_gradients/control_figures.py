@@ -5,7 +5,7 @@ import pandas as pd
 from common import results
 from common.experiments.synthetic_gradients.run_selection import FAMILIES, METHOD_STYLES, described
 from common.plotting import captions, style
-from common.plotting.curves import NothingToDraw, Series, draw_rows, error_name, select, spread_note
+from common.plotting.curves import NothingToDraw, Series, draw_rows, error_name, label_ranks, select, spread_note
 
 
 def controls(frame: pd.DataFrame) -> style.PaperFigure:
@@ -29,8 +29,7 @@ def controls(frame: pd.DataFrame) -> style.PaperFigure:
     for name, place in zip(ranked["run"], ranked.index, strict=True):
         look = METHOD_STYLES.get(name, plain) | {"linestyle": "none"}
         draw_rows(axes, rows, {name: float(place)}, "test_error", **look)
-    axes.set_yticks(ranked.index, ranked["run"], fontsize=6)
-    axes.set_ylim(-0.6, len(ranked) - 0.4)
+    label_ranks(axes, ranked)
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
     axes.set_xlabel(f"{error_name(rows, 'test')} (%)")
