@@ -108,8 +108,8 @@ def test_a_record_is_named_by_the_beginning_of_its_digest(store):
         (["--seed", "x"], "Error: --seed must be a whole number ≥ 0, got 'x'."),
         (["--of-seed", "4-0"], "Error: --of-seed must be whole numbers ≥ 0 and ranges of them"),
         (["--run", "momentun"], "Error: no stored run is called 'momentun'; did you mean 'momentum'?"),
-        (["--run", "momentum", "--of-seed", "9"], "runs is one that --run and --of-seed allow."),
-        (["--digest", "abc"], "runs is one that --digest allows."),
+        (["--run", "momentum", "--of-seed", "9999"], "runs is one that --run and --of-seed allow."),
+        (["--digest", "abc" * 8], "runs is one that --digest allows."),
         (["--results", "elsewhere"], "Error: elsewhere does not exist."),
     ],
 )
