@@ -37,11 +37,23 @@ def compared(frame: pd.DataFrame, names: str, values: Sequence[str]) -> pd.DataF
     Args:
         frame: a tidy frame, with arrays in the rows where the diagnostic measured.
         names: the diagnostic's column of strings.
-        values: its columns of numbers, with one entry per string.
+        values: its columns of numbers, with one entry per string; NaN where a record of older code lacks one.
     """
     known = frame.reindex(columns=list(dict.fromkeys([*frame, names, *values])))
-    looked = np.array([isinstance(cell, np.ndarray) for cell in known[names]], bool)
-    return known[looked].explode([names, *values], ignore_index=True).astype(dict.fromkeys(values, float))
+    looked = known[np.array([isinstance(cell, np.ndarray) for cell in known[names]], bool)]
+    filled = {
+        name: pd.Series(
+            [
+                value if isinstance(value, np.ndarray) else np.full(len(calls), np.nan)
+                for value, calls in zip(looked[name], looked[names], strict=True)
+            ],
+            looked.index,
+            dtype=object,
+        )
+        for name in values
+    }
+    exploded = looked.assign(**filled).explode([names, *values], ignore_index=True)
+    return exploded.astype(dict.fromkeys(values, float))
 
 
 def _value(node: ast.expr) -> Any:

@@ -41,6 +41,21 @@ def test_logit_alignment_sees_the_share_of_examples_without_a_right_sample():
     right = 0.0786496  # Φ(-2 / √2)
     measured = _align([LogitEvolution(Likelihood(), 1.0, 10)], -2.0)
     assert measured["logit_bias"] == pytest.approx((1 - right) ** 10, abs=0.03)
+    assert measured["logit_unseen_bias"] == pytest.approx(measured["logit_bias"], abs=0.03)
+    assert measured["logit_longest_share"] == pytest.approx(1 / 400)
+    assert measured["logit_longest_probability"] == pytest.approx(right, rel=1e-4)
+
+
+def test_one_example_that_no_sample_gets_right_can_be_all_of_the_bias():
+    """The exact gradient of 399 easy examples and one at P = Φ(-8 / √2) is the one's, which 600 samples never see."""
+    split = Split(np.zeros((400, 1), np.float32), np.array([*[0] * 399, 1], np.int32))
+    compare = LogitAlignment([LogitEvolution(o, 1.0, 600) for o in (Likelihood(), SmoothedAccuracy())], 400, 5)
+    measured = compare(moment(_constant_logits(8.0), split, 1, epochs=1, classes=2))
+    assert measured["logit_unseen_bias"][0] == pytest.approx(1)
+    assert measured["logit_bias"][0] == pytest.approx(1, abs=1e-3)
+    assert measured["logit_longest_share"][0] == pytest.approx(1)
+    assert measured["logit_longest_probability"][0] == pytest.approx(7.687e-9, rel=1e-2)
+    assert measured["logit_longest_share"][1] == pytest.approx(1 / 400, rel=1e-2)  # of P, all gradients are as long
 
 
 def test_each_estimator_is_compared_and_improves_with_samples():

@@ -94,6 +94,8 @@ def fake_alignment(epoch, seed):
     bias = np.array([0.9**count if objective == "Likelihood" else 0.0 for objective, count, _ in COMPARED])
     names = np.array([estimate(objective, 1.0, count, antithetic) for objective, count, antithetic in COMPARED])
     measured = {"logit_bias": bias, "logit_variance": variance, "logit_cosine": 1 / np.sqrt(1 + variance)}
+    share = np.full(len(COMPARED), 0.9)
+    measured |= {"logit_unseen_bias": bias, "logit_longest_share": share, "logit_longest_probability": share / 1e6}
     return {"logit_estimators": names} | measured
 
 

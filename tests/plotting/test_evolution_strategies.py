@@ -137,6 +137,23 @@ def test_alignment_by_samples(frame, make, scale):
         assert drawn == pytest.approx(alone)
 
 
+def test_the_bias_of_unseen_examples_is_marked_where_it_was_measured(frame):
+    figure = evolution_strategies.alignment(frame)
+    [crosses] = [line for line in figure.axes[-3].lines if line.get_marker() == "x"]
+    assert crosses.get_ydata() == pytest.approx([0.9**count for count in SAMPLE_COUNTS] * 2)  # by seed
+    assert "Crosses: the likelihood's bias" in figure.caption
+    unmeasured = evolution_strategies.alignment(frame.drop(columns="logit_unseen_bias"))  # as older code wrote it
+    assert "Crosses" not in unmeasured.caption
+    by_seed = evolution_strategies.bias_by_seed(frame)
+    assert list(by_seed["Seed"]) == [0, 1]
+    row = by_seed.iloc[0]
+    assert (row["Samples"], row["Of examples without a right sample"]) == (SAMPLE_COUNTS[-1], "0.00")
+    assert (row["Share of the longest example"], row["Its probability of being right"]) == ("90 %", "9e-07")
+    older = frame["seed"] == 0
+    mixed = frame.assign(logit_unseen_bias=frame["logit_unseen_bias"].where(~older))
+    assert "Crosses" in evolution_strategies.alignment(mixed).caption
+
+
 def test_table_has_every_run_in_the_order_of_the_plan(frame):
     table = evolution_strategies.table(frame)
     assert list(table["Setting"]) == list(PLAN)

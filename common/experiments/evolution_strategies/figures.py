@@ -7,7 +7,7 @@ states the contract of every figure.
 import pandas as pd
 from matplotlib.axes import Axes
 
-from common.experiments.evolution_strategies.alignment_figures import alignment, alignment_at_the_start
+from common.experiments.evolution_strategies.alignment_figures import alignment, alignment_at_the_start, bias_by_seed
 from common.experiments.evolution_strategies.prediction_figures import confusion, never_predicted
 from common.experiments.evolution_strategies.run_selection import described, series_of_group
 from common.plotting import captions, style, tables
@@ -24,8 +24,8 @@ from common.plotting.curves import (
 )
 
 # Before training, the notebook shows more of the estimates than the paper.
-__all__ = ["FIGURES", "TABLES", "alignment", "alignment_at_the_start", "confusion", "curves", "never_predicted"]
-__all__ += ["sweeps", "table"]
+__all__ = ["FIGURES", "TABLES", "alignment", "alignment_at_the_start", "bias_by_seed", "confusion", "curves"]
+__all__ += ["never_predicted", "sweeps", "table"]
 
 # The source's validation errors (%) on MNIST with LeNet-5: after its first epoch, and on its plateau of 22 epochs.
 SOURCE_FIRST_ERROR = 100 - 78.7

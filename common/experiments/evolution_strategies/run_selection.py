@@ -17,7 +17,15 @@ GROUPS = ("source", "full", "sweep")
 REFERENCE = "source: smoothed accuracy"  # the run with the source's settings
 LIKELIHOOD = "full: likelihood"  # the run along which estimates are compared
 OBJECTIVES = {"SmoothedAccuracy": "smoothed accuracy", "Likelihood": "likelihood", "MovedTarget": "moved target"}
-MEASURED = ("logit_bias", "logit_variance", "logit_cosine")
+# What `LogitAlignment` measures; the last three are missing in records of older code.
+MEASURED = (
+    "logit_bias",
+    "logit_variance",
+    "logit_cosine",
+    "logit_unseen_bias",
+    "logit_longest_share",
+    "logit_longest_probability",
+)
 _DEFAULTS = {"samples": 200, "antithetic": False}  # those of LogitEvolution
 
 
