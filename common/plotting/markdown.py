@@ -31,7 +31,7 @@ def stored(experiment: str, variant: str = "") -> pd.DataFrame:
     return results.read(PAPER / experiment / f"{variant}.parquet" if variant else PAPER / experiment)
 
 
-def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is done") -> None:
+def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is done", rates: bool = False) -> None:
     """Print a table of runs: validation and test error after the last epoch, mean ± standard deviation, seeds.
 
     Errors are in per cent where the metric is accuracy.
@@ -40,6 +40,7 @@ def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is 
         experiment: a notebook.
         runs: maps names of runs to a few words on each.
         what: the header of the column with these words.
+        rates: whether a column gives each run's learning rate, or the first one of its schedule.
 
     Raises:
         ValueError: the results do not have a name; the message gives the nearest one.
@@ -53,6 +54,8 @@ def show_runs(experiment: str, runs: Mapping[str, str], *, what: str = "what is 
     rows = []
     for name, words in runs.items():
         row = {what: words, "run": name}
+        if rates:
+            row["rate"] = f"{frame.loc[frame['run'] == name, 'learning_rate'].iloc[0]:.3g}"
         row |= {f"{part} error ({unit})": _spread(summary.loc[name]) for part, summary in parts.items()}
         rows.append(row | {"seeds": int(parts["test"].loc[name, ["n", "diverged"]].sum())})
     print(as_markdown(pd.DataFrame(rows)))

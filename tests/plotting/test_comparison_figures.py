@@ -134,6 +134,19 @@ def test_the_table_of_longer_runs_compares_with_the_shorter_and_with_the_baselin
         figures.longer_table(frame[frame["group"] != LONGER])
 
 
+def test_the_figure_of_longer_runs_has_both_errors_of_the_same_seeds(frame):
+    drawn = figures.longer(frame)
+    [axes] = drawn.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == names(at_first_place(frame))
+    squares = [line for line in axes.lines if line.get_marker() == "s"]
+    before, after = (float(square.get_xdata()[0]) for square in squares[:2])  # of backpropagation
+    assert (before, after) == pytest.approx((2.05, 0.9 * 2.05))
+    assert squares[0].get_markerfacecolor() == "white"
+    assert "means over 2 seeds" in drawn.caption
+    with pytest.raises(NothingToDraw):
+        figures.longer(frame[frame["group"] != LONGER])
+
+
 def test_the_order_of_sources_is_compared_where_one_thing_changes(frame):
     assert len(figures.ranks(frame).axes) == 1
     mnist = select(frame, dataset="mnist", group=EQUAL)

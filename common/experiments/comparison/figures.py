@@ -9,7 +9,7 @@ import pandas as pd
 
 from common import results
 from common.experiments.comparison.agreement_figures import agreement, ranks
-from common.experiments.comparison.ledger_figures import INITIALS, ledger
+from common.experiments.comparison.ledger_figures import INITIALS, ledger, longer
 from common.experiments.comparison.progress_figures import curves, payments, targets
 from common.experiments.comparison.run_selection import (
     aligned,
@@ -44,7 +44,7 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
         holds beyond the weights, temporary and kept, in bytes; sent, in bytes per step; epsilon; needs; seeds.
     """
     frame = at_first_place(frame)
-    runs, longer = final(frame), final(frame, LONGER)
+    runs, longer_runs = final(frame), final(frame, LONGER)
     differences = results.paired_differences(select(frame, group=EQUAL), BASELINE, margin=MARGIN)
     examples = runs["step"] * runs["batch_size"]
     seconds = with_measured_seconds(runs)["clock"] / examples
@@ -56,7 +56,7 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
     means[["arithmetic", "seconds"]] /= means.loc[BASELINE, ["arithmetic", "seconds"]]
     rows = []
     for name in names(frame):
-        errors, later = errors_of(runs, name), errors_of(longer, name)
+        errors, later = errors_of(runs, name), errors_of(longer_runs, name)
         row = {"source": name, "family": source(name).family, "error": errors.mean(), "deviation": errors.std(ddof=1)}
         row |= {"longer": later.mean(), "longer_deviation": later.std(ddof=1), "verdict": "-"}
         if name != BASELINE:
@@ -105,11 +105,11 @@ def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
     """
     frame = at_first_place(frame)
     runs = frame[frame["group"].isin([EQUAL, LONGER])]
-    short, longer = final(frame), final(frame, LONGER)
-    if longer.empty:
+    short, later = final(frame), final(frame, LONGER)
+    if later.empty:
         raise NothingToDraw(f"the results hold no runs of the group {LONGER!r}")
-    common_seeds = short[short["seed"].isin(longer["seed"])]
-    listed = [name for name in names(frame) if name in set(longer["run"])]
+    common_seeds = short[short["seed"].isin(later["seed"])]
+    listed = [name for name in names(frame) if name in set(later["run"])]
     changes = results.paired_comparisons(runs, [(name + LONGER_SUFFIX, name) for name in listed], margin=MARGIN)
     others = [(name + LONGER_SUFFIX, BASELINE + LONGER_SUFFIX) for name in listed if name != BASELINE]
     differences = results.paired_comparisons(runs, others, margin=MARGIN).set_index("run")
@@ -120,7 +120,7 @@ def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
             {
                 "Source": name,
                 "Error (%)": _spread(errors_of(common_seeds, name)),
-                "Longer (%)": _spread(errors_of(longer, name)),
+                "Longer (%)": _spread(errors_of(later, name)),
                 "Change [95 %]": _in_points(change),
                 "Difference [95 %]": "-" if difference is None else _in_points(difference),
                 "Verdict": "-" if difference is None else difference["verdict"],
@@ -130,7 +130,7 @@ def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
     place = frame["place"].iloc[0]
     caption = (
         f"Test error on {place} with the arithmetic of {passes_of(short)} passes and in longer runs of "
-        f"{passes_of(longer)}, whose best weights on validation data are tested. Change: points of error above the "
+        f"{passes_of(later)}, whose best weights on validation data are tested. Change: points of error above the "
         "same source's shorter run; difference: above backpropagation's longer run; paired by seed, with the 95 % "
         "interval."
     )
@@ -191,6 +191,7 @@ def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 FIGURES = {
     "08_ledger": ledger,
+    "08_longer": longer,
     "08_curves": curves,
     "08_targets": targets,
     "08_payments": payments,

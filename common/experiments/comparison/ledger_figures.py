@@ -1,4 +1,4 @@
-"""The ledger figure: a row per source with error, cost of a step, cosine with the exact gradient, and needs."""
+"""Figures with a row per source: the ledger (error, cost of a step, cosine, needs), and errors of longer runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from common.experiments.comparison.run_selection import (
     passes_of,
     with_measured_seconds,
 )
-from common.experiments.comparison.sources import BASELINE, FAMILIES, NEEDS, source
+from common.experiments.comparison.sources import BASELINE, FAMILIES, LONGER, NEEDS, source
 from common.plotting import style, tables
+from common.plotting.curves import NothingToDraw
 
 INITIALS = dict(zip(NEEDS, ("b", "ℓ", "a", "d", "p"), strict=True))
 _SMALLEST_COSINE = 1e-3
@@ -51,6 +52,48 @@ def ledger(frame: pd.DataFrame) -> style.PaperFigure:
     panels[0].set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
     _name_families(panels[0], rows)
     style.annotate(drawn, _note(runs), _caption(frame, runs, with_cosines=not looked.empty), frame)
+    return drawn
+
+
+def longer(frame: pd.DataFrame) -> style.PaperFigure:
+    """Draw one row per source at the first place: its test error at equal arithmetic and in longer runs.
+
+    Raises:
+        NothingToDraw: the results hold no longer runs.
+    """
+    frame = at_first_place(frame)
+    later = final(frame, LONGER)
+    if later.empty:
+        raise NothingToDraw(f"the results hold no runs of the group {LONGER!r}")
+    sooner = final(frame)
+    sooner = sooner[sooner["seed"].isin(later["seed"])]
+    rows = _rows([name for name in names(frame) if name in set(later["run"])])
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.121 * (max(rows.values()) + 3) + 0.85)
+    with matplotlib.rc_context(style.RC):
+        axes.axvline(errors_of(later, BASELINE).mean(), color=style.BLACK, linewidth=0.6, zorder=1)
+        for name, place in rows.items():
+            color, errors, before = color_of(name), errors_of(later, name), errors_of(sooner, name)
+            axes.plot([before.mean(), errors.mean()], [place] * 2, color=color, linewidth=0.8)
+            axes.plot(errors, [place] * len(errors), "o", color=color, markersize=2, alpha=0.5, markeredgewidth=0)
+            axes.plot(before.mean(), place, "s", color=color, markerfacecolor="white", markersize=4)
+            axes.plot(errors.mean(), place, "s", color=color, markersize=4)
+            if errors.empty:
+                axes.plot(before.mean(), place, "x", color=style.VERMILION)
+    axes.set_xscale("log")
+    style.log_ticks(axes.xaxis)
+    axes.set_xlabel("Test error (%)")
+    axes.set_yticks(list(rows.values()), list(rows))
+    axes.set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
+    _name_families(axes, rows)
+    exact = [group[group["run"] == BASELINE] for group in (sooner, later)]
+    caption = (
+        f"Test error on {frame['place'].iloc[0]} with the arithmetic of {passes_of(exact[0])} passes of "
+        f"backpropagation (hollow) and of {passes_of(exact[1])} (filled; of the best epoch on validation data), with "
+        "the settings chosen for the shorter runs. Vertical line: backpropagation's longer runs."
+    )
+    count = later["seed"].nunique()
+    note = f"Squares: means over {count} seeds; dots: seeds of the longer runs; a red cross: all of them diverged."
+    style.annotate(drawn, note, caption, frame)
     return drawn
 
 
