@@ -78,21 +78,23 @@ def redraw(
 
 
 def drawable(
-    frame: pd.DataFrame,
+    frame: pd.DataFrame | None,
     *makers: Callable[[pd.DataFrame], Drawing],
     say: Callable[[str], None] = print,
 ) -> list[Drawing]:
     """Make the figures or tables for which a frame has data, for a notebook: `display(*drawable(frame, plots.curves))`.
 
     Args:
-        frame: the frame of `results.read` or `results.combine`.
+        frame: the frame of `results.read` or `results.combine`; None, of `results.read_paper`: there are none.
         makers: functions from the frame to a figure or a table; one without data is named and left out.
         say: function that takes each sentence about what was left out.
 
     Returns:
         The figures or tables, in the order of the functions.
     """
-    drawn = []
+    drawn: list[Drawing] = []
+    if frame is None:
+        return drawn
     for make in makers:
         try:
             with style.defaults():

@@ -4,7 +4,7 @@
 """
 
 from common.results.code_digest import code_digest
-from common.results.collection import PAPER, collect, merge, read
+from common.results.collection import PAPER, collect, merge, read, read_paper
 from common.results.frame import METRICS, PROVENANCE, STATUSES, combine, parameter_columns, run_columns, run_frame
 from common.results.provenance import provenance, run_provenance
 from common.results.result_file import write
@@ -31,6 +31,7 @@ __all__ = [
     "pivot",
     "provenance",
     "read",
+    "read_paper",
     "run_columns",
     "run_frame",
     "run_provenance",

@@ -1,7 +1,7 @@
 """Many result files and records become one frame or one file, without duplicates or names with two meanings."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,26 @@ def read(paths: Paths | None = None, expected: Iterable[str | os.PathLike] | Non
         "measurements": [measured for file in loaded.values() for measured in file.measurements],
     }
     return frame
+
+
+def read_paper(experiment: str, say: Callable[[str], None] = print) -> pd.DataFrame | None:
+    """Read the stored results of a notebook's paper preset, for a notebook that shows them beside its own runs.
+
+    Its own runs must not depend on them. While a preset is run again, for instance, old and new records of the same
+    run lie side by side, and cannot be read together.
+
+    Args:
+        experiment: a notebook, such as "02_noisy_gradients".
+        say: function that takes the sentence where they cannot be read.
+
+    Returns:
+        The frame of `read`; None where it cannot be read.
+    """
+    try:
+        return read(PAPER / experiment)
+    except (FileNotFoundError, ValueError) as problem:
+        say(f"the paper's results are not shown: {problem}")
+        return None
 
 
 def collect(

@@ -10,6 +10,7 @@ import pytest
 from result_runs import records, run
 
 from common import results
+from common.plotting.draw import drawable
 from common.results.__main__ import main
 
 ROOT = Path(results.__file__).parents[2]
@@ -228,3 +229,19 @@ def test_command_line_runs_without_tensorflow():
     assert done.returncode == 1
     assert "nowhere is no result file" in done.stderr
     assert "tensorflow" not in done.stderr
+
+
+def test_a_notebook_goes_on_where_the_paper_s_results_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("common.results.collection.PAPER", tmp_path)
+    said = []
+    assert results.read_paper("mine", said.append) is None
+    assert said[0].startswith("the paper's results are not shown: ")
+    known = {"commit": "a" * 40, "device": "CPU", "begun": "2030", "ended": "2031", "digest": "d"}
+    for name, epochs in {"seed0": records()[:1], "seed1": records()}.items():
+        results.write(run(100, epochs=epochs, provenance=known), tmp_path / "mine" / f"{name}.parquet", {})
+    assert results.read_paper("mine", said.append) is None
+    assert "differs in 'epoch'" in said[-1]
+    (tmp_path / "mine" / "seed0.parquet").unlink()
+    assert len(results.read_paper("mine", said.append)) == len(records())
+    assert len(said) == 2
+    assert drawable(None, lambda frame: frame) == []
