@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,8 @@ class DirectionQuality(Diagnostic):
     Args:
         estimators: settings; copies are built and traced once for the run's task. Each measurement starts from the
             state after building.
-        batch_size: examples per minibatch, at most the number of training examples.
+        batch_size: examples per minibatch, at most the number of training examples; or one number per estimator, for
+            those that train with batches of their own.
         batches: minibatches to average over, ≥ 1.
         repeats: number R of estimates per minibatch, ≥ 2.
         warm_up: minibatches that each estimator sees before each measurement, ≥ 0, for estimators that learn
@@ -53,7 +54,8 @@ class DirectionQuality(Diagnostic):
         at: when to measure, see `Diagnostic`.
 
     Raises:
-        ValueError: a value out of range; in the call, `batch_size` above the number of training examples.
+        ValueError: a value out of range, or not as many batch sizes as estimators; in the call, a batch size above the
+            number of training examples.
 
     Example:
         >>> from common.estimators import TopKGradient
@@ -70,7 +72,7 @@ class DirectionQuality(Diagnostic):
     def __init__(
         self,
         estimators: Sequence[GradientEstimator],
-        batch_size: int,
+        batch_size: int | Sequence[int],
         batches: int = 4,
         *,
         repeats: int = 8,
@@ -78,7 +80,11 @@ class DirectionQuality(Diagnostic):
         loss_examples: int = 2_000,
         at: Epochs = "ends",
     ):
-        require_comparison(estimators, batch_size, batches, warm_up, at)
+        self._sizes = [batch_size] * len(estimators) if isinstance(batch_size, int) else list(batch_size)
+        number = f"one number, or one for each of the {len(estimators)} estimators"
+        require(len(self._sizes) == len(estimators), "batch_size", number, batch_size)
+        for size in self._sizes or [1]:
+            require_comparison(estimators, size, batches, warm_up, at)
         require(repeats >= 2, "repeats", "≥ 2", repeats)
         require(loss_examples >= 1, "loss_examples", "≥ 1", loss_examples)
         self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
@@ -89,27 +95,31 @@ class DirectionQuality(Diagnostic):
 
         `aligned_estimators` are their constructor calls. The numbers are `aligned_cosine` (mean over all estimates; NaN
         if one is zero), `aligned_bias_squared`, `aligned_variance`, `aligned_decrease` (of the loss; 0 if every length
-        makes it worse) and `aligned_cost` (of an estimate, in gradients of one example, per example).
+        makes it worse), `aligned_cost` (of an estimate, in gradients of one example, per example) and
+        `aligned_batch_size`.
         """
         traced = self._once([moment.task, moment.dataset.train, moment.seed], lambda: self._traced(moment))
-        looks = list(minibatches(moment, self.batch_size, self.warm_up + self.batches))
-        before, after = looks[: self.warm_up], looks[self.warm_up :]
-        exact = [traced.exact(*batch).numpy() for batch in after]
+        count = self.warm_up + self.batches
+        looks = {size: list(minibatches(moment, size, count)) for size in traced.exact}
+        exact = {
+            size: [traced.exact[size](*batch).numpy() for batch in batches[self.warm_up :]]
+            for size, batches in looks.items()
+        }
         weights = traced.weights()
         start = traced.loss_at(weights)
         measured = []
-        for estimator, direction in traced.estimators:
+        for (estimator, direction), size in zip(traced.estimators, self._sizes, strict=True):
+            before, after = looks[size][: self.warm_up], looks[size][self.warm_up :]
             with unchanged(variables_of(estimator)):
                 for batch in before:
                     direction(*batch)
-                sampled = [self._sampled(estimator, direction, batch, len(looks)) for batch in after]
-            moments = np.mean([_moments(*pair) for pair in zip(sampled, exact, strict=True)], axis=0)
+                sampled = [self._sampled(estimator, direction, batch, count) for batch in after]
+            moments = np.mean([_moments(*pair) for pair in zip(sampled, exact[size], strict=True)], axis=0)
             decrease = _best_decrease(traced, weights, start, [estimates[0] for estimates in sampled])
-            cost = estimator.cost(self.batch_size) / self.batch_size
-            measured.append([*moments, decrease, cost])
+            measured.append([*moments, decrease, estimator.cost(size) / size])
         columns = (*_Moments._fields, "decrease", "cost")
         names = np.array([repr(estimator) for estimator in self.estimators])
-        numbers = dict(zip(columns, np.array(measured).T, strict=True))
+        numbers = dict(zip(columns, np.array(measured).T, strict=True)) | {"batch_size": np.array(self._sizes, float)}
         return {"aligned_estimators": names} | {f"aligned_{name}": column for name, column in numbers.items()}
 
     def _sampled(self, estimator: GradientEstimator, direction: Direction, batch: Batch, looks: int) -> np.ndarray:
@@ -124,17 +134,22 @@ class DirectionQuality(Diagnostic):
     def _traced(self, moment: Moment) -> _Traced:
         exact = Backpropagation()
         exact.build(moment.task)
-        copies = built_copies(self.estimators, moment, self.batch_size)
-        directions = [(estimator, self._direction(estimator, moment)) for estimator in copies]
-        return _Traced(moment, self._direction(exact, moment), directions, self.loss_examples)
+        pairs = zip(self.estimators, self._sizes, strict=True)
+        copies = [built_copies([estimator], moment, size)[0] for estimator, size in pairs]
+        directions = [
+            (estimator, self._direction(estimator, moment, size))
+            for estimator, size in zip(copies, self._sizes, strict=True)
+        ]
+        by_size = {size: self._direction(exact, moment, size) for size in dict.fromkeys(self._sizes)}
+        return _Traced(moment, by_size, directions, self.loss_examples)
 
-    def _direction(self, estimator: GradientEstimator, moment: Moment) -> Direction:
+    def _direction(self, estimator: GradientEstimator, moment: Moment, size: int) -> Direction:
         """Return a traced function from (x, y, seed) to the estimate as one vector, (P,)."""
 
         def direction(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             return flatten(estimator.estimate(x, y, seed).gradients)
 
-        return traced_on_minibatches(direction, moment, self.batch_size)
+        return traced_on_minibatches(direction, moment, size)
 
 
 class _Traced:
@@ -143,7 +158,7 @@ class _Traced:
     def __init__(
         self,
         moment: Moment,
-        exact: Direction,
+        exact: Mapping[int, Direction],
         estimators: Sequence[tuple[GradientEstimator, Direction]],
         loss_examples: int,
     ):

@@ -84,18 +84,21 @@ def show_grid(experiment: str, rows: Sequence[str], columns: Sequence[str], *, w
     print(as_markdown(pd.DataFrame(grid)))
 
 
-def show_comparisons(experiment: str, pairs: Sequence[tuple[str, str]], *, margin: float = ACCURACY_MARGIN) -> None:
+def show_comparisons(
+    experiment: str, pairs: Sequence[tuple[str, str]], *, margin: float = ACCURACY_MARGIN, variant: str = ""
+) -> None:
     """Print a table of paired comparisons after the last epoch, each with its interval and the verdict.
 
     Args:
         experiment: a notebook.
         pairs: pairs of a run and the run with which it is compared.
         margin: equivalence margin, in units of the metric.
+        variant: a variant of the preset, if it has several.
 
     Raises:
         ValueError: the results do not have a name; the message gives the nearest one.
     """
-    frame = stored(experiment)
+    frame = stored(experiment, variant)
     unit = "points of error" if frame["metric"].iloc[0] == "accuracy" else "mean squared error"
     rows = [
         {

@@ -63,6 +63,17 @@ def test_an_estimator_s_state_moves_in_the_warm_up_and_from_batch_to_batch_only(
     np.testing.assert_allclose(later["aligned_bias_squared"], 16 / 2, rtol=1e-5)
 
 
+def test_every_estimator_may_have_a_batch_size_of_its_own():
+    estimators = [Backpropagation(), NoisyGradient(Backpropagation(), ConstantNoise(0.1)), Fixed([1.0, 3.0])]
+    measured = _measured(estimators, batch_size=[4, 2, 4])
+    alone = [_measured([estimator], batch_size=size) for estimator, size in zip(estimators, (4, 2, 4), strict=True)]
+    for name in ("cosine", "bias_squared", "variance", "decrease", "cost", "batch_size"):
+        values = [float(one[f"aligned_{name}"][0]) for one in alone]
+        np.testing.assert_allclose(measured[f"aligned_{name}"], values, rtol=1e-6, atol=1e-9)
+    with pytest.raises(ValueError, match=r"^batch_size must be one number, or one for each of the 3 estimators"):
+        _measured(estimators, batch_size=[4, 2])
+
+
 def test_the_network_is_left_as_it_was():
     network_task = linear_task()
     before = network_task.network.get_weights()

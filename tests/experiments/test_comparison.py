@@ -12,9 +12,10 @@ from common.data import Dataset, Split
 from common.estimators import parse
 from common.experiments.budgets import affordable_steps
 from common.experiments.comparison.measurements import with_measured_steps
-from common.experiments.comparison.plan import Conditions, estimators_of, settings, zeroth_order
-from common.experiments.comparison.sources import EQUAL, FAMILIES, NEEDS, SOURCES, ZEROTH, Source, source
+from common.experiments.comparison.plan import Conditions, with_angles, with_directions, zeroth_order
+from common.experiments.comparison.sources import EQUAL, FAMILIES, NEEDS, SOURCES, ZEROTH, Source, settings, source
 from common.experiments.parameters import ParameterError, validate
+from common.experiments.run import train_all
 from common.tasks.networks import Network
 from common.training.best_weights import BestWeights
 
@@ -143,7 +144,20 @@ def test_a_long_run_keeps_its_best_weights_and_batch_norm_is_trained(conditions)
 def test_estimators_are_looked_at_once_and_without_batch_norm(conditions):
     rows = [SOURCES[name] for name in ("backpropagation", "backpropagation, batch norm", "SGD", "signs")]
     plan = [conditions.run(row, {"rate": 0.1}, row.name, group="g", passes=4) for row in rows]
-    assert [repr(each) for each in estimators_of(plan)] == ["Backpropagation()", "SignGradient(Backpropagation())"]
+    assert [run.name for run in with_directions(plan)] == ["backpropagation", "signs"]
+
+
+def test_the_angles_of_the_layers_are_measured_along_runs_of_feedback(conditions):
+    rows = [SOURCES[name] for name in ("backpropagation", "sign-symmetric", "direct feedback alignment")]
+    plan = [conditions.run(row, {"rate": 0.001}, row.name, group="g", passes=4) for row in rows]
+    runs = with_angles(plan, 2)
+    assert [run.name for run in runs] == ["sign-symmetric, angles", "direct feedback alignment, angles"]
+    frame, _ = train_all(runs, conditions.data, network=conditions.network, seeds=[0], experiment="08_comparison")
+    angles = [name for name in frame if name.startswith("angle_")]
+    assert len(angles) == 2  # of the layers
+    assert frame[angles].max(axis=None) <= 180
+    last = frame[angles[-1]]
+    assert last.max() < 0.1  # whose part is exact
 
 
 def test_zeroth_order_is_tuned_on_each_network(conditions):

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from common.experiments.comparison.pages import chosen_settings
+from common.experiments.comparison.sources import EQUAL
+from common.plotting.markdown import stored
+
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 # Words that compare: only the code that computes the interval writes them.
@@ -27,3 +31,12 @@ def test_words_of_comparison_stand_where_an_interval_carries_them(path):
     prose = re.sub(r"<!-- \[\[\[cog.*?\[\[\[end\]\]\] -->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     said = re.sub(r"\*[^*]+\*", "", prose.replace("**", ""))  # in italics are questions, and claims that are withdrawn
     assert not _VERDICTS.findall(said)
+
+
+@pytest.mark.parametrize("variant", ["mnist_mlp", "fashion_mnist_mlp", "mnist_convnet"])
+def test_the_settings_that_trials_chose_are_those_of_the_runs(variant):
+    frame = stored("08_comparison", variant)
+    chosen, rates = chosen_settings(frame), frame[frame["group"] == EQUAL].groupby("run")["learning_rate"].unique()
+    assert set(chosen) == set(rates.index)
+    for name, values in chosen.items():
+        assert rates[name] == pytest.approx([values["rate"]], rel=1e-6), name

@@ -61,6 +61,19 @@ def _looked(seed):
     return run_frame(records, None, **label, **parts)
 
 
+def _angled(seed):
+    records = [
+        {"epoch": epoch, "step": 100 * epoch, "seconds": 1.0, "cost": 12_800.0, "train_metric": 0.9}
+        | {"angle_first": 90.0 - 20 * epoch - seed, "angle_last": 0.0}
+        for epoch in (0, 1, 2)
+    ]
+    records = ended(records, None, test_metric=0.98, validation_metric=0.98)
+    label = {"experiment": "08_comparison", "method": "m", "seed": seed, "run": "signs, angles", "group": ALIGNED}
+    label |= {"order": 11, "dataset": "mnist", "network": "mlp", "precision": "float32"}
+    parts = {"estimator": "SignGradient(Backpropagation())", "coordinates": 100, "train_examples": 55_000}
+    return run_frame(records, None, **label, **parts, batch_size=128)
+
+
 def _searched(estimator, weights, seed):
     records = [{"epoch": 1, "step": 100, "seconds": 1.0, "cost": 275_000.0, "train_metric": 0.5, "bytes_sent": 1.0}]
     records = ended(records, None, test_metric=0.9 - 1e-6 * weights, validation_metric=0.9)
@@ -76,7 +89,7 @@ def frame():
     frames = [_run(name, seed) for name in PLAN for seed in range(3)]
     frames += [_run(name, seed, dataset="fashion_mnist", factor=4.0) for name in PLAN for seed in range(3)]
     frames += [_run(name, seed, group=LONGER, factor=0.9) for name in PLAN for seed in range(2)]
-    frames += [_looked(seed) for seed in range(2)]
+    frames += [_looked(seed) for seed in range(2)] + [_angled(seed) for seed in range(2)]
     kinds = ("Backpropagation()", "ParameterEvolution(2, 0.1)", "ParameterEvolution(32, 0.1)")
     frames += [_searched(kind, weights, seed) for kind in kinds for weights in (1_000, 20_000) for seed in (0, 1)]
     return results.combine(frames)
@@ -168,12 +181,37 @@ def test_a_step_that_helps_in_no_seed_has_no_gain(frame):
 
 
 def test_the_table_of_directions_says_how_much_of_a_bias_is_known(frame):
-    table = figures.directions_table(frame).set_index(["Source", "After passes"])
-    assert table.loc[("signs", 0), "Bias"] == "0.2"
-    assert table.loc[("signs", 0), "Noise"] == "2"
-    assert table.loc[("signs", 1), "Step's gain"] == "0.5"
-    assert table.loc[("forward gradient", 1), "Gain ÷ arithmetic"] == "0.04"
+    table = figures.directions_table(frame).set_index("Source")
+    assert list(table) == ["Cosine, start", "1 pass", "Bias", "Noise", "Step's gain", "Gain ÷ arithm.", "n"]
+    assert table.loc["signs"].tolist() == ["0.6", "0.6", "0.2", "2", "0.5", "0.5", 2]
+    assert table.loc["forward gradient", "Gain ÷ arithm."] == "0.04"
     assert figures._bias(pd.Series([-1.0, 1.0])) == "< 1.4"  # two standard errors of 1, and the root
+    assert figures._bias(pd.Series([0.0, 0.0])) == "0"  # of the exact gradient
+
+
+def test_a_direction_counts_only_where_it_was_measured_as_it_trains(frame):
+    runs = {"backpropagation", "signs", "forward gradient"}
+    assert set(aligned(at_first_place(frame))["run"]) == runs
+    larger = frame.assign(batch_size=frame["batch_size"].where(frame["run"] != "signs", 512))
+    assert set(aligned(at_first_place(larger))["run"]) == runs - {"signs"}  # looked at with batches of 128
+    sizes = [np.array([128.0, 512.0, 128.0]) if group == ALIGNED else None for group in larger["group"]]
+    measured = aligned(at_first_place(larger.assign(aligned_batch_size=sizes)))
+    assert set(measured["run"]) == runs
+    assert measured.set_index("run")["batch_size"]["signs"].unique() == [512]
+    shared = frame.assign(
+        estimator=frame["estimator"].replace("SyntheticGradients()", "SignGradient(Backpropagation())")
+    )
+    assert set(aligned(at_first_place(shared))["run"]) == runs  # and not cDNI with batch norm, on another network
+
+
+def test_the_angles_of_the_layers_are_drawn_layer_by_layer(frame):
+    drawn = figures.angles(frame)
+    [axes] = drawn.axes
+    first, last = (line for line in axes.lines if line.get_label() in ("layer 1", "layer 2"))
+    assert first.get_ydata() == pytest.approx([89.5, 69.5, 49.5])
+    assert set(last.get_ydata()) == {0}
+    with pytest.raises(NothingToDraw):
+        figures.angles(frame[frame["run"] != "signs, angles"])
 
 
 def test_sources_of_one_estimator_share_its_directions(frame):

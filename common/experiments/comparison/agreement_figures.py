@@ -28,26 +28,18 @@ from common.plotting.edge_labels import name_at_edge
 def agreement(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw error against the cosine with the exact gradient, and against the gain of one step per arithmetic."""
     frame = at_first_place(frame)
-    ratio, looked = mean_by_source(final(frame), "error_ratio"), aligned(frame, [1])
-    if looked.empty:
-        raise NothingToDraw("the results hold no directions that were compared after the first pass")
-    values = {
-        "cosine": mean_by_source(looked, "aligned_cosine"),
-        "gain": gains(looked).set_index("run")["per_cost"],
-    }
+    points_of = predictors(frame)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.2, 2, sharey=True)
-    own = [name for name in names(frame) if has_own_direction(name)]
     words = []
     labels = {
         "cosine": "Cosine with the exact gradient",
         "gain": "Decrease of the loss by one step\n÷ (the exact gradient's × arithmetic)",
     }
     for axes, (value, label) in zip(panels, labels.items(), strict=True):
-        points = pd.DataFrame({"x": values[value], "y": ratio}).dropna().reindex(own).dropna()
-        points = points[points["x"] > 0]
+        points = points_of[value]
         _scatter(axes, points)
         axes.set_xlabel(label)
-        words.append(f"{stats.spearmanr(points['x'], points['y']).statistic:+.2f} over {len(points)} sources")
+        words.append(rank_correlation(points))
     panels[0].set_ylabel("Test error ÷ backpropagation's")
     style.log_ticks(panels[0].yaxis)
     caption = (
@@ -58,6 +50,32 @@ def agreement(frame: pd.DataFrame) -> style.PaperFigure:
     note = f"Means over the seeds. Spearman's rank correlation: left {words[0]}, right {words[1]}."
     style.annotate(drawn, note, caption, frame)
     return drawn
+
+
+def predictors(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what may predict the error ratio: the cosine, and the gain of a step per arithmetic, after the first pass.
+
+    Returns:
+        For "cosine" and "gain" a row for each source with a direction of its own: x, the predictor, and y, the ratio.
+
+    Raises:
+        NothingToDraw: no directions were compared after the first pass.
+    """
+    ratio, looked = mean_by_source(final(frame), "error_ratio"), aligned(frame, [1])
+    if looked.empty:
+        raise NothingToDraw("the results hold no directions that were compared after the first pass")
+    values = {
+        "cosine": mean_by_source(looked, "aligned_cosine"),
+        "gain": gains(looked).set_index("run")["per_cost"],
+    }
+    own = [name for name in names(frame) if has_own_direction(name)]
+    points = {name: pd.DataFrame({"x": x, "y": ratio}).reindex(own).dropna() for name, x in values.items()}
+    return {name: rows[rows["x"] > 0] for name, rows in points.items()}
+
+
+def rank_correlation(points: pd.DataFrame) -> str:
+    """Return Spearman's rank correlation of x and y in words, with the number of sources."""
+    return f"{stats.spearmanr(points['x'], points['y']).statistic:+.2f} over {len(points)} sources"
 
 
 def ranks(frame: pd.DataFrame) -> style.PaperFigure:

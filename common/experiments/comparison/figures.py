@@ -9,6 +9,7 @@ import pandas as pd
 
 from common import results
 from common.experiments.comparison.agreement_figures import agreement, ranks
+from common.experiments.comparison.angle_figures import angles
 from common.experiments.comparison.ledger_figures import INITIALS, ledger, longer
 from common.experiments.comparison.progress_figures import curves, payments, targets
 from common.experiments.comparison.run_selection import (
@@ -18,6 +19,7 @@ from common.experiments.comparison.run_selection import (
     final,
     gains,
     has_own_direction,
+    held_memory,
     names,
     passes_of,
     with_measured_seconds,
@@ -48,9 +50,8 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
     differences = results.paired_differences(select(frame, group=EQUAL), BASELINE, margin=MARGIN)
     examples = runs["step"] * runs["batch_size"]
     seconds = with_measured_seconds(runs)["clock"] / examples
-    memory = column(runs, "step_memory").astype(float) + column(runs, "kept_memory").astype(float)
     privacy = column(runs, "epsilon").astype(float)
-    each = runs.assign(arithmetic=runs["cost"] / examples, seconds=seconds, memory=memory, epsilon=privacy)
+    each = runs.assign(arithmetic=runs["cost"] / examples, seconds=seconds, memory=held_memory(runs), epsilon=privacy)
     each = each.assign(sent=runs["bytes_sent"] / runs["step"])
     means = each.groupby("run")[["arithmetic", "seconds", "memory", "sent", "epsilon"]].mean()
     means[["arithmetic", "seconds"]] /= means.loc[BASELINE, ["arithmetic", "seconds"]]
@@ -155,38 +156,46 @@ def page(frame: pd.DataFrame) -> tables.Page:
 
 
 def directions_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the quality of each direction at the weights of backpropagation's run, before and during it.
+    """Tabulate the quality of each direction at the weights of backpropagation's run.
 
-    Bias and noise are in units of the exact gradient's length; a bias hidden by noise is given as an upper bound, the
-    smallest value that two standard errors would show.
+    The cosine is that of every look. The other columns are of the look after the first pass: later, the exact gradient
+    itself hardly lowers the loss of the training examples. Bias and noise are in units of the exact gradient's length;
+    a bias hidden by noise is given as an upper bound, the smallest value that two standard errors would show.
     """
     frame = at_first_place(frame)
     looked, rows = aligned(frame), []
     worth = gains(looked).set_index(["run", "epoch"])
     for name in filter(has_own_direction, names(frame)):
         own = looked[looked["run"] == name]
+        if own.empty:
+            continue
+        row: dict[str, Any] = {"Source": name}
         for epoch, at in own.groupby("epoch"):
-            rows.append(
-                {
-                    "Source": name,
-                    "After passes": int(epoch),
-                    "Cosine": _number(at["aligned_cosine"].mean(), 4),
-                    "Bias": _bias(at["aligned_bias_squared"]),
-                    "Noise": _number(math.sqrt(at["aligned_variance"].mean()), 2),
-                    "Step's gain": _number(worth.loc[(name, epoch), "gain"], 4),
-                    "Gain ÷ arithmetic": _number(worth.loc[(name, epoch), "per_cost"], 4),
-                    "n": len(at),
-                }
-            )
+            row[_cosine_at(int(epoch))] = _number(at["aligned_cosine"].mean(), 3)
+        at = own[own["epoch"] == 1]
+        if len(at):
+            row |= {
+                "Bias": _bias(at["aligned_bias_squared"]),
+                "Noise": _number(math.sqrt(at["aligned_variance"].mean()), 2),
+                "Step's gain": _number(worth.loc[(name, 1), "gain"], 3),
+                "Gain ÷ arithm.": _number(worth.loc[(name, 1), "per_cost"], 3),
+            }
+        rows.append(row | {"n": own["seed"].nunique()})
     if not rows:
         raise NothingToDraw("the results hold no directions that were compared with the exact gradient")
     place = frame["place"].iloc[0]
     caption = (
-        f"What each direction is worth on {place} at the weights of backpropagation's run. Bias and noise in lengths "
-        "of the exact gradient; gain: decrease of the loss by a step, over the exact gradient's."
+        f"What each direction is worth on {place} at the weights of backpropagation's run: cosine with the exact "
+        "gradient of the same minibatch before training and after so many passes; the rest after the first pass. Bias "
+        "and noise in lengths of the exact gradient; gain: decrease of the loss by a step of the best length, over the "
+        "exact gradient's."
     )
-    columns = ("Source", "After passes", "Cosine", "Bias", "Noise", "Step's gain", "Gain ÷ arithmetic", "n")
-    return tables.printed(pd.DataFrame(rows, columns=list(columns)), caption)
+    table = pd.DataFrame(rows)
+    return tables.printed(table[[*(name for name in table if name != "n"), "n"]].fillna("-"), caption)
+
+
+def _cosine_at(epoch: int) -> str:
+    return "Cosine, start" if epoch == 0 else f"{epoch} pass{'es' if epoch > 1 else ''}"
 
 
 FIGURES = {
@@ -196,6 +205,7 @@ FIGURES = {
     "08_targets": targets,
     "08_payments": payments,
     "08_agreement": agreement,
+    "08_angles": angles,
     "08_zeroth_order": zeroth_order,
 }
 TOGETHER = {"08_ranks": ranks}
@@ -227,6 +237,6 @@ def _number(value: float, digits: int = 3) -> str:
 def _bias(squared: pd.Series) -> str:
     """Return the bias, or its upper bound, since its square is known up to a standard error over the seeds."""
     mean, error = squared.mean(), squared.std(ddof=1) / math.sqrt(len(squared)) if len(squared) > 1 else math.nan
-    resolved = math.isnan(error) or mean > 2 * error
+    resolved = not error > 0 or mean > 2 * error  # no spread, of an exact direction, hides nothing
     known = max(mean, 0.0)
     return _number(math.sqrt(known), 2) if resolved else f"< {_number(math.sqrt(known + 2 * error), 2)}"

@@ -1,5 +1,6 @@
 """Tables of the ledger's stored results for pages, as Markdown; see `common.plotting.markdown`."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
+from common import results
 from common.experiments.comparison import figures
-from common.experiments.comparison.run_selection import at_first_place, error_ratios, select
-from common.experiments.comparison.sources import EQUAL, source
+from common.experiments.comparison.agreement_figures import predictors, rank_correlation
+from common.experiments.comparison.run_selection import at_first_place, error_ratios, names, select
+from common.experiments.comparison.sources import EQUAL, settings, source
 from common.experiments.targets import spent_until
 from common.plotting.markdown import as_markdown, stored
 from common.plotting.tables import mean_and_spread
@@ -20,6 +23,7 @@ _ROWS = (
     *("direct feedback alignment", "noise, σ 0.1", "evolution, a layer at a time", "SPSA"),
 )
 _COLUMNS = ("Error (%)", "Difference [95 %]", "Verdict", "Arithm.", "Seconds")
+TRIALS = 16  # of each source, in the paper's preset
 _ESTIMATORS = Path(__file__).resolve().parents[2] / "estimators"
 # The notebook that is about a folder of estimators; the others are the comparison's own.
 _NOTEBOOKS = {
@@ -62,6 +66,29 @@ def _place(estimator: str) -> str:
     inner = path.relative_to(_ESTIMATORS)
     notebook = _OF_CLASSES.get(name) or _NOTEBOOKS.get("/".join(inner.parts[:-1]), "08_comparison")
     return f"[{name}](common/estimators/{inner.as_posix()}), [{notebook[:2]}](notebooks/{notebook}.ipynb)"
+
+
+def show_settings(variant: str) -> None:
+    """Print the settings that each source's trials chose, and the lowest and highest value tried."""
+    rows = []
+    for name, values in chosen_settings(stored("08_comparison", variant)).items():
+        own = source(name)
+        for field, value in values.items():
+            tried = sorted(setting[field] for setting in settings(own, TRIALS))
+            edge = "largest" if value == tried[-1] else "smallest" if value == tried[0] else ""
+            row = {"Source": name, "Setting": field.replace("_", " "), "Chosen": f"{value:.3g}"}
+            rows.append(row | {"Tried": f"{tried[0]:.3g} to {tried[-1]:.3g}", "Of those tried the": edge})
+    print(as_markdown(pd.DataFrame(rows)))
+
+
+def chosen_settings(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return the settings of each source's best trial on validation data, by name; see `tuning.best_of`."""
+    frame = at_first_place(frame)
+    trials = results.last_rows(frame[frame["group"] == "trial"])
+    scores = trials["validation_metric"].astype(float).mask(trials["status"] == "diverged", -math.inf)
+    number = trials["run"].str.extract(r": trial (\d+)$", expand=False).astype(int)
+    means = trials.assign(score=scores, number=number).groupby(["trial_of", "number"])["score"].mean()
+    return {name: settings(source(name), TRIALS)[int(means[name].idxmax()) - 1] for name in names(frame)}
 
 
 def show_arithmetic_to(variant: str, error: float) -> None:
@@ -108,3 +135,12 @@ def show_agreement(first: str, second: str) -> None:
 def show_directions(variant: str) -> None:
     """Print the quality of each direction at the weights of backpropagation's run."""
     print(as_markdown(figures.directions_table(stored("08_comparison", variant))))
+
+
+def show_prediction(variant: str) -> None:
+    """Print how far a direction's quality after the first pass orders the errors of training along it."""
+    cosine, gain = map(rank_correlation, predictors(at_first_place(stored("08_comparison", variant))).values())
+    print(
+        f"Spearman's rank correlation with the error ratio is {cosine} for the cosine, and {gain} for the gain of a "
+        "step divided by its arithmetic."
+    )

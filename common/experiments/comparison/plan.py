@@ -6,37 +6,32 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
-from scipy.stats import qmc
 
 from common.checks import require
 from common.data.load import Dataset
+from common.diagnostics import LayerAlignment
 from common.estimators import parse as parse_estimator
-from common.estimators.estimator import GradientEstimator
 from common.estimators.noise.privacy import noise_multiplier
 from common.experiments.budgets import within
-from common.experiments.comparison.sources import BASELINE, SOURCES, ZEROTH, Source, evolution_with
+from common.experiments.comparison.sources import (
+    ALIGNED,
+    ANGLES_SUFFIX,
+    BASELINE,
+    SOURCES,
+    ZEROTH,
+    Source,
+    evolution_with,
+    settings,
+    source,
+)
 from common.experiments.run import Run
 from common.experiments.tuning import best_of
 from common.optimizers import parse as parse_optimizer
 from common.tasks.networks import Network
 from common.training.best_weights import BestWeights
 
-SAMPLING_SEED = 0
 DELTA = 1e-5
-
-
-def settings(source: Source, count: int) -> list[dict[str, float]]:
-    """Return settings of a source's fields: quasi-random, uniform in the logarithm, with three digits.
-
-    They are the points of a scrambled Halton sequence (scipy.stats.qmc), the same at each call. If their number grows,
-    the first ones do not change.
-    """
-    names, points = list(source.ranges), qmc.Halton(len(source.ranges), seed=SAMPLING_SEED).random(count)
-    low, high = np.log([source.ranges[name] for name in names]).T
-    values = np.exp(low + points * (high - low))
-    return [{name: float(f"{value:.3g}") for name, value in zip(names, row, strict=True)} for row in values]
 
 
 @dataclass(frozen=True)
@@ -138,10 +133,29 @@ def tuned(
     return {name: tried[name][number] for name, number in best.items()}, frame
 
 
-def estimators_of(plan: Sequence[Run]) -> list[GradientEstimator]:
-    """Return the estimators of runs on networks without batch norm, each once, since rows on optimizers share one."""
-    kept = [run for run in plan if not str(run.network.settings.get("name")).startswith("normalised")]
-    return list({repr(run.estimator): run.estimator for run in kept}.values())
+def with_directions(plan: Sequence[Run]) -> list[Run]:
+    """Return one run for each direction, without networks with batch norm: rows on optimizers share a direction."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in plan:
+        if not str(run.network.settings.get("name")).startswith("normalised"):
+            first.setdefault((repr(run.estimator), run.examples_per_step), run)
+    return list(first.values())
+
+
+def with_angles(plan: Sequence[Run], batches: int) -> list[Run]:
+    """Return runs of the sources of feedback in which the angles of all layers are measured after each epoch.
+
+    Args:
+        plan: the runs of the sources.
+        batches: minibatches to average over, ≥ 1.
+    """
+    return [
+        run.but(
+            f"{run.name}{ANGLES_SUFFIX}", group=ALIGNED, diagnostics=[LayerAlignment(run.examples_per_step, batches)]
+        )
+        for run in plan
+        if source(run.name).family == "feedback"
+    ]
 
 
 def zeroth_order(

@@ -15,6 +15,7 @@ from common.experiments.comparison.run_selection import (
     at_first_place,
     color_of,
     final,
+    held_memory,
     names,
     passes_of,
     with_measured_seconds,
@@ -155,7 +156,8 @@ def payments(frame: pd.DataFrame) -> style.PaperFigure:
     frame = at_first_place(frame)
     runs = with_measured_seconds(final(frame))
     runs = runs[runs["status"] != "diverged"]
-    kinds = {"clock": "Seconds", "step_memory": "Memory of a step (MB)", "bytes_sent": "Sent (MB)"}
+    runs = runs.assign(memory=held_memory(runs))
+    kinds = {"clock": "Seconds", "memory": "Memory of a step (MB)", "bytes_sent": "Sent (MB)"}
     kinds = {name: label for name, label in kinds.items() if name in runs and runs[name].notna().any()}
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 3.2, len(kinds), sharey=True)
     fronts = []

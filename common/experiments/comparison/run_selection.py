@@ -117,17 +117,25 @@ def passes_of(runs: pd.DataFrame) -> int:
 def aligned(frame: pd.DataFrame, epochs: Sequence[int] | None = None) -> pd.DataFrame:
     """Return `DirectionQuality`'s measurements: a row per source, seed and epoch, with the source in the column `run`.
 
+    A source is left out where its direction was not measured: on networks with batch norm, and with other batches than
+    it trains with.
+
     Args:
         frame: the rows of a place.
         epochs: the epochs to return; None: all.
     """
-    columns = [f"aligned_{name}" for name in ("cosine", "bias_squared", "variance", "decrease", "cost")]
+    columns = [f"aligned_{name}" for name in ("cosine", "bias_squared", "variance", "decrease", "cost", "batch_size")]
     looked = select(frame, group=ALIGNED)
     if looked.empty or "aligned_estimators" not in looked:
         return pd.DataFrame(columns=["run", "seed", "epoch", *columns])
-    rows = compared(looked, "aligned_estimators", columns).drop(columns="run")
-    texts = select(frame, group=EQUAL).drop_duplicates("run")[["run", "estimator"]]
-    rows = rows.drop(columns="estimator").merge(texts, left_on="aligned_estimators", right_on="estimator")
+    rows = compared(looked, "aligned_estimators", columns)
+    # Records of older code have one size for all estimators, that of the run.
+    rows["aligned_batch_size"] = rows["aligned_batch_size"].fillna(rows["batch_size"])
+    texts = select(frame, group=EQUAL).drop_duplicates("run")[["run", "estimator", "batch_size"]]
+    texts = texts[[not source(name).normalised for name in texts["run"]]]
+    rows = rows.drop(columns=["run", "estimator", "batch_size"]).merge(
+        texts, left_on=["aligned_estimators", "aligned_batch_size"], right_on=["estimator", "batch_size"]
+    )
     return rows if epochs is None else rows[rows["epoch"].isin(epochs)]
 
 
@@ -175,6 +183,11 @@ def with_measured_seconds(runs: pd.DataFrame) -> pd.DataFrame:
     """Add `clock`: comparable seconds, timed in turns per example, times the examples seen; else as recorded."""
     measured = column(runs, "example_seconds").astype(float) * runs["step"] * runs["batch_size"]
     return runs.assign(clock=measured if is_timed(runs) else runs["seconds"].astype(float))
+
+
+def held_memory(runs: pd.DataFrame) -> pd.Series:
+    """Return the bytes that a step holds beyond the weights: temporary ones, and the state of what trains."""
+    return column(runs, "step_memory").astype(float) + column(runs, "kept_memory").astype(float)
 
 
 def is_timed(runs: pd.DataFrame) -> bool:

@@ -15,17 +15,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+from scipy.stats import qmc
+
 from common.checks import nearest
 
 BASELINE = "backpropagation"
 # Groups of runs, and what the longer ones' names end in.
 EQUAL, LONGER, ALIGNED, ZEROTH = "equal arithmetic", "own convergence", "alignment", "zeroth order"
 LONGER_SUFFIX = ", longer"
+ANGLES_SUFFIX = ", angles"  # of runs in which the angles of the layers are measured
 
 RATES = (1e-4, 1e-2)  # of Adam and its like, for every source alike, and for what learns beside the network
 ADAM = "Adam(CosineDecay({rate}))"
 
-# What a source needs beside the loss of its batch.
+SAMPLING_SEED = 0  # of the points of the ranges
+
+# What the update of a layer needs beside the loss of the batch. A backward pass sends errors back through at least one
+# layer, by its weights or by other matrices. "Layers above": the update waits for them at the same step; the targets of
+# predictors, which arrive later, do not count.
 BACKWARD, LABELS, ABOVE, DIFFERENTIABLE, PUBLIC = (
     "backward pass",
     "labels at every layer",
@@ -96,6 +104,7 @@ def _listed(*sources: Source) -> Mapping[str, Source]:
 
 _NOISY = "NoisyGradient(Backpropagation(), ConstantNoise(0.1))"
 _LOCAL = frozenset({LABELS, DIFFERENTIABLE})
+_UNLABELLED = frozenset({BACKWARD, DIFFERENTIABLE})
 _HEADS = "Adam(CosineDecay({head_rate}))"  # of heads and predictors
 _WITH_HEADS = _with(head_rate=RATES)
 _CDNI = f"SyntheticGradients(optimizer={_HEADS})"
@@ -172,10 +181,10 @@ SOURCES = _listed(
         ranges=_WITH_HEADS,
         needs=_LOCAL,
     ),
-    Source("cDNI", "decoupled", _CDNI, ranges=_WITH_HEADS, needs=_LOCAL),
-    Source("cDNI, batch norm", "decoupled", _CDNI, ranges=_WITH_HEADS, needs=_LOCAL, normalised=True),
-    Source("DNI", "decoupled", _DNI, ranges=_WITH_HEADS, needs=_LOCAL - {LABELS}),
-    Source("DNI, batch norm", "decoupled", _DNI, ranges=_WITH_HEADS, needs=_LOCAL - {LABELS}, normalised=True),
+    Source("cDNI", "decoupled", _CDNI, ranges=_WITH_HEADS, needs=_LOCAL | {BACKWARD}),
+    Source("cDNI, batch norm", "decoupled", _CDNI, ranges=_WITH_HEADS, needs=_LOCAL | {BACKWARD}, normalised=True),
+    Source("DNI", "decoupled", _DNI, ranges=_WITH_HEADS, needs=_UNLABELLED),
+    Source("DNI, batch norm", "decoupled", _DNI, ranges=_WITH_HEADS, needs=_UNLABELLED, normalised=True),
     Source("last layer only", "decoupled", "LastModuleOnly()", needs=frozenset({DIFFERENTIABLE})),
     Source("forward gradient", "forward", "ForwardGradient()", needs=frozenset({ABOVE, DIFFERENTIABLE})),
     Source(
@@ -247,3 +256,15 @@ def evolution_with(directions: int) -> Source:
     call = f"ParameterEvolution({2 * directions}, {{sigma}})"
     words = f"{directions} direction{'s' if directions > 1 else ''}"
     return Source(words, "evolution", call, ranges=_with(sigma=(0.003, 0.1)), needs=frozenset({ABOVE}))
+
+
+def settings(row: Source, count: int) -> list[dict[str, float]]:
+    """Return settings of a source's fields: quasi-random, uniform in the logarithm, with three digits.
+
+    They are the points of a scrambled Halton sequence (scipy.stats.qmc), the same at each call. If their number grows,
+    the first ones do not change.
+    """
+    names, points = list(row.ranges), qmc.Halton(len(row.ranges), seed=SAMPLING_SEED).random(count)
+    low, high = np.log([row.ranges[name] for name in names]).T
+    values = np.exp(low + points * (high - low))
+    return [{name: float(f"{value:.3g}") for name, value in zip(names, row, strict=True)} for row in values]
