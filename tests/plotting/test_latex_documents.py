@@ -25,6 +25,7 @@ def test_a_table_compiles_and_fits_its_column(tmp_path, name):
     tex = (FIGURES / name).read_text(encoding="utf-8")
     output = compiled(tex, tmp_path)
     assert "Overfull" not in output
+    assert "Float too large" not in output  # for the page
     column = style.DOUBLE_COLUMN if r"\begin{table*}" in tex else style.SINGLE_COLUMN
     assert width(tex, tmp_path) <= column * POINTS
     assert r"\resizebox" not in tex  # read at the size of the text, not shrunk

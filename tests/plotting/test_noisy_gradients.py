@@ -227,7 +227,9 @@ def test_over_the_air_by_devices_and_shares(frame):
 
 def test_table_has_every_setting_in_the_order_of_the_plan(frame):
     table = noisy_gradients.table(frame)
-    assert list(table["Setting"]) == list(PLAN)
+    assert list(table["Setting"]) == [name for name in PLAN if not name.startswith("tuned: ")]
+    tuned = noisy_gradients.tuned_table(frame)
+    assert [f"tuned: {name}" for name in tuned["Setting"]] == [name for name in PLAN if name.startswith("tuned: ")]
     row = table[table["Setting"] == "σ = 10"].iloc[0]
     values = 100 * (1 - results.last_rows(frame).query("run == 'σ = 10'")["test_metric"])
     assert row["Test error (%)"] == f"{values.mean():.2f} ± {values.std():.2f}"
@@ -294,6 +296,8 @@ def test_one_batch_size_and_rate_or_one_remedy_is_no_comparison():
         noisy_gradients.batch_sizes(only)
     with pytest.raises(NothingToDraw, match="no remedies with tuned rates"):
         noisy_gradients.tuned(only)
+    with pytest.raises(NothingToDraw, match="no remedies with tuned rates"):
+        noisy_gradients.tuned_table(only)
     with pytest.raises(NothingToDraw, match="no remedies at the reference noise"):
         noisy_gradients.remedies(only)
 

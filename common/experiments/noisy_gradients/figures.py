@@ -12,8 +12,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
-from common.experiments.noisy_gradients.remedy_figures import batch_sizes, over_the_air, remedies, subspaces, tuned
-from common.experiments.noisy_gradients.run_selection import PLAIN, TUNED, budget, prepared, sigma_sweep
+from common.experiments.noisy_gradients.remedy_figures import (
+    batch_sizes,
+    over_the_air,
+    rates_said,
+    remedies,
+    subspaces,
+    tuned,
+)
+from common.experiments.noisy_gradients.run_selection import PLAIN, TUNED, budget, prepared, reference, sigma_sweep
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
@@ -129,23 +136,41 @@ def signal_to_noise(frame: pd.DataFrame) -> style.PaperFigure:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate validation and test error of every run over the seeds."""
+    """Tabulate validation and test error of every run over the seeds, without those with tuned rates."""
     frame = prepared(frame)
-    keys = {"group": "Budget", "run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
-    values = tables.errors(frame)
-    rows = tables.setting_table(frame, keys, values)
-    sweep = (
-        ", of a sweep of smaller batches, and with tuned rates"
-        if (frame["group"] == TUNED).any()
-        else " and of a sweep of smaller batches"
-    )
     caption = (
         f"Errors on {captions.name(frame)} with noise in the gradients, σ = 1 unless said, of the source's batch and "
-        f"epochs (full){sweep}."
+        "epochs (full) and of a sweep of smaller batches."
     )
-    lowest = [value.header for value in values.values()]
+    return _tabulated(frame[frame["group"] != TUNED], caption, {"group": "Budget"})
+
+
+def tuned_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate validation and test error of every remedy and control with a tuned rate.
+
+    Raises:
+        NothingToDraw: there are none.
+    """
+    rates, frame = rates_said(frame), prepared(frame)
+    rows = select(frame, group=TUNED)
+    if rows.empty:
+        raise NothingToDraw("the results hold no remedies with tuned rates")
+    caption = (
+        f"Errors on {captions.name(frame)} with noise of σ = {reference(frame)['sigma']:g} in the gradients, of "
+        f"remedies and controls. {rates}"
+    ).strip()
+    return _tabulated(rows.assign(run=rows["run"].str.removeprefix(f"{TUNED}: ")), caption, {})
+
+
+def _tabulated(rows: pd.DataFrame, caption: str, groups: dict[str, str]) -> pd.DataFrame:
+    keys = groups | {"run": "Setting", "batch_size": "Batch", "learning_rate": "Rate"}
+    values = tables.errors(rows)
+    table = tables.setting_table(rows, keys, values)
     return tables.printed(
-        rows.assign(Rate=rows["Rate"].map("{:.3g}".format)), caption, lowest=lowest, groups=keys["group"]
+        table.assign(Rate=table["Rate"].map("{:.3g}".format)),
+        caption,
+        lowest=[value.header for value in values.values()],
+        groups=next(iter(groups.values()), ""),
     )
 
 
@@ -159,7 +184,7 @@ FIGURES = {
     "02_noisy_subspace": subspaces,
     "02_noisy_over_the_air": over_the_air,
 }
-TABLES = {"02_noisy_table": table}
+TABLES = {"02_noisy_table": table, "02_noisy_tuned_table": tuned_table}
 
 
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:

@@ -61,8 +61,7 @@ def remedies(frame: pd.DataFrame) -> style.PaperFigure:
 
 def tuned(frame: pd.DataFrame) -> style.PaperFigure:
     """Draw the test error of every remedy and control whose rate was tuned by equally many trials, the best on top."""
-    tried = select(frame, group="trial")
-    frame = prepared(frame)
+    rates, frame = rates_said(frame), prepared(frame)
     rows = select(frame, group=TUNED)
     if rows["run"].nunique() < 2:
         raise NothingToDraw("the results hold no remedies with tuned rates")
@@ -75,8 +74,6 @@ def tuned(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis, _ERROR_TICKS)
     axes.set_xlabel("Test error (%)")
-    trials = int(tried.groupby("trial_of")["run"].nunique().max()) if len(tried) else 0
-    rates = f"The rate of each is the best of {trials} on validation data, with a seed of its own. " if trials else ""
     caption = (
         f"Test error on {captions.name(frame)} at σ = {reference(frame)['sigma']:g} on every transmitted coordinate "
         f"({budget(rows[rows['run'] == NOTHING_DONE])}), the best on top. {rates}"
@@ -85,6 +82,15 @@ def tuned(frame: pd.DataFrame) -> style.PaperFigure:
     )
     style.annotate(drawn, spread_note([Series("", rows)], ["run"]), caption, frame)
     return drawn
+
+
+def rates_said(frame: pd.DataFrame) -> str:
+    """Return a sentence on the trials of the rates; an empty string if there were none."""
+    tried = select(frame, group="trial")
+    if tried.empty:
+        return ""
+    trials = int(tried.groupby("trial_of")["run"].nunique().max())
+    return f"The rate of each is the best of {trials} on validation data, with a seed of its own. "
 
 
 def subspaces(frame: pd.DataFrame) -> style.PaperFigure:
