@@ -80,15 +80,19 @@ class DirectionQuality(Diagnostic):
         loss_examples: int = 2_000,
         at: Epochs = "ends",
     ):
-        self._sizes = [batch_size] * len(estimators) if isinstance(batch_size, int) else list(batch_size)
+        sizes = _each(batch_size, len(estimators))
         number = f"one number, or one for each of the {len(estimators)} estimators"
-        require(len(self._sizes) == len(estimators), "batch_size", number, batch_size)
-        for size in self._sizes or [1]:
+        require(len(sizes) == len(estimators), "batch_size", number, batch_size)
+        for size in sizes or [1]:
             require_comparison(estimators, size, batches, warm_up, at)
         require(repeats >= 2, "repeats", "≥ 2", repeats)
         require(loss_examples >= 1, "loss_examples", "≥ 1", loss_examples)
         self.estimators, self.batch_size, self.batches, self.at = estimators, batch_size, batches, at
         self.repeats, self.warm_up, self.loss_examples = repeats, warm_up, loss_examples
+
+    @property
+    def _sizes(self) -> list[int]:
+        return _each(self.batch_size, len(self.estimators))
 
     def measure(self, moment: Moment) -> Measured:
         """Return arrays with one entry per estimator.
@@ -150,6 +154,10 @@ class DirectionQuality(Diagnostic):
             return flatten(estimator.estimate(x, y, seed).gradients)
 
         return traced_on_minibatches(direction, moment, size)
+
+
+def _each(batch_size: int | Sequence[int], estimators: int) -> list[int]:
+    return [batch_size] * estimators if isinstance(batch_size, int) else list(batch_size)
 
 
 class _Traced:

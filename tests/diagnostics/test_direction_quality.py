@@ -1,5 +1,6 @@
 """Angle, bias, variance and the best step of estimators at common weights, against numbers by hand."""
 
+import copy
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ from common.tasks import networks, task
 def _measured(estimators, *, network_task=None, split=None, **options):
     network_task = network_task or linear_task()
     options = {"batch_size": 4} | options
-    return DirectionQuality(estimators, **options)(moment(network_task, split or ones_and_zeros(), 0, epochs=1))
+    return copy.deepcopy(DirectionQuality(estimators, **options))(moment(network_task, split or ones_and_zeros(), 0, epochs=1))
 
 
 def test_by_hand():
