@@ -19,7 +19,8 @@ from common.tasks import networks, task
 def _measured(estimators, *, network_task=None, split=None, **options):
     network_task = network_task or linear_task()
     options = {"batch_size": 4} | options
-    return copy.deepcopy(DirectionQuality(estimators, **options))(moment(network_task, split or ones_and_zeros(), 0, epochs=1))
+    quality = copy.deepcopy(DirectionQuality(estimators, **options))  # as a run of its own has it
+    return quality(moment(network_task, split or ones_and_zeros(), 0, epochs=1))
 
 
 def test_by_hand():
