@@ -9,6 +9,8 @@ INSTALLED := .venv/.installed
 
 # This folder first, whatever else is there by the names of its packages, in the kernels of JupyterLab, too.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+# A kernel of the user's own there would take the place of this environment's.
+unexport JUPYTER_PATH
 
 # The first Python that really runs, has a right version and can make an environment; or the one that is given:
 # make figures PYTHON=/path/to/python3.12
@@ -19,22 +21,30 @@ find_python = $(shell for candidate in $(or $(PYTHON),$(CANDIDATES)); do \
 NO_PYTHON = Error: no usable Python 3.11, 3.12 or 3.13 (tried: $(or $(PYTHON),$(CANDIDATES))); install one with its \
 	venv module (Debian: python3-venv) or name it, as in make figures PYTHON=/path/to/python3.12
 
+# Options come from the command line alone, as in make paper SEEDS=0-4: the environment may have a NAME of its own.
+given = $(if $(findstring command,$(origin $(1))),$($(1)))
+option = $(if $(call given,$(1)),$(2) "$(call given,$(1))")
+
 # exec: a request to end that make passes on reaches the run, not a shell before it.
 # What a run can be given: make paper ONLY=01_baseline_sgd SEEDS=0-4 CORES=2 FORCE=1, or VARIANTS=mnist_mlp
-RUN = $(VENV_PYTHON) -m workflow.run $(if $(ONLY),--only "$(ONLY)") $(if $(SEEDS),--seeds "$(SEEDS)") \
-	$(if $(VARIANTS),--variants "$(VARIANTS)") $(if $(CORES),--cores "$(CORES)") $(if $(FORCE),--force) \
-	$(if $(PROFILE),--profile "$(PROFILE)") $(if $(DRY),--dry-run) $(if $(YES),--yes)
+RUN = $(VENV_PYTHON) -m workflow.run $(call option,ONLY,--only) $(call option,SEEDS,--seeds) \
+	$(call option,VARIANTS,--variants) $(if $(CORES),--cores "$(CORES)") $(if $(call given,FORCE),--force) \
+	$(call option,PROFILE,--profile) $(if $(call given,DRY),--dry-run) $(if $(call given,YES),--yes)
 
 # Which stored runs are trained again: make reproduce COUNT=5 RESULTS=results/paper/03_optimizers_from_scratch NAME=momentum
-REPRODUCE = $(VENV_PYTHON) -m workflow.reproduce $(if $(RESULTS),--results "$(RESULTS)") \
-	$(if $(COUNT),--count "$(COUNT)") $(if $(SEED),--seed "$(SEED)") $(if $(NAME),--run "$(NAME)") \
-	$(if $(SEEDS),--of-seed "$(SEEDS)") $(if $(DIGEST),--digest "$(DIGEST)") $(if $(AT_MOST),--at-most "$(AT_MOST)")
+REPRODUCE = $(VENV_PYTHON) -m workflow.reproduce $(call option,RESULTS,--results) $(call option,COUNT,--count) \
+	$(call option,SEED,--seed) $(call option,NAME,--run) $(call option,SEEDS,--of-seed) $(call option,DIGEST,--digest) \
+	$(call option,AT_MOST,--at-most)
 
 # As many processes as cores, but each needs over a gigabyte. The cells of a notebook stay in one of them.
 SIDE_BY_SIDE = -n $(or $(CORES:all=auto),auto) --maxprocesses 4 --dist
 
 AS_ROOT = Error: JupyterLab does not start as root unless it is told to, for whoever reaches its page can run anything: use \
 	an account of your own or, in a container that is yours alone, make lab OPTIONS=--allow-root.
+
+# Notebooks in this folder, whatever the user's own settings say.
+LAB = $(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks --ServerApp.root_dir="$(CURDIR)" \
+	$(call given,OPTIONS)
 
 define LINT
 $(VENV_PYTHON) -m ruff check .
@@ -60,8 +70,7 @@ check: $(INSTALLED)  ## lint, layering contract, types, examples in docstrings, 
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
 
 test: check  ## the same, then all notebooks: stored outputs against fresh ones
-	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && RUN_STORE="$$store" \
-	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
+	exec $(VENV_PYTHON) -m workflow.with_store -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
 		--nbval-sanitize-with=ci/nbval.cfg notebooks
 
 thorough: $(INSTALLED)  ## the slow tests: they train, compile and start processes (under an hour)
@@ -69,14 +78,15 @@ thorough: $(INSTALLED)  ## the slow tests: they train, compile and start process
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	@$(VENV_PYTHON) -m workflow.user_folders lab
-	$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(OPTIONS) || { code=$$?; \
-		if [ "$$code" = 1 ] && [ "$$(id -u)" = 0 ]; then echo "$(AS_ROOT)" >&2; fi; exit "$$code"; }
+	@if [ "$$(id -u)" != 0 ]; then exec $(LAB); fi; $(LAB) <&0 & lab=$$!; trap 'kill "$$lab"' TERM HUP INT; \
+		wait "$$lab"; code=$$?; if [ "$$code" -gt 128 ]; then wait "$$lab"; fi; \
+		if [ "$$code" = 1 ]; then echo "$(AS_ROOT)" >&2; fi; exit "$$code"
 
 paper: $(INSTALLED)  ## run the paper's settings that are not stored yet, draw its figures (hours)
 	@exec $(RUN) --preset paper
 
 sweep: $(INSTALLED)  ## run your own grid of settings: make sweep FILE=sweeps/noise_by_rate.yml
-	@exec $(RUN) --sweep "$(FILE)"
+	@exec $(RUN) --sweep "$(call given,FILE)"
 
 reproduce: $(INSTALLED)  ## train some stored runs again, say whether they come out the same
 	@exec $(REPRODUCE)

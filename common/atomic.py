@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from common.user_paths import user_path
+
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path in the same folder, whose file replaces `path` when the block succeeds.
 
     Args:
-        path: the file to write; its folder is created if needed.
+        path: the file to write; its folder is created if needed. ~ and $NAMES are replaced, see `user_path`.
 
     Yields:
         The temporary path. It is hidden, so that no search for result files finds it. It has the suffix of `path`, from
         which Keras and others recognize the format.
     """
-    path = Path(path)
+    path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("r+b") as file:
@@ -28,3 +30,20 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def try_replacing(path: str | os.PathLike) -> None:
+    """Write an empty file where `replacing` would write, and remove it.
+
+    Raises:
+        OSError: nothing can be written there, or the name is too long.
+    """
+    path = user_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    temporary.touch()
+    temporary.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")

@@ -8,6 +8,7 @@ import argparse
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -82,6 +83,8 @@ def _sweep(options: argparse.Namespace) -> int:
     path = Path(os.path.abspath(options.sweep))  # the folder of the call is left now
     os.chdir(ROOT)
     sweep = sweeps.load(Path(os.path.relpath(path)) if path.is_relative_to(ROOT) else path, many=options.yes)
+    if differing := uncommitted.sentence([sweep.notebook]):
+        print(differing, flush=True)
     plan = run_sweep.Plan(sweep, options.cores, options.profile, force=options.force)
     if options.dry_run:
         print(*run_sweep.listing(plan), sep="\n")
@@ -126,6 +129,7 @@ def run(jobs: list[Job], options: argparse.Namespace) -> int:
     print(f"Preset {options.preset}: {', '.join(map(str, jobs))}", flush=True)
     if differing := uncommitted.sentence(job.notebook for job in jobs):
         print(differing, flush=True)
+    _try_folder(Path("figures", options.preset))
     log = Path(SNAKEMAKE_LOG.format(preset=options.preset))
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
@@ -156,9 +160,26 @@ def _note_ends(failed: list[Job], lines: list[str]) -> list[str]:
     return cluster.refusals_of(lines)
 
 
+def _try_folder(path: Path) -> None:
+    """Create a folder and write there, before any job starts.
+
+    Raises:
+        WorkflowError: nothing can be written there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise WorkflowError(f"{path} must be a folder where files can be written ({reason})") from None
+
+
 def draw_figures(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
     """Draw the figures of every experiment with a result; return one job of each that could not be drawn."""
     first = {job.experiment: job for job in jobs if Path(job.path(RESULT)).exists()}
+    for job in first.values():
+        Path(job.path(FIGURES_LOG)).unlink(missing_ok=True)  # what an earlier drawing said is no reason of this one
     targets = [job.path(FIGURES_DRAWN) for job in first.values()]
     # The other rule is not allowed, so that results are taken as they are.
     if targets:

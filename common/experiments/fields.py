@@ -12,8 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from common.checks import require
 from common.data.load import SPECIFICATIONS
-from common.experiments.places import REPOSITORY, prepare_file, prepare_folder, resolved
+from common.experiments.places import prepare_file, prepare_folder, resolved
 from common.numbers import parse_numbers
+from common.results.store import checkpoints_folder
+from common.user_paths import REPOSITORY
 
 
 def _no_boolean(value: Any) -> Any:
@@ -135,7 +137,8 @@ class Parameters(BaseModel):
         If the default store cannot be written, as in a read-only clone, it warns, and training continues.
 
         Raises:
-            ValueError: nothing can be written; the message has the parameter's name and the reason.
+            ValueError: nothing can be written; the message has the parameter's name and the reason. Also if
+                RUN_CHECKPOINTS names a variable that is not set.
         """
         prepare_file("result_file", self.result_path)
         if self.weights_path:
@@ -144,6 +147,7 @@ class Parameters(BaseModel):
             prepare_folder("tensorboard_dir", resolved(self.tensorboard_dir))
         if self.store:
             prepare_folder("store", self.store_path)
+        checkpoints_folder()
 
 
 def require_parameter(condition: bool, name: str, value: Any, allowed: str) -> None:

@@ -88,6 +88,8 @@ def _prepare(checked: Parameters) -> None:
         raise ParameterError(str(error)) from None
     if changed := replaced(checked.result_path, checked.model_dump()):
         print(f"The last cell will replace the result in {checked.result_name}, which has {changed}.")
+    if checked.weights_path and checked.weights_path.exists():
+        print(f"The last cell will replace the network in {checked.weights_file}.")
 
 
 def _after_cell(result: Any) -> None:

@@ -1,7 +1,8 @@
 """The paths to which a notebook writes: they are resolved, created and tried before anything is trained.
 
-A path that a parameter names may begin with ~. A relative path is relative to this repository, whatever the working
-directory of the notebook's process. For JupyterLab this is the notebook's folder, for papermill its caller's.
+A path that a parameter names may begin with ~, and have $NAMES of the environment. A relative path is relative to this
+repository, whatever the working directory of the notebook's process. For JupyterLab this is the notebook's folder, for
+papermill its caller's.
 """
 
 from __future__ import annotations
@@ -13,22 +14,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.atomic import try_replacing
 from common.checks import require
 from common.notebook_parameters import FILES, stored_parameters
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from common.user_paths import REPOSITORY, user_path
 
 
 def resolved(path: str) -> Path:
     """Return the path to which a parameter refers; see above.
 
     Raises:
-        ValueError: the user after ~ is unknown.
+        ValueError: the user after ~ is unknown, or a variable is not set.
     """
-    try:
-        return REPOSITORY / Path(path).expanduser()
-    except RuntimeError:
-        raise ValueError(f"no home folder is known for {path!r}; write the folder itself") from None
+    return REPOSITORY / user_path(path)
 
 
 def prepare_file(name: str, path: Path) -> None:
@@ -45,6 +43,13 @@ def prepare_file(name: str, path: Path) -> None:
         str(path),
     )
     prepare_folder(name, path.parent)
+    try:
+        try_replacing(path)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ValueError(
+            f"parameter {name!r} must be a file that can be written ({reason}), got {str(path)!r}"
+        ) from None
 
 
 def prepare_folder(name: str, path: Path) -> None:

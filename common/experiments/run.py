@@ -43,6 +43,7 @@ from common.training.checks import check_attached
 from common.training.history import Diagnostic, History
 from common.training.loop import Trainer, device, train
 from common.training.tensorboard import TensorBoard
+from common.user_paths import user_path
 
 __all__ = ["Run", "Trained", "completed", "train_all", "without_constant_settings"]
 
@@ -232,6 +233,10 @@ def train_all(
     plan, seeds = completed(plan, data, network), _distinct(seeds)
     require(len(plan) > 0, "plan", "a list of one run or more", plan)
     records = Store(store) if store else None
+    if tensorboard_dir:
+        tensorboard_dir = user_path(tensorboard_dir)
+        a_folder = tensorboard_dir.is_dir() or not tensorboard_dir.exists()
+        require(a_folder, "tensorboard_dir", "a folder", str(tensorboard_dir))
     frames, trained = [], Trained()
     with progress.bar(sum(run.epochs for run in plan) * len(seeds)) as bar:
         for order, run in enumerate(plan, trained_before):
@@ -324,6 +329,7 @@ class _Runner:
         self._run, self._experiment, self._store, self._logs = run, experiment, store, logs
         self._columns = columns(run)
         self._trainer: Trainer | None = None
+        self._digest = ""  # of the run that trains
 
     def record(self, seed: int, shown: progress.Progress) -> tuple[pd.DataFrame, list[np.ndarray]]:
         """Return the frame of the run with one seed, and its final weights."""
@@ -333,7 +339,7 @@ class _Runner:
         identity = identity_of(self._run, seed)
         digest = identity_digest(identity)
         with self._store.lock(digest):
-            stored = None if self._wants_logs(seed) else self._store.find(digest)
+            stored = None if self._wants_logs(seed, digest) else self._store.find(digest)
             if stored is not None:
                 # Records of old do not say what their digest is of.
                 return stored.frame.assign(identity=plain(identity)), stored.weights
@@ -349,15 +355,17 @@ class _Runner:
             return {"digest": identity_digest(identity), "identity": identity}
         return {"digest": ""}
 
-    def _wants_logs(self, seed: int) -> bool:
-        return self._logs is not None and not self._log_dir(self._logs, seed).exists()
+    def _wants_logs(self, seed: int, digest: str) -> bool:
+        return self._logs is not None and not self._log_dir(self._logs, seed, digest).exists()
 
     @staticmethod
-    def _log_dir(logs: Path, seed: int) -> Path:
-        return logs.with_name(f"{logs.name}-seed{seed}")
+    def _log_dir(logs: Path, seed: int, digest: str) -> Path:
+        """Return a folder of this run alone: another run may have had its place in the plan."""
+        return logs.with_name("-".join([logs.name, f"seed{seed}", *([digest[:8]] if digest else [])]))
 
     def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run
+        self._digest = str(provenance.get("digest", ""))
         with Consumption() as consumption:
             if run.loop is train:
                 task, history = self._train_traced(seed, shown, checkpoint_dir)
@@ -416,6 +424,6 @@ class _Runner:
     def _callbacks(self, seed: int, shown, task: Task, estimator: GradientEstimator) -> list[keras.callbacks.Callback]:
         callbacks = [shown, *(make() for make in self._run.callbacks)]
         if self._logs is not None:
-            folder, examples = self._log_dir(self._logs, seed), self._run.examples_per_step
+            folder, examples = self._log_dir(self._logs, seed, self._digest), self._run.examples_per_step
             callbacks.append(TensorBoard(folder, task, estimator, self._run.data.train, examples))
         return callbacks

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Sequence
 
 from common.results.collection import collect, merge
+from common.results.files import load_all
 from common.results.summary import last_rows
+from common.user_paths import user_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and print what was written; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
+        before = _runs_there(options.to, options.sources)
         if options.command == "collect":
             frame = collect(options.sources, options.to, experiment=options.experiment)
         else:
@@ -19,8 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"wrote {options.to}: {len(last_rows(frame))} runs, {len(frame)} rows")
+    print(f"wrote {options.to}: {len(last_rows(frame))} runs, {len(frame)} rows{before}")
     return 0
+
+
+def _runs_there(path: str, sources: Sequence[str]) -> str:
+    """Return in words how many runs of a file are replaced; empty if there is none, or if it is among the sources."""
+    file = user_path(path)
+    if not file.is_file() or any(file.resolve() == user_path(source).resolve() for source in sources):
+        return ""
+    loaded, _ = load_all([file])
+    kept = [len(last_rows(one.frame)) for one in loaded.values()]
+    return f"; it replaced {kept[0]} runs that were there" if kept else "; it replaced a file that cannot be read"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,6 +23,18 @@ _PACKAGES = (
     "pandas",
     "pyarrow",
 )
+# Variables of the environment that change the numbers of a run. They are stored with the versions where they are set.
+_SWITCHES = (
+    "TF_ENABLE_ONEDNN_OPTS",
+    "ONEDNN_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "TF_SET_ONEDNN_FPMATH_MODE",
+    "TF_DETERMINISTIC_OPS",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+    "NVIDIA_TF32_OVERRIDE",
+)
 # Folders that a run itself writes to: they say nothing about the code that ran.
 _PRODUCTS = ("results", "figures", "logs")
 # Folders in which a file that is not tracked may well run.
@@ -42,7 +54,8 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
         A JSON-able dict: parameters, commit (None outside a git checkout), dirty, versions, data_checksum, device and
         started (ISO 8601, UTC). `results.write` adds the time when it ended. The value of dirty is true if tracked
         files differ, except results, figures and logs. It is also true if common/, notebooks/ or workflow/ has
-        untracked files. It is None if git does not tell.
+        untracked files. It is None if git does not tell. With the versions are the variables of the environment that
+        change a run's numbers, where they are set, such as TF_ENABLE_ONEDNN_OPTS.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
@@ -113,7 +126,7 @@ def _versions() -> dict[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return versions
+    return versions | {name: os.environ[name] for name in _SWITCHES if os.environ.get(name)}
 
 
 def _git(folder: Path, *arguments: str) -> tuple[int | None, str]:

@@ -41,6 +41,7 @@ from common.atomic import replacing
 from common.results.frame import PROVENANCE, check_provenance, plain, with_provenance
 from common.results.result_file import UNREADABLE, load, reasons, write_table
 from common.settings import Configured, text
+from common.user_paths import REPOSITORY, user_path
 
 _SESSIONS = "sessions.json"
 _UNREADABLE_RECORD: tuple[type[Exception], ...] = (*UNREADABLE, zipfile.BadZipFile, EOFError, KeyError)
@@ -70,6 +71,19 @@ class Record:
     def __repr__(self) -> str:
         rows, columns = self.frame.shape
         return f"<Record {self.digest[:12]}: {rows} rows × {columns} columns, {len(self.weights)} weights>"
+
+
+def checkpoints_folder() -> Path | None:
+    """Return the folder that RUN_CHECKPOINTS names, relative to this repository; None if there is no such variable.
+
+    Raises:
+        ValueError: it names a variable that is not set.
+    """
+    named = os.environ.get("RUN_CHECKPOINTS", "")
+    try:
+        return REPOSITORY / user_path(named) if named else None
+    except ValueError as error:
+        raise ValueError(f"RUN_CHECKPOINTS cannot be used on this machine: {error}") from None
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
@@ -110,9 +124,9 @@ class Store:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        self.folder = Path(folder)
+        self.folder = user_path(folder)
         self._begun: dict[str, dict[str, Any]] = {}
-        self._warned = False
+        self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r})"
@@ -177,7 +191,7 @@ class Store:
             with replacing(self._checkpoints(digest) / _SESSIONS) as temporary:
                 temporary.write_text(json.dumps(sessions, default=plain))
         except OSError as error:
-            self._go_on_without(error)
+            self._go_on_without(error, "checkpoints")
         self._begun[digest] = _whole_training(sessions) | {"digest": digest}
         return dict(self._begun[digest])
 
@@ -189,7 +203,7 @@ class Store:
             if not os.access(folder, os.W_OK):
                 raise PermissionError(f"no permission to write to {folder}")
         except OSError as error:
-            self._go_on_without(error)
+            self._go_on_without(error, "checkpoints")
             return None
         return folder
 
@@ -226,10 +240,7 @@ class Store:
         return record
 
     def _checkpoints(self, digest: str) -> Path:
-        elsewhere = os.path.expanduser(os.path.expandvars(os.environ.get("RUN_CHECKPOINTS", "")))
-        if "$" in elsewhere:
-            raise ValueError(f"RUN_CHECKPOINTS is {elsewhere!r}, but this machine has no such variable")
-        return (Path(elsewhere) if elsewhere else self.folder / ".checkpoints") / digest
+        return (checkpoints_folder() or self.folder / ".checkpoints") / digest
 
     def _load(self, digest: str, path: Path) -> Record:
         file = load(path)
@@ -277,11 +288,16 @@ class Store:
         except (OSError, ValueError):
             return [{"note": _UNKNOWN_SESSIONS}]
 
-    def _go_on_without(self, error: BaseException) -> None:
-        if not self._warned:
+    def _go_on_without(self, error: BaseException, what: str = "results") -> None:
+        elsewhere = checkpoints_folder() if what == "checkpoints" else None
+        kind = what if elsewhere else "results"
+        if kind not in self._warned:
             reason = getattr(error, "strerror", None) or reasons(error)
-            _warn(f"the store {self.folder} cannot be written ({reason}); results are returned, but not kept there")
-        self._warned = True
+            if elsewhere:
+                _warn(f"RUN_CHECKPOINTS, {elsewhere}, cannot be written ({reason}); runs go on without checkpoints")
+            else:
+                _warn(f"the store {self.folder} cannot be written ({reason}); results are returned, but not kept there")
+        self._warned.add(kind)
 
 
 def _whole_training(sessions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from common.checks import require, require_one_of
 from common.data.load import Dataset
+from common.estimators.estimator import GradientEstimator
 from common.tasks.task import Task
 from common.training.history import Diagnostic, Moment, Record
 
@@ -22,7 +23,7 @@ _BETTER = {"loss": "min", "accuracy": "max", "mean_squared_error": "min"}
 # Keras' own callbacks that do the same work per batch and per epoch.
 _BY_EPOCHS = frozenset({keras.callbacks.ModelCheckpoint, keras.callbacks.ProgbarLogger, keras.callbacks.TensorBoard})
 
-_ALWAYS_LOGGED = ("step", "seconds", "cost", "bytes_sent", "epsilon")
+_ALWAYS_LOGGED = ("step", "seconds", "cost", "bytes_sent")
 
 
 def callback_list(
@@ -55,7 +56,9 @@ def callback_list(
     for callback in given:
         _refuse_hooks(callback, not_called)
     names = ("loss",) if each_step else measures(task, moment.dataset)
-    check_monitors(given, names, _ALWAYS_LOGGED, open_ended=bool(diagnostics))
+    private = type(moment.estimator).epsilon is not GradientEstimator.epsilon if moment.estimator else False
+    logged = (*_ALWAYS_LOGGED, *(["epsilon"] if private else []))
+    check_monitors(given, names, logged, open_ended=bool(diagnostics))
     return keras.callbacks.CallbackList(
         given,
         model=task.network,

@@ -20,10 +20,11 @@ from common.optimizers.schedules import RelativeSchedule, relative
 from common.settings import Configured, text
 from common.training.budget import Budget
 from common.training.history import epochs_done
+from common.user_paths import user_path
 
 
 class CheckpointWarning(UserWarning):
-    """Warning that a checkpoint cannot be read and that the run continues from an older one."""
+    """Warning that a checkpoint cannot be written, or that one cannot be read and an older one serves."""
 
 
 class _Progress(tf.train.experimental.PythonState):
@@ -64,6 +65,8 @@ class RunCheckpoint:
         self._folder, self._identity = folder, identity
         if folder is None:
             return
+        self._folder = folder = user_path(folder)
+        self._warned = False
         self._progress = _Progress(identity, history, callbacks)
         parts = {"network": task.network, "optimizer": optimizer, "progress": self._progress}
         if estimator is not None:
@@ -80,16 +83,22 @@ class RunCheckpoint:
     def save(self) -> None:
         """Write all parts under a temporary name, then rename; `restore` must have been called before.
 
-        Raises:
-            OSError: they cannot be written, for example because the disk is full.
+        If they cannot be written, for example because the disk is full, it warns once, and training goes on.
         """
         if self._folder is None:
             return
         try:
             self._manager.save()
         except tf.errors.OpError as error:
-            reason = (error.message or type(error).__name__).splitlines()[0]
-            raise OSError(f"checkpoint_dir {str(self._folder)!r} cannot be written: {reason}") from None
+            if not self._warned:  # once, though the next one is tried: the disk may have room again
+                message = (error.message or type(error).__name__).splitlines()[0]
+                reason = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", message).strip()
+                warnings.warn(
+                    f"checkpoints cannot be written to {str(self._folder)!r} ({reason}); training goes on without them",
+                    CheckpointWarning,
+                    stacklevel=2,
+                )
+            self._warned = True
 
     def restore(self, epochs: int) -> None:
         """Restore all parts from the newest intact checkpoint, if there is one.

@@ -345,4 +345,9 @@ def device() -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return f"GPU, {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
-    return f"CPU, {os.environ.get('TF_NUM_INTRAOP_THREADS', os.cpu_count())} threads"
+    given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if given.isdecimal() and int(given) > 0:  # what else it may be, TensorFlow passes over
+        return f"CPU, {int(given)} threads"
+    # As TensorFlow does: the cores that this process may use, which may be fewer than the machine has.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU, {cores} threads"

@@ -19,7 +19,9 @@ def test_a_second_plan_counts_on_and_has_logs_of_its_own(tmp_path):
     frame, trained = train_all([first, first.but("second", optimizer=SGD(0.2))], small, **shared)
     later, _ = train_all([first.but("third", optimizer=SGD(0.3))], small, **shared, trained_before=2)
     assert [*frame["order"].unique(), *later["order"].unique()] == [0, 1, 2]
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["00-seed0", "01-seed0", "02-seed0"]
+    places = sorted(folder.name for folder in tmp_path.iterdir())
+    assert [name.rsplit("-", 1)[0] for name in places] == ["00-seed0", "01-seed0", "02-seed0"]
+    assert len({name.rsplit("-", 1)[1] for name in places}) == 3  # the runs' digests
     assert isinstance(trained["second", 0].network, keras.Model)
     memory = frame["peak_memory"].dropna()  # only Linux tells
     assert memory.between(2**27, 2**40).all()

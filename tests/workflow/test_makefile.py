@@ -75,7 +75,7 @@ def test_a_sweeps_file_may_have_spaces_in_its_path(make):
 
 
 @pytest.mark.usefixtures("make")
-@pytest.mark.parametrize("target", ["figures", "paper", "sweep", "reproduce"])
+@pytest.mark.parametrize("target", ["figures", "paper", "sweep", "reproduce", "thorough", "lab", "site"])
 def test_a_request_to_end_reaches_what_make_runs(tmp_path, target):
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / ".installed").touch()
@@ -95,6 +95,40 @@ pathlib.Path("ended").touch()
     process.terminate()
     process.wait(timeout=60)
     assert (tmp_path / "ended").exists()
+
+
+def test_a_store_of_its_own_is_removed_at_the_end_and_by_a_request_to_end(tmp_path):
+    code = f"""
+import os, pathlib, time
+pathlib.Path({str(tmp_path / "told")!r}).write_text(os.environ["RUN_STORE"] + " " + str(os.getpid()))
+time.sleep(0 if os.environ.get("SHORT") else 60)
+"""
+    call = [sys.executable, "-m", "workflow.with_store", "-c", code]
+    told = tmp_path / "told"
+    assert subprocess.run(call, cwd=ROOT, env={**os.environ, "SHORT": "1"}, check=False).returncode == 0
+    store, _ = told.read_text().split()
+    assert not Path(store).exists()
+    told.unlink()
+    process = subprocess.Popen(call, cwd=ROOT)
+    while not (told.exists() and told.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    store, child = told.read_text().split()
+    assert Path(store).is_dir()
+    process.terminate()
+    assert process.wait(timeout=60) == 130
+    assert not Path(store).exists()
+    assert not Path("/proc", child).exists() or sys.platform != "linux"
+
+
+def test_variables_of_the_environment_are_no_options(make):
+    others = {"NAME": "DESKTOP", "SEEDS": "3", "PROFILE": "default", "FORCE": "1", "OPTIONS": "--mine", "FILE": "a.yml"}
+    for target in ("reproduce", "figures", "sweep", "lab"):
+        done = make("--dry-run", target, **others)
+        assert not [
+            value for value in ("DESKTOP", '"3"', "default ", "--force", "--mine", "a.yml") if value in done.stdout
+        ]
+    assert '--run "momentum"' in make("--dry-run", "reproduce", "NAME=momentum", **others).stdout
 
 
 def test_the_first_python_that_runs_is_taken(make, tmp_path):
@@ -136,7 +170,8 @@ def test_lab_says_what_to_do_as_root_where_it_does_not_start(make, tmp_path, use
     assert len(sentences) == says
     if says:
         assert sentences[0].endswith("in a container that is yours alone, make lab OPTIONS=--allow-root.")
-    assert "started: -m jupyterlab --LabApp.default_url=/lab/tree/notebooks --no-browser" in done.stdout
+    started = f"started: -m jupyterlab --LabApp.default_url=/lab/tree/notebooks --ServerApp.root_dir={tmp_path}"
+    assert f"{started} --no-browser" in done.stdout
 
 
 def test_packages_of_the_same_names_elsewhere_and_a_safe_path_lead_nowhere(make, tmp_path):
