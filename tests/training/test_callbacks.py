@@ -114,6 +114,12 @@ def test_without_a_validation_split_there_is_no_val_loss_as_in_fit():
             _run(method, callbacks.EarlyStopping(), dataset=dataset)
 
 
+def test_privacy_is_monitored_where_an_estimator_promises_it():
+    stop = callbacks.EarlyStopping(monitor="epsilon", mode="min")
+    with pytest.raises(ValueError, match=r"^what EarlyStopping monitors must be one of .*, got 'epsilon'"):
+        _train(stop)
+
+
 def test_rates_fall_on_a_plateau_of_the_accuracy():
     optimizer = keras.optimizers.SGD(0.05)
     _train(callbacks.ReduceLROnPlateau("val_accuracy", patience=1, min_delta=1.0), optimizer=optimizer, epochs=4)
