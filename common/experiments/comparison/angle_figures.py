@@ -24,6 +24,7 @@ def angles(frame: pd.DataFrame) -> style.PaperFigure:
     runs = {name: rows for name, rows in runs.items() if len(rows)}
     if not runs:
         raise NothingToDraw("the results hold no angles of layers")
+    runs = {name: rows.assign(passes=rows["cost"] / rows["train_examples"]) for name, rows in runs.items()}
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(runs), sharey=True)
     for axes, (name, rows) in zip(panels, runs.items(), strict=True):
         layers = [column for column in rows if column.startswith(_PREFIX) and rows[column].notna().any()]
@@ -32,12 +33,12 @@ def angles(frame: pd.DataFrame) -> style.PaperFigure:
             for number in range(1, len(layers) + 1)
         ]
         for curve, column in zip(series, layers, strict=True):
-            draw_curves(axes, [curve], "epoch", column)
+            draw_curves(axes, [curve], "passes", column)
         axes.axhline(90, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED)
         axes.set_title(name, fontsize=7)
         axes.set_ylim(-3, 95)
         axes.set_yticks(range(0, 91, 15))
-        axes.set_xlabel("Passes")
+        axes.set_xlabel("Arithmetic (passes of backprop.)")
     panels[0].set_ylabel("Angle with the exact gradient (°)")
     style.legend(panels[-1], above=4)
     caption = (
@@ -45,5 +46,5 @@ def angles(frame: pd.DataFrame) -> style.PaperFigure:
         "the weights of each layer, along the runs of sources that bring the error back through other matrices. "
         "Dashed: a right angle. The last layer's part is exact."
     )
-    style.annotate(drawn, spread_note([Series("", pd.concat(runs.values()))]), caption, frame)
+    style.annotate(drawn, spread_note([Series(name, rows) for name, rows in runs.items()]), caption, frame)
     return drawn

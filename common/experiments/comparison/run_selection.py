@@ -150,12 +150,15 @@ def gains(looked: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns run, epoch, gain and per_cost. The gain is the decrease of the loss by a step, divided by the exact
-        gradient's; per_cost is the gain divided by the arithmetic of the direction.
+        gradient's; per_cost is the gain divided by the arithmetic of the direction, over the exact gradient's.
     """
-    means = looked.groupby(["run", "epoch"])[["aligned_decrease", "aligned_cost"]].mean().reset_index()
-    exact = means[means["run"] == BASELINE].set_index("epoch")["aligned_decrease"]
-    gain = means["aligned_decrease"] / means["epoch"].map(exact.where(exact > 0))
-    return means[["run", "epoch"]].assign(gain=gain, per_cost=gain / means["aligned_cost"])
+    looked = looked.assign(arithmetic=looked["aligned_cost"] * looked["aligned_batch_size"])  # of a whole direction
+    means = looked.groupby(["run", "epoch"])[["aligned_decrease", "arithmetic"]].mean().reset_index()
+    exact = means[means["run"] == BASELINE].set_index("epoch")
+    decrease, arithmetic = exact["aligned_decrease"], exact["arithmetic"]
+    gain = means["aligned_decrease"] / means["epoch"].map(decrease.where(decrease > 0))
+    spent = means["arithmetic"] / means["epoch"].map(arithmetic)
+    return means[["run", "epoch"]].assign(gain=gain, per_cost=gain / spent)
 
 
 def has_own_direction(name: str) -> bool:

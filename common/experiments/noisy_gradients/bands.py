@@ -13,8 +13,8 @@ from common.plotting.curves import select
 if TYPE_CHECKING:
     from common.experiments.noisy_gradients.parameters import NoisyGradients
 
-# (dataset, network, batch size, epochs, learning rate, σ) to the lowest and highest test accuracy under that noise. A job
-# of the paper has one seed, and seeds differ by six points: the band must leave out no unlucky one.
+# (dataset, network, batch size, epochs, learning rate, σ) to the lowest and highest test accuracy under that noise. A
+# job of the paper has one seed, and seeds differ by six points: the band must leave out no unlucky one.
 BANDS = {
     ("digits", "mlp", 64, 10, 0.02, 1.0): (0.5, 0.9),
     ("mnist", "mnist_convnet", 500, 15, 0.01, 1.0): (0.7, 0.9),
