@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.experiments.comparison.run_selection import at_first_place, names
+from common.experiments.comparison.run_selection import HUES, at_first_place, names
 from common.experiments.comparison.sources import ALIGNED, ANGLES_SUFFIX
 from common.plotting import style
 from common.plotting.curves import NothingToDraw, Series, draw_curves, select, spread_note
 
 _PREFIX = "angle_"
-_HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
 
 
 def angles(frame: pd.DataFrame) -> style.PaperFigure:
@@ -29,7 +28,7 @@ def angles(frame: pd.DataFrame) -> style.PaperFigure:
     for axes, (name, rows) in zip(panels, runs.items(), strict=True):
         layers = [column for column in rows if column.startswith(_PREFIX) and rows[column].notna().any()]
         series = [
-            Series(f"layer {number}", rows, style.group_style(number - 1) | {"color": _HUES[(number - 1) % len(_HUES)]})
+            Series(f"layer {number}", rows, style.group_style(number - 1) | {"color": HUES[(number - 1) % len(HUES)]})
             for number in range(1, len(layers) + 1)
         ]
         for curve, column in zip(series, layers, strict=True):

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common.experiments.comparison.run_selection import (
+    HUES,
     at_first_place,
     color_of,
     final,
@@ -28,8 +29,6 @@ from common.plotting.edge_labels import name_at_edge
 
 TARGETS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # × backpropagation's final validation error, fixed beforehand
 _LARGEST_RATIO = 30.0  # that is shown
-# Of the sources of a panel; black is backpropagation's.
-_HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
@@ -46,7 +45,7 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
         own = [name for name in known if source(name).family == family and name != BASELINE]
         series = [Series(BASELINE, select(runs, run=BASELINE), {"color": style.BLACK, "linestyle": "-"})]
         series += [
-            Series(name, select(runs, run=name), style.group_style(i) | {"color": _HUES[i % len(_HUES)]})
+            Series(name, select(runs, run=name), style.group_style(i) | {"color": HUES[i % len(HUES)]})
             for i, name in enumerate(own)
         ]
         draw_curves(axes, series, "passes", "validation_error")

@@ -32,6 +32,8 @@ COLORS = {
     "evolution": style.ORANGE,
     "yours": style.GRAY,
 }
+# Of lines in one panel; black is backpropagation's.
+HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
 _NORMALISED = "normalised_"
 
 
