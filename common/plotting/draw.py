@@ -13,6 +13,7 @@ from common import results
 from common.plotting import latex_tables, style
 from common.plotting.curves import NothingToDraw
 from common.plotting.tables import Page
+from common.user_paths import user_path
 
 Figures = Mapping[str, Callable[[pd.DataFrame], style.PaperFigure]]
 Drawing = TypeVar("Drawing", style.PaperFigure, pd.DataFrame)
@@ -66,7 +67,8 @@ def redraw(
         FileNotFoundError: no result file can be read.
     """
     expected = list(expected)
-    frame = results.read(expected or Path(results_folder) / experiment, expected)
+    results_folder, figures_folder = user_path(results_folder), user_path(figures_folder)
+    frame = results.read(expected or results_folder / experiment, expected)
     _tell_gaps(frame, say)
     parts = {"": frame}
     if each:
