@@ -31,7 +31,8 @@ def test_make_targets_exist(command):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE)
     for variable in variables:
-        assert f"$({variable.split('=')[0]})" in makefile
+        name = variable.split("=")[0]
+        assert re.search(rf"\$\({name}\)|\$\(call (given|option),{name}\b", makefile), name
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("papermill ")])
