@@ -72,8 +72,8 @@ class LogitAlignment(Diagnostic):
         for estimator in self.estimators:
             oracle = ExactLogitGradient(estimator.objective, estimator.sigma)
             exact, right = _gradients(oracle, logits, y, [tf.constant([moment.seed, moment.epoch], tf.int64)])
-            estimates, shares = _gradients(estimator, logits, y, keys)
-            measured.append(_compare(estimates, exact[0]) | _unseen(shares, right[0], exact[0]))
+            estimates, estimated_right = _gradients(estimator, logits, y, keys)
+            measured.append(_compare(estimates, exact[0]) | _unseen(estimated_right, right[0], exact[0]))
         names = {"logit_estimators": np.array([repr(estimator) for estimator in self.estimators])}
         return names | {name: np.array([values[name] for values in measured]) for name in measured[0]}
 
@@ -100,10 +100,10 @@ def _compare(estimates: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     return {"logit_bias": bias, "logit_variance": float(variance), "logit_cosine": float(cosines.mean())}
 
 
-def _unseen(shares: np.ndarray, right: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+def _unseen(estimated_right: np.ndarray, right: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     """Return what examples without a right sample add to the bias, from (repeats, examples) P̂ and (examples,) P."""
     squared = np.sum(exact**2, -1)
-    missed = np.mean(shares == 0, 0)
+    missed = np.mean(estimated_right == 0, 0)
     longest = int(np.argmax(squared))
     return {
         "logit_unseen_bias": math.sqrt(np.sum(missed**2 * squared) / squared.sum()),

@@ -32,7 +32,7 @@ def _runs_there(path: str, sources: Sequence[str]) -> str:
     if not file.is_file() or any(file.resolve() == user_path(source).resolve() for source in sources):
         return ""
     loaded, _ = load_all([file])
-    kept = [len(last_rows(one.frame)) for one in loaded.values()]
+    kept = [len(last_rows(result.frame)) for result in loaded.values()]
     return f"; it replaced {kept[0]} runs that were there" if kept else "; it replaced a file that cannot be read"
 
 

@@ -70,7 +70,7 @@ def test_every_estimator_may_have_a_batch_size_of_its_own():
     measured = _measured(estimators, batch_size=[4, 2, 4])
     alone = [_measured([estimator], batch_size=size) for estimator, size in zip(estimators, (4, 2, 4), strict=True)]
     for name in ("cosine", "bias_squared", "variance", "decrease", "cost", "batch_size"):
-        values = [float(one[f"aligned_{name}"][0]) for one in alone]
+        values = [float(single[f"aligned_{name}"][0]) for single in alone]
         np.testing.assert_allclose(measured[f"aligned_{name}"], values, rtol=1e-6, atol=1e-9)
     with pytest.raises(ValueError, match=r"^batch_size must be one number, or one for each of the 3 estimators"):
         _measured(estimators, batch_size=[4, 2])

@@ -176,7 +176,7 @@ def test_what_cannot_be_written_is_said_once_with_the_folder_and_training_goes_o
                 (tmp_path / "run").write_text("")
 
     words = r"^checkpoints cannot be written to '.*run' \([^{}]+\); training goes on"
-    with pytest.warns(CheckpointWarning, match=words) as told:
+    with pytest.warns(CheckpointWarning, match=words) as warned:
         _, history = _run(tmp_path / "run", Lost())
-    assert len(told) == 1
+    assert len(warned) == 1
     assert history.status == "finished"

@@ -100,20 +100,20 @@ pathlib.Path("ended").touch()
 def test_a_store_of_its_own_is_removed_at_the_end_and_by_a_request_to_end(tmp_path):
     code = f"""
 import os, pathlib, time
-pathlib.Path({str(tmp_path / "told")!r}).write_text(os.environ["RUN_STORE"] + " " + str(os.getpid()))
+pathlib.Path({str(tmp_path / "note")!r}).write_text(os.environ["RUN_STORE"] + " " + str(os.getpid()))
 time.sleep(0 if os.environ.get("SHORT") else 60)
 """
     call = [sys.executable, "-m", "workflow.with_store", "-c", code]
-    told = tmp_path / "told"
+    note = tmp_path / "note"
     assert subprocess.run(call, cwd=ROOT, env={**os.environ, "SHORT": "1"}, check=False).returncode == 0
-    store, _ = told.read_text().split()
+    store, _ = note.read_text().split()
     assert not Path(store).exists()
-    told.unlink()
+    note.unlink()
     process = subprocess.Popen(call, cwd=ROOT)
-    while not (told.exists() and told.read_text()):
+    while not (note.exists() and note.read_text()):
         assert process.poll() is None
         time.sleep(0.05)
-    store, child = told.read_text().split()
+    store, child = note.read_text().split()
     assert Path(store).is_dir()
     process.terminate()
     assert process.wait(timeout=60) == 130
