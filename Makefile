@@ -70,8 +70,8 @@ check: $(INSTALLED)  ## lint, layering contract, types, examples in docstrings, 
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal --doctest-modules -m "not slow" common tests
 
 test: check  ## the same, then all notebooks: stored outputs against fresh ones
-	exec $(VENV_PYTHON) -m workflow.with_store -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env --nbval-cell-timeout=3000 \
-		--nbval-sanitize-with=ci/nbval.cfg notebooks
+	$(VENV_PYTHON) -m workflow.with_store -m pytest $(SIDE_BY_SIDE) loadscope --nbval --nbval-current-env \
+		--nbval-cell-timeout=3000 --nbval-sanitize-with=ci/nbval.cfg notebooks
 
 thorough: $(INSTALLED)  ## the slow tests: they train, compile and start processes (under an hour)
 	$(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) worksteal -m slow tests

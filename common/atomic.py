@@ -1,6 +1,7 @@
 """Files that appear completely or not at all, whenever the program is killed."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,14 +33,23 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def try_replacing(path: str | os.PathLike) -> None:
-    """Write an empty file where `replacing` would write, and remove it.
+def try_folder(path: Path) -> None:
+    """Create a folder, and try to write there.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
+        pass
+
+
+def try_replacing(path: Path) -> None:
+    """Write an empty file where `replacing` would write, in a folder that exists, and remove it.
 
     Raises:
         OSError: nothing can be written there, or the name is too long.
     """
-    path = user_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     temporary.touch()
     temporary.unlink()

@@ -33,3 +33,12 @@ def user_path(path: str | os.PathLike) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise ValueError(f"no home folder is known for {written!r}; write the folder itself") from None
+
+
+def located(path: str | os.PathLike) -> Path:
+    """Return a path that the working folder has or, where it has none of this name, that of this repository."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a path must be a string or a Path, got {type(path).__name__}")
+    given = user_path(path)
+    of_ours = REPOSITORY / given
+    return of_ours if not given.exists() and of_ours.exists() else given

@@ -8,10 +8,10 @@ import argparse
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from common.atomic import try_folder
 from common.numbers import parse_cores, parse_numbers
 from workflow import cluster, engine, uncommitted, user_folders
 from workflow.experiments import (
@@ -167,9 +167,7 @@ def _try_folder(path: Path) -> None:
         WorkflowError: nothing can be written there.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        try_folder(path)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise WorkflowError(f"{path} must be a folder where files can be written ({reason})") from None

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from workflow.processes import end_on_terminate
+from workflow.processes import end_group, end_on_terminate
 
 _PATIENCE = 20.0  # seconds that it gets to end in order
 
@@ -16,16 +16,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_terminate()
     with tempfile.TemporaryDirectory(prefix="store-", ignore_cleanup_errors=True) as store:
         call = [sys.executable, *(sys.argv[1:] if arguments is None else arguments)]
-        process = subprocess.Popen(call, env={**os.environ, "RUN_STORE": store})
+        process = subprocess.Popen(call, env={**os.environ, "RUN_STORE": store}, start_new_session=True)
         try:
             return process.wait()
-        except KeyboardInterrupt:  # Ctrl-C has reached the process itself; a request to end has not
-            process.terminate()
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        except KeyboardInterrupt:
+            end_group(process, _PATIENCE)
             return 130
 
 

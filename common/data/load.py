@@ -18,7 +18,7 @@ import numpy as np
 from common.checks import nearest
 from common.data.boston_housing import read_boston_housing
 from common.data.mnist_files import DataUnavailable, read_images
-from common.user_paths import REPOSITORY, user_path
+from common.user_paths import located
 
 __all__ = ["SPECIFICATIONS", "DataUnavailable", "Dataset", "Specification", "Split", "load"]
 
@@ -268,12 +268,10 @@ def _data_folder(data_dir: str | os.PathLike | None) -> Path:
     """Return the folder that tensorflow-datasets would use; one that exists only in this repository is meant, too."""
     named = data_dir or os.environ.get("TFDS_DATA_DIR")
     try:
-        folder = user_path(named or "~/tensorflow_datasets")
+        return located(named or "~/tensorflow_datasets")
     except ValueError as error:
         where = "data_dir" if data_dir else "TFDS_DATA_DIR"
         raise ValueError(f"{error}; set {where} to the folder of data sets") from None
-    here = REPOSITORY / folder  # as of an absolute path, the folder itself
-    return here if here.is_dir() and not folder.is_dir() else folder
 
 
 def _split_validation(content: _Content, validation: int, seed: int) -> tuple[Split, Split]:

@@ -41,19 +41,11 @@ def compared(frame: pd.DataFrame, names: str, values: Sequence[str]) -> pd.DataF
     """
     known = frame.reindex(columns=list(dict.fromkeys([*frame, names, *values])))
     looked = known[np.array([isinstance(cell, np.ndarray) for cell in known[names]], bool)]
-    filled = {
-        name: pd.Series(
-            [
-                value if isinstance(value, np.ndarray) else np.full(len(calls), np.nan)
-                for value, calls in zip(looked[name], looked[names], strict=True)
-            ],
-            looked.index,
-            dtype=object,
-        )
-        for name in values
-    }
-    exploded = looked.assign(**filled).explode([names, *values], ignore_index=True)
-    return exploded.astype(dict.fromkeys(values, float))
+    for name in values:
+        pairs = zip(looked[name], looked[names], strict=True)
+        filled = [value if isinstance(value, np.ndarray) else np.full(len(calls), np.nan) for value, calls in pairs]
+        looked = looked.assign(**{name: pd.Series(filled, looked.index, dtype=object)})
+    return looked.explode([names, *values], ignore_index=True).astype(dict.fromkeys(values, float))
 
 
 def _value(node: ast.expr) -> Any:

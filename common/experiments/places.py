@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.atomic import try_replacing
+from common.atomic import try_folder, try_replacing
 from common.checks import require
 from common.notebook_parameters import FILES, stored_parameters
 from common.user_paths import REPOSITORY, user_path
@@ -59,9 +58,7 @@ def prepare_folder(name: str, path: Path) -> None:
         ValueError: nothing can be written; the message has the parameter's name and the reason.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        try_folder(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         where = error.filename if isinstance(error.filename, str) and error.filename else str(path)

@@ -361,7 +361,8 @@ class _Runner:
     @staticmethod
     def _log_dir(logs: Path, seed: int, digest: str) -> Path:
         """Return a folder of this run alone: another run may have had its place in the plan."""
-        return logs.with_name("-".join([logs.name, f"seed{seed}", *([digest[:8]] if digest else [])]))
+        name = f"{logs.name}-seed{seed}"
+        return logs.with_name(f"{name}-{digest[:8]}" if digest else name)
 
     def _train(self, seed: int, shown, checkpoint_dir: Path | None, provenance: Mapping[str, Any]):
         run = self._run

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.results.files import files_below, listed, load_all, located, nearest_path, result_files
+from common.results.files import files_below, listed, load_all, nearest_path, result_files
 from common.results.frame import bare, combine, plain, refuse_two_meanings, run_columns
 from common.results.result_file import ResultFile, write_table
-from common.user_paths import REPOSITORY
+from common.user_paths import REPOSITORY, located
 
 PAPER = REPOSITORY / "results" / "paper"
 _FILE = "_file"

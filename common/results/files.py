@@ -8,7 +8,7 @@ from typing import Any
 from common.checks import most_similar
 from common.results.arrays import to_frames
 from common.results.result_file import UNREADABLE, ResultFile, read_table, reasons, result_file
-from common.user_paths import REPOSITORY, user_path
+from common.user_paths import REPOSITORY
 
 
 def listed(paths: Any) -> list[Any]:
@@ -18,15 +18,6 @@ def listed(paths: Any) -> list[Any]:
     if not isinstance(paths, Iterable) or isinstance(paths, bytes):
         raise TypeError(f"paths must be a path, or several, got {type(paths).__name__} {paths!r}")
     return list(paths)
-
-
-def located(path: str | os.PathLike) -> Path:
-    """Return a path that the working folder has or, where it has none of this name, that of this repository."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"a path must be a string or a Path, got {type(path).__name__}")
-    given = user_path(path)
-    of_ours = REPOSITORY / given
-    return of_ours if not given.exists() and of_ours.exists() else given
 
 
 def nearest_path(path: Path) -> str:

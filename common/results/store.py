@@ -126,7 +126,7 @@ class Store:
     def __init__(self, folder: str | os.PathLike):
         self.folder = user_path(folder)
         self._begun: dict[str, dict[str, Any]] = {}
-        self._warned: set[str] = set()
+        self._warned: set[Path | None] = set()  # folders; None: its own
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r})"
@@ -191,7 +191,7 @@ class Store:
             with replacing(self._checkpoints(digest) / _SESSIONS) as temporary:
                 temporary.write_text(json.dumps(sessions, default=plain))
         except OSError as error:
-            self._go_on_without(error, "checkpoints")
+            self._go_on_without(error, checkpoints=True)
         self._begun[digest] = _whole_training(sessions) | {"digest": digest}
         return dict(self._begun[digest])
 
@@ -203,7 +203,7 @@ class Store:
             if not os.access(folder, os.W_OK):
                 raise PermissionError(f"no permission to write to {folder}")
         except OSError as error:
-            self._go_on_without(error, "checkpoints")
+            self._go_on_without(error, checkpoints=True)
             return None
         return folder
 
@@ -288,16 +288,16 @@ class Store:
         except (OSError, ValueError):
             return [{"note": _UNKNOWN_SESSIONS}]
 
-    def _go_on_without(self, error: BaseException, what: str = "results") -> None:
-        elsewhere = checkpoints_folder() if what == "checkpoints" else None
-        kind = what if elsewhere else "results"
-        if kind not in self._warned:
-            reason = getattr(error, "strerror", None) or reasons(error)
-            if elsewhere:
-                _warn(f"RUN_CHECKPOINTS, {elsewhere}, cannot be written ({reason}); runs go on without checkpoints")
-            else:
-                _warn(f"the store {self.folder} cannot be written ({reason}); results are returned, but not kept there")
-        self._warned.add(kind)
+    def _go_on_without(self, error: BaseException, *, checkpoints: bool = False) -> None:
+        elsewhere = checkpoints_folder() if checkpoints else None
+        if elsewhere in self._warned:
+            return
+        self._warned.add(elsewhere)
+        reason = getattr(error, "strerror", None) or reasons(error)
+        if elsewhere:
+            _warn(f"RUN_CHECKPOINTS, {elsewhere}, cannot be written ({reason}); runs go on without checkpoints")
+        else:
+            _warn(f"the store {self.folder} cannot be written ({reason}); results are returned, but not kept there")
 
 
 def _whole_training(sessions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.experiments.comparison.run_selection import HUES, at_first_place, names
+from common.experiments.comparison.run_selection import at_first_place, line_style, names, with_passes
 from common.experiments.comparison.sources import ALIGNED, ANGLES_SUFFIX
 from common.plotting import style
 from common.plotting.curves import NothingToDraw, Series, draw_curves, select, spread_note
@@ -20,17 +20,13 @@ def angles(frame: pd.DataFrame) -> style.PaperFigure:
     """
     frame = at_first_place(frame)
     runs = {name: select(frame, group=ALIGNED, run=f"{name}{ANGLES_SUFFIX}") for name in names(frame)}
-    runs = {name: rows for name, rows in runs.items() if len(rows)}
+    runs = {name: with_passes(rows) for name, rows in runs.items() if len(rows)}
     if not runs:
         raise NothingToDraw("the results hold no angles of layers")
-    runs = {name: rows.assign(passes=rows["cost"] / rows["train_examples"]) for name, rows in runs.items()}
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.5, len(runs), sharey=True)
     for axes, (name, rows) in zip(panels, runs.items(), strict=True):
         layers = [column for column in rows if column.startswith(_PREFIX) and rows[column].notna().any()]
-        series = [
-            Series(f"layer {number}", rows, style.group_style(number - 1) | {"color": HUES[(number - 1) % len(HUES)]})
-            for number in range(1, len(layers) + 1)
-        ]
+        series = [Series(f"layer {number}", rows, line_style(number - 1)) for number in range(1, len(layers) + 1)]
         for curve, column in zip(series, layers, strict=True):
             draw_curves(axes, [curve], "passes", column)
         axes.axhline(90, color=style.GRAY, linewidth=0.8, linestyle=style.DASHED)

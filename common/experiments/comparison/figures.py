@@ -22,6 +22,7 @@ from common.experiments.comparison.run_selection import (
     held_memory,
     names,
     passes_of,
+    with_longer,
     with_measured_seconds,
 )
 from common.experiments.comparison.sources import BASELINE, EQUAL, LONGER, LONGER_SUFFIX, NEEDS, source
@@ -106,10 +107,7 @@ def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
     """
     frame = at_first_place(frame)
     runs = frame[frame["group"].isin([EQUAL, LONGER])]
-    short, later = final(frame), final(frame, LONGER)
-    if later.empty:
-        raise NothingToDraw(f"the results hold no runs of the group {LONGER!r}")
-    common_seeds = short[short["seed"].isin(later["seed"])]
+    short, later = with_longer(frame)
     listed = [name for name in names(frame) if name in set(later["run"])]
     changes = results.paired_comparisons(runs, [(name + LONGER_SUFFIX, name) for name in listed], margin=MARGIN)
     others = [(name + LONGER_SUFFIX, BASELINE + LONGER_SUFFIX) for name in listed if name != BASELINE]
@@ -120,7 +118,7 @@ def longer_table(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "Source": name,
-                "Error (%)": _spread(errors_of(common_seeds, name)),
+                "Error (%)": _spread(errors_of(short, name)),
                 "Longer (%)": _spread(errors_of(later, name)),
                 "Change [95 %]": _in_points(change),
                 "Difference [95 %]": "-" if difference is None else _in_points(difference),

@@ -20,11 +20,11 @@ from common.experiments.comparison.run_selection import (
     mean_by_source,
     names,
     passes_of,
+    with_longer,
     with_measured_seconds,
 )
-from common.experiments.comparison.sources import BASELINE, FAMILIES, LONGER, NEEDS, source
+from common.experiments.comparison.sources import BASELINE, FAMILIES, NEEDS, source
 from common.plotting import style, tables
-from common.plotting.curves import NothingToDraw
 
 INITIALS = dict(zip(NEEDS, ("b", "ℓ", "a", "d", "p"), strict=True))
 _SMALLEST_COSINE = 1e-3
@@ -37,10 +37,9 @@ def ledger(frame: pd.DataFrame) -> style.PaperFigure:
     """
     frame = at_first_place(frame)
     runs, rows, looked = final(frame), _rows(names(frame)), aligned(frame)
-    height = 0.121 * (max(rows.values()) + 3) + 0.85
     widths = [2.1, 1.55, *([] if looked.empty else [1.55]), 1.35]
     drawn, panels = style.figure(
-        style.DOUBLE_COLUMN, height, len(widths), sharey=True, gridspec_kw={"width_ratios": widths}
+        style.DOUBLE_COLUMN, _height(rows), len(widths), sharey=True, gridspec_kw={"width_ratios": widths}
     )
     with matplotlib.rc_context(style.RC):
         _draw_errors(panels[0], runs, rows)
@@ -48,9 +47,7 @@ def ledger(frame: pd.DataFrame) -> style.PaperFigure:
         if not looked.empty:
             _draw_cosines(panels[2], looked, rows)
         _draw_words(panels[-1], runs, rows)
-    panels[0].set_yticks(list(rows.values()), list(rows))
-    panels[0].set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
-    _name_families(panels[0], rows)
+    _name_rows(panels[0], rows)
     style.annotate(drawn, _note(runs), _caption(frame, runs, with_cosines=not looked.empty), frame)
     return drawn
 
@@ -62,13 +59,9 @@ def longer(frame: pd.DataFrame) -> style.PaperFigure:
         NothingToDraw: the results hold no longer runs.
     """
     frame = at_first_place(frame)
-    later = final(frame, LONGER)
-    if later.empty:
-        raise NothingToDraw(f"the results hold no runs of the group {LONGER!r}")
-    sooner = final(frame)
-    sooner = sooner[sooner["seed"].isin(later["seed"])]
+    sooner, later = with_longer(frame)
     rows = _rows([name for name in names(frame) if name in set(later["run"])])
-    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, 0.121 * (max(rows.values()) + 3) + 0.85)
+    drawn, (axes,) = style.figure(style.SINGLE_COLUMN, _height(rows))
     with matplotlib.rc_context(style.RC):
         axes.axvline(errors_of(later, BASELINE).mean(), color=style.BLACK, linewidth=0.6, zorder=1)
         for name, place in rows.items():
@@ -82,9 +75,7 @@ def longer(frame: pd.DataFrame) -> style.PaperFigure:
     axes.set_xscale("log")
     style.log_ticks(axes.xaxis)
     axes.set_xlabel("Test error (%)")
-    axes.set_yticks(list(rows.values()), list(rows))
-    axes.set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
-    _name_families(axes, rows)
+    _name_rows(axes, rows)
     exact = [group[group["run"] == BASELINE] for group in (sooner, later)]
     caption = (
         f"Test error on {frame['place'].iloc[0]} with the arithmetic of {passes_of(exact[0])} passes of "
@@ -131,7 +122,14 @@ def _rows(listed: list[str]) -> dict[str, float]:
     return rows
 
 
-def _name_families(axes: Axes, rows: dict[str, float]) -> None:
+def _height(rows: dict[str, float]) -> float:
+    return 0.121 * (max(rows.values()) + 3) + 0.85
+
+
+def _name_rows(axes: Axes, rows: dict[str, float]) -> None:
+    """Label every row with its source, and the free rows with the families."""
+    axes.set_yticks(list(rows.values()), list(rows))
+    axes.set_ylim(max(rows.values()) + 0.8, min(rows.values()) - 1.6)
     for family in FAMILIES:
         own = [place for name, place in rows.items() if source(name).family == family]
         if own:

@@ -72,9 +72,9 @@ def show_settings(variant: str) -> None:
     """Print the settings that each source's trials chose, and the lowest and highest value tried."""
     rows = []
     for name, values in chosen_settings(stored("08_comparison", variant)).items():
-        own = source(name)
+        trials = settings(source(name), TRIALS)
         for field, value in values.items():
-            tried = sorted(setting[field] for setting in settings(own, TRIALS))
+            tried = sorted(setting[field] for setting in trials)
             edge = "largest" if value == tried[-1] else "smallest" if value == tried[0] else ""
             row = {"Source": name, "Setting": field.replace("_", " "), "Chosen": f"{value:.3g}"}
             rows.append(row | {"Tried": f"{tried[0]:.3g} to {tried[-1]:.3g}", "Of those tried the": edge})

@@ -12,14 +12,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common.experiments.comparison.run_selection import (
-    HUES,
     at_first_place,
     color_of,
     final,
     held_memory,
+    line_style,
     names,
     passes_of,
     with_measured_seconds,
+    with_passes,
 )
 from common.experiments.comparison.sources import BASELINE, EQUAL, FAMILIES, source
 from common.experiments.targets import spent_until
@@ -39,15 +40,12 @@ def curves(frame: pd.DataFrame) -> style.PaperFigure:
     columns = min(3, len(families))
     lines = math.ceil(len(families) / columns)
     drawn, panels = style.figure(style.DOUBLE_COLUMN, 2.0 * lines + 0.4, columns, rows=lines, sharey=True, sharex=True)
-    runs = runs.assign(passes=runs["cost"] / runs["train_examples"])
+    runs = with_passes(runs)
     shown = []
     for axes, family in zip(panels, families, strict=False):
         own = [name for name in known if source(name).family == family and name != BASELINE]
         series = [Series(BASELINE, select(runs, run=BASELINE), {"color": style.BLACK, "linestyle": "-"})]
-        series += [
-            Series(name, select(runs, run=name), style.group_style(i) | {"color": HUES[i % len(HUES)]})
-            for i, name in enumerate(own)
-        ]
+        series += [Series(name, select(runs, run=name), line_style(i)) for i, name in enumerate(own)]
         draw_curves(axes, series, "passes", "validation_error")
         axes.set_title(family, fontweight="bold", fontsize=7)
         axes.set_xlabel("")

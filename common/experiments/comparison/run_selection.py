@@ -13,6 +13,7 @@ from common.experiments.comparison.sources import (
     BASELINE,
     EQUAL,
     FAMILIES,
+    LONGER,
     LONGER_SUFFIX,
     SOURCES,
     source,
@@ -32,8 +33,7 @@ COLORS = {
     "evolution": style.ORANGE,
     "yours": style.GRAY,
 }
-# Of lines in one panel; black is backpropagation's.
-HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
+_HUES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION, style.SKY, style.BROWN)
 _NORMALISED = "normalised_"
 
 
@@ -103,6 +103,18 @@ def final(frame: pd.DataFrame, group: str = EQUAL) -> pd.DataFrame:
     baseline = rows[rows["run"] == BASELINE].set_index("seed")["test_error"]
     good = rows["status"] != "diverged"
     return rows.assign(error_ratio=(rows["test_error"] / rows["seed"].map(baseline)).where(good))
+
+
+def with_longer(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the last rows of equal arithmetic, of the seeds that have longer runs, and those of the longer runs.
+
+    Raises:
+        NothingToDraw: there are no longer runs.
+    """
+    short, longer = final(frame), final(frame, LONGER)
+    if longer.empty:
+        raise NothingToDraw(f"the results hold no runs of the group {LONGER!r}")
+    return short[short["seed"].isin(longer["seed"])], longer
 
 
 def errors_of(runs: pd.DataFrame, name: str) -> pd.Series:
@@ -188,6 +200,16 @@ def with_measured_seconds(runs: pd.DataFrame) -> pd.DataFrame:
     """Add `clock`: comparable seconds, timed in turns per example, times the examples seen; else as recorded."""
     measured = column(runs, "example_seconds").astype(float) * runs["step"] * runs["batch_size"]
     return runs.assign(clock=measured if is_timed(runs) else runs["seconds"].astype(float))
+
+
+def with_passes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Add `passes`: the arithmetic so far, in passes of backpropagation over the training split."""
+    return runs.assign(passes=runs["cost"] / runs["train_examples"])
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Return the look of a panel's line of this number, from 0; black is backpropagation's."""
+    return style.group_style(number) | {"color": _HUES[number % len(_HUES)]}
 
 
 def held_memory(runs: pd.DataFrame) -> pd.Series:
