@@ -19,6 +19,7 @@ from common.estimators import (
     TopKGradient,
 )
 from common.estimators.compressed.low_rank_gradient import low_rank
+from common.estimators.compressed.top_k_gradient import largest
 from common.tasks import task as tasks
 
 SHAPES = [(12, 8), (8,), (8, 4), (4,)]  # of the network below; 140 scalars
@@ -132,6 +133,17 @@ def test_the_largest_coordinates_are_sent():
     assert np.count_nonzero(sent) == 7
     np.testing.assert_array_equal(sent[sent != 0], whole[sent != 0])
     assert np.min(np.abs(sent[sent != 0])) >= np.max(np.abs(whole[sent == 0]))
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("count", [1, 700, 40_000])
+def test_the_search_of_groups_is_exact(together, count):
+    """Where the largest are spread, and where they lie in few groups: every tenth, as many as 700 of 70,000 make."""
+    magnitudes = np.random.default_rng(0).exponential(size=70_000).astype(np.float32)
+    magnitudes[::10] *= 1e3 if together else 1.0
+    chosen = tf.function(largest)(tf.constant(magnitudes), count).numpy()
+    assert len(set(chosen)) == count
+    np.testing.assert_array_equal(np.sort(magnitudes[chosen]), np.sort(magnitudes)[-count:])
 
 
 def test_full_rank_is_the_matrix():

@@ -10,7 +10,7 @@ from common.estimators import Backpropagation, ForwardGradient, RunContext
 from common.estimators.forward.tangents import TABLES, TangentSource
 from common.tasks import networks as models
 from common.tasks import task as tasks
-from common.vectors import cosine, flatten
+from common.vectors import cosine, flatten, unflatten
 
 SEED = tf.constant([0, 0], tf.int64)
 
@@ -68,7 +68,8 @@ def test_the_derivative_along_a_tangent_is_the_gradient_s_product_with_it(name):
     estimator.build(task)
     rng = np.random.default_rng(1)
     tangent = tf.constant(rng.normal(size=task.parameter_count), tf.float32)
-    derived = tf.function(lambda: estimator._derivative(*batch, SEED, tangent, update_state=True))
+    parts = unflatten(tangent, task.weights)
+    derived = tf.function(lambda: estimator._derivative(*batch, SEED, parts, update_state=True))
     loss, outputs, derivative = derived()
     np.testing.assert_allclose(loss, exact.loss, rtol=1e-5)
     np.testing.assert_allclose(outputs, exact.outputs, atol=1e-4)
@@ -128,6 +129,15 @@ def test_directions_have_mean_0_and_covariance_1(kind):
     assert np.abs(products[~np.eye(50, dtype=bool)]).max() < 6 / np.sqrt(1_000)
 
 
+def test_a_direction_in_tensors_is_the_same_direction():
+    """With tensors that begin and end within a row of the table, or fill rows."""
+    like = [tf.zeros(shape) for shape in [(5, 5, 1, 6), (6,), (64, 3), (128,), (1,)]]
+    source = TangentSource("gaussian")
+    whole = source.draw(1, sum(part.shape.num_elements() for part in like), SEED)[0]
+    for part, expected in zip(source.draw_tensors(like, SEED), unflatten(whole, like), strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
 class _NoTape:
     def __init__(self, *_, **__):
         raise AssertionError("a gradient tape was made")
@@ -156,9 +166,8 @@ def test_what_runs_has_the_products_of_forward_passes_alone():
     estimator = ForwardGradient()
     estimator.build(task)
     x, y = _batch(task)
-    kinds = _operations(
-        lambda x: estimator._derivative(x, y, SEED, tf.ones(task.parameter_count), update_state=True), [x]
-    )
+    ones = [tf.ones(weight.shape) for weight in task.weights]
+    kinds = _operations(lambda x: estimator._derivative(x, y, SEED, ones, update_state=True), [x])
     assert not [kind for kind in kinds if "Backprop" in kind or "PoolGrad" in kind]
     assert kinds.count("Conv2D") == 2 + 3
     assert kinds.count("MatMul") == 3

@@ -57,15 +57,14 @@ class QuantizedGradient(CompressedGradient):
 
     def compressed(self, gradients: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
         """Return all gradients, each bucket rounded to s levels of its norm; see `CompressedGradient.compressed`."""
-        count = self.task.parameter_count
-        padding = tf.zeros([-count % self.bucket])
-        buckets = tf.reshape(flatten([*gradients, padding]), [-1, self.bucket])
+        padded = [*gradients, tf.zeros([-self.task.parameter_count % self.bucket])]
+        buckets = tf.reshape(flatten(padded), [-1, self.bucket])
         own_seed = tf.random.fold_in(seed, Stream.QUANTIZATION + self._depth())
         uniform = tf.random.stateless_uniform(buckets.shape, own_seed)
         norms = tf.norm(buckets, axis=1, keepdims=True)
         # A bucket of zeros has a norm of zero. ⌊a + u⌋ rounds up with probability a - ⌊a⌋, below zero too.
         rounded = tf.floor(buckets * (self.levels / tf.maximum(norms, 1e-30)) + uniform)
-        return unflatten(tf.reshape(rounded * (norms / self.levels), [-1])[:count], gradients)
+        return unflatten(tf.reshape(rounded * (norms / self.levels), [-1]), padded)[:-1]
 
     def bytes_sent(self, batch_size: int) -> float:  # noqa: ARG002 - the signature of GradientEstimator
         """Return the bytes of ⌈log₂(2s + 1)⌉ bits per coordinate and one float32 per bucket."""

@@ -19,6 +19,7 @@ describes both, and how value and derivative pass through the layers.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -79,33 +80,34 @@ class ForwardGradient(GradientEstimator):
 
     def estimate(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> GradientEstimate:
         """Run one pass per tangent; see `GradientEstimator.estimate` for shapes."""
-        tangents = self._drawn(tf.random.fold_in(seed, Stream.TANGENTS))
-        loss, outputs, first = self._derivative(x, y, seed, tangents[0], update_state=True)
+        weights, own_seed = self.task.weights, tf.random.fold_in(seed, Stream.TANGENTS)
+        if self.tangents == 1 and self.combination == "mean":
+            parts = self._source.draw_tensors(weights, own_seed)
+            loss, outputs, derivative = self._derivative(x, y, seed, parts, update_state=True)
+            return GradientEstimate(loss, outputs, [derivative * part for part in parts])
+        tangents = self._drawn(own_seed)
+        loss, outputs, first = self._derivative(x, y, seed, unflatten(tangents[0], weights), update_state=True)
         derivatives = first[None]
         if self.tangents > 1:
 
             def along(tangent: tf.Tensor) -> tf.Tensor:
-                return self._derivative(x, y, seed, tangent, update_state=False)[2]
+                return self._derivative(x, y, seed, unflatten(tangent, weights), update_state=False)[2]
 
             rest = tf.map_fn(along, tangents[1:], parallel_iterations=1)
             derivatives = tf.concat([derivatives, rest], 0)
-        if self.tangents == 1 and self.combination == "mean":  # without another copy of all weights
-            gradients = [first * part for part in unflatten(tangents[0], self.task.weights)]
-        else:
-            gradients = unflatten(COMBINATIONS[self.combination](tangents, derivatives), self.task.weights)
-        return GradientEstimate(loss, outputs, gradients)
+        return GradientEstimate(loss, outputs, unflatten(COMBINATIONS[self.combination](tangents, derivatives), weights))
 
     def _drawn(self, seed: tf.Tensor) -> tf.Tensor:
         """Draw V, (K, D)."""
         return self._source.draw(self.tangents, self.task.parameter_count, seed)
 
-    def _derivative(self, x, y, seed, tangent: tf.Tensor, *, update_state: bool) -> tuple[tf.Tensor, ...]:
-        """Return loss, outputs and the loss' derivative along one tangent, (D,)."""
+    def _derivative(self, x, y, seed, tangent: Sequence[tf.Tensor], *, update_state: bool) -> tuple[tf.Tensor, ...]:
+        """Return loss, outputs and the loss' derivative along one tangent: a tensor per weight tensor."""
         if not update_state:
             with keras.StatelessScope():  # as in `Task.outputs`
                 return self._derivative(x, y, seed, tangent, update_state=True)
         self.task.seed_dropout(seed)
-        tangents, state = iter(unflatten(tangent, self.task.weights)), Dual(x, None)
+        tangents, state = iter(tangent), Dual(x, None)
         for layer in self._layers:
             own = list(itertools.islice(tangents, len(layer.trainable_variables)))
             state = activated(layer, of_layer(layer, state, own, self.task.training_mode))

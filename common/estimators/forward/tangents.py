@@ -12,6 +12,7 @@ independently. The table itself has mean 0 and covariance I, and so have the dir
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -57,8 +58,25 @@ class TangentSource:
 
     def draw(self, count: int, width: int, seed: tf.Tensor) -> tf.Tensor:
         """Draw `count` directions of `width` entries, (count, width) float32, from the seed, (2,) int64."""
-        rows = tf.random.stateless_uniform([count, -(-width // ROW)], seed, 0, ROWS, tf.int32)
-        return tf.reshape(tf.gather(self._table, rows), [count, -1])[:, :width]
+        return tf.reshape(tf.gather(self._table, self._rows(count, width, seed)), [count, -1])[:, :width]
+
+    def draw_tensors(self, like: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+        """Draw one direction, in tensors of the shapes of `like`; all entries in order are those of `draw`.
+
+        Each tensor is looked up by itself, since a whole direction would have to be copied twice to be cut up.
+        """
+        ends = list(itertools.accumulate(tensor.shape.num_elements() for tensor in like))
+        rows = self._rows(1, ends[-1], seed)[0]
+        parts = []
+        for tensor, begin, end in zip(like, [0, *ends], ends, strict=False):
+            first = begin // ROW
+            entries = tf.reshape(tf.gather(self._table, rows[first : -(-end // ROW)]), [-1])
+            parts.append(tf.reshape(entries[begin - first * ROW : end - first * ROW], tensor.shape))
+        return parts
+
+    def _rows(self, count: int, width: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draw the numbers of the table's rows, (count, ⌈width / ROW⌉)."""
+        return tf.random.stateless_uniform([count, -(-width // ROW)], seed, 0, ROWS, tf.int32)
 
 
 class Dual(NamedTuple):
