@@ -95,7 +95,9 @@ class ForwardGradient(GradientEstimator):
 
             rest = tf.map_fn(along, tangents[1:], parallel_iterations=1)
             derivatives = tf.concat([derivatives, rest], 0)
-        return GradientEstimate(loss, outputs, unflatten(COMBINATIONS[self.combination](tangents, derivatives), weights))
+        return GradientEstimate(
+            loss, outputs, unflatten(COMBINATIONS[self.combination](tangents, derivatives), weights)
+        )
 
     def _drawn(self, seed: tf.Tensor) -> tf.Tensor:
         """Draw V, (K, D)."""
