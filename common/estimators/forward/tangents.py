@@ -68,7 +68,7 @@ class TangentSource:
         ends = list(itertools.accumulate(tensor.shape.num_elements() for tensor in like))
         rows = self._rows(1, ends[-1], seed)[0]
         parts = []
-        for tensor, begin, end in zip(like, [0, *ends], ends, strict=False):
+        for tensor, (begin, end) in zip(like, itertools.pairwise([0, *ends]), strict=True):
             first = begin // ROW
             entries = tf.reshape(tf.gather(self._table, rows[first : -(-end // ROW)]), [-1])
             parts.append(tf.reshape(entries[begin - first * ROW : end - first * ROW], tensor.shape))
