@@ -138,7 +138,7 @@ def test_the_largest_coordinates_are_sent():
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("count", [1, 700, 40_000])
 def test_the_search_of_groups_is_exact(together, count):
-    """Where the largest are spread, and where they lie in few groups: every tenth, as many as 700 of 70,000 make."""
+    """Where the largest are spread, and where they fill a tenth of the groups, which have ten magnitudes for 700."""
     magnitudes = np.random.default_rng(0).exponential(size=70_000).astype(np.float32)
     magnitudes[::10] *= 1e3 if together else 1.0
     chosen = tf.function(largest)(tf.constant(magnitudes), count).numpy()
