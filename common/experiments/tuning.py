@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from common.experiments.run import Run, TaskSettings, completed, train_all
 from common.optimizers import Lazy
 from common.optimizers.notation import arguments_of
 from common.optimizers.schedules import RelativeSchedule
-from common.results.summary import last_rows
+from common.results.summary import last_rows, validation_scores
 from common.settings import text
 from common.training.timing import one_epoch, timed_in_turn
 
@@ -104,7 +103,7 @@ def best_of(
     parts = {trial.name: _on_each(trial, folds) for tried in trials.values() for trial in tried}
     plan = [part for trained in parts.values() for part in trained]
     frame, _ = train_all(plan, data, network=network, seeds=seeds, experiment=experiment, store=store)
-    reached = _validation_scores(frame)
+    reached = validation_scores(frame)
     scores = {trial: sum(reached[part.name] for part in trained) for trial, trained in parts.items()}
     best = {
         name: max(range(len(tried)), key=lambda number: scores[tried[number].name]) for name, tried in trials.items()
@@ -165,11 +164,3 @@ def _scaled(optimizer: keras.optimizers.Optimizer, factor: float, name: str) -> 
         require(isinstance(rate, float), f"the learning rate of {name!r}", known, text(rate))
         config["learning_rate"] *= factor
     return type(optimizer).from_config(config)
-
-
-def _validation_scores(frame: pd.DataFrame) -> dict[str, float]:
-    """Return each trial's mean score, higher is better; minus infinity where a seed diverged."""
-    rows = last_rows(frame)
-    sign = rows["metric"].map({"accuracy": 1.0, "mean_squared_error": -1.0})
-    scores = (sign * rows["validation_metric"]).mask(rows["status"] == "diverged", -math.inf)
-    return scores.groupby(rows["run"]).mean().to_dict()

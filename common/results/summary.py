@@ -18,6 +18,17 @@ def last_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates(run_columns(frame), keep="last").sort_index()
 
 
+def validation_scores(frame: pd.DataFrame) -> dict[str, float]:
+    """Return how good each run is on validation data, by name: the mean over seeds of the last rows, higher is better.
+
+    Accuracy counts as it is, the mean squared error with a minus sign; a diverged seed makes a run minus infinity.
+    """
+    rows = last_rows(frame)
+    sign = rows["metric"].map({"accuracy": 1.0, "mean_squared_error": -1.0})
+    scores = (sign * rows["validation_metric"].astype(float)).mask(rows["status"] == "diverged", -math.inf)
+    return scores.groupby(rows["run"]).mean().to_dict()
+
+
 def summarize(frame: pd.DataFrame, by: str | Sequence[str], value: str = "test_metric") -> pd.DataFrame:
     """Summarize a value of each run's last row over the seeds.
 

@@ -1,6 +1,5 @@
 """Tables of the ledger's stored results for pages, as Markdown; see `common.plotting.markdown`."""
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from common import results
 from common.experiments.comparison import figures
 from common.experiments.comparison.agreement_figures import predictors, rank_correlation
 from common.experiments.comparison.run_selection import at_first_place, error_ratios, names, select
@@ -16,6 +14,7 @@ from common.experiments.comparison.sources import EQUAL, settings, source
 from common.experiments.targets import spent_until
 from common.plotting.markdown import as_markdown, stored
 from common.plotting.tables import mean_and_spread
+from common.results.summary import validation_scores
 
 # A few of each family, from the exact gradient to two evaluations.
 _ROWS = (
@@ -84,11 +83,12 @@ def show_settings(variant: str) -> None:
 def chosen_settings(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the settings of each source's best trial on validation data, by name; see `tuning.best_of`."""
     frame = at_first_place(frame)
-    trials = results.last_rows(frame[frame["group"] == "trial"])
-    scores = trials["validation_metric"].astype(float).mask(trials["status"] == "diverged", -math.inf)
-    number = trials["run"].str.extract(r": trial (\d+)$", expand=False).astype(int)
-    means = trials.assign(score=scores, number=number).groupby(["trial_of", "number"])["score"].mean()
-    return {name: settings(source(name), TRIALS)[int(means[name].idxmax()) - 1] for name in names(frame)}
+    scores = validation_scores(frame[frame["group"] == "trial"])
+
+    def best(name: str) -> int:
+        return max(range(TRIALS), key=lambda number: scores[f"{name}: trial {number + 1}"])
+
+    return {name: settings(source(name), TRIALS)[best(name)] for name in names(frame)}
 
 
 def show_arithmetic_to(variant: str, error: float) -> None:
