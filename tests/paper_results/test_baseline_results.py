@@ -21,6 +21,8 @@ def test_every_baseline_run_finished(baseline):
         ({"group": "fixed rate", "batch_size": 128}, 0.970),
         ({"group": "fixed rate", "batch_size": 500}, 0.940),  # 94.32 %
         ({"group": "scaled rate", "batch_size": 500}, 0.970),
+        ({"group": "tuned rate", "batch_size": 64}, 0.985),  # at the source's rate 0.978
+        ({"group": "tuned rate", "batch_size": 128}, 0.985),
     ],
 )
 def test_mean_test_accuracy_reaches_the_source(baseline, setting, least):
@@ -30,3 +32,13 @@ def test_mean_test_accuracy_reaches_the_source(baseline, setting, least):
         table = table[table[name] == value]
     assert len(table) == 1
     assert table["mean"].item() >= least
+
+
+def test_rates_were_chosen_by_the_trials_of_each_batch_size(baseline):
+    ended = results.last_rows(baseline)
+    trials = ended[ended["group"] == "trial"]
+    assert set(trials.groupby("trial_of").size()) == {4}
+    assert set(trials["seed"]).isdisjoint(ended.loc[ended["group"] != "trial", "seed"])
+    best = trials.loc[trials.groupby("trial_of")["validation_metric"].idxmax()].set_index("trial_of")["learning_rate"]
+    chosen = ended[ended["group"] == "tuned rate"].groupby("run")["learning_rate"].unique()
+    assert {name: list(rates) for name, rates in chosen.items()} == {name: [rate] for name, rate in best.items()}

@@ -16,7 +16,7 @@ MNIST, FASHION_MNIST, BOSTON_HOUSING = "06b0d1f124c4", "ca3ab2a37f84", "fb857230
 @pytest.mark.parametrize(
     ("experiment", "seeds", "checksum"),
     [
-        ("01_baseline_sgd", 2, MNIST),
+        ("01_baseline_sgd", 5, MNIST),
         ("02_noisy_gradients", 5, MNIST),
         ("03_optimizers_from_scratch", 10, BOSTON_HOUSING),
         ("04_evolution_strategies", 5, MNIST),

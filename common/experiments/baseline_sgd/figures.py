@@ -35,7 +35,6 @@ SOURCE = {("Keras fit", 128): 97.42, ("fixed rate", 64): 98.01, ("fixed rate", 5
 TARGETS = (4.0, 2.0, 1.25)  # of steps, in final errors of the batch size that ends highest
 WINDOW = 5  # most epochs over which the parts of the noise scale are averaged; a third of a short run
 _RULES = {"scaled rate": "scaled", "tuned rate": "tuned"}
-_TRAINERS = {"Keras fit": "Keras fit, dropout on", "fixed rate": "own loop"}
 
 
 def curves(frame: pd.DataFrame) -> style.PaperFigure:
@@ -277,9 +276,9 @@ def _reference_batch(fixed: pd.DataFrame, scaled: pd.DataFrame) -> int:
 
 def _draw_source(axes: Axes, frame: pd.DataFrame) -> None:
     if (frame["dataset"] == "mnist").all():
-        for group, marker in {"Keras fit": "D", "fixed rate": "o"}.items():
+        looks = {"Keras fit": ("D", "source, Keras fit"), "fixed rate": ("o", "source, own loop")}
+        for group, (marker, label) in looks.items():
             points = [(batch, 100 - value) for (made_by, batch), value in SOURCE.items() if made_by == group]
-            label = f"source ({_TRAINERS[group]})"
             axes.plot(*zip(*points, strict=True), label=label, zorder=1, **style.SOURCE_LOOK | {"marker": marker})
 
 
