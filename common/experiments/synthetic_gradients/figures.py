@@ -135,6 +135,8 @@ def unlocked(frame: pd.DataFrame) -> style.PaperFigure:
         "connected layers, cDNI. At each step each module updates with probability p, by itself; one that rests keeps "
         "its weights and its moments and tells the module below it nothing. Left: against p times the steps."
     )
+    if len(rare):
+        caption += " Black: backpropagation whose modules update as rarely."
     if (setting(rows, "schedule", "") == "CosineDecay").all():
         caption += " Rates fall by a cosine to zero, so that only the ends compare."
     style.annotate(drawn, spread_note(series), caption, frame)
