@@ -202,7 +202,7 @@ def test_defined_noise_scales_have_no_such_note(frame):
 def test_source_markers_say_which_trainer_they_are_of(frame):
     figure = baseline_sgd.batch_sizes(frame)
     entries = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert entries[-2:] == ["source (Keras fit, dropout on)", "source (own loop)"]
+    assert entries[-2:] == ["source, Keras fit", "source, own loop"]
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     assert lines[entries[-2]].get_xydata() == pytest.approx(np.array([[128, 100 - 97.42]]))
     assert lines[entries[-1]].get_xydata() == pytest.approx(np.array([[64, 100 - 98.01], [500, 100 - 94.32]]))

@@ -151,7 +151,6 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     values = errors | {
         "step": tables.Value("Updates", digits=0, outcome=False),
         "passes": tables.Value("Cost (epochs' worth of gradients)", digits=2, outcome=False),
-        "seconds": tables.Value("Seconds", digits=0, outcome=False),
     }
     keys = {"group": "Runs", "run": "Setting", "batch_size": "Batch"}
     tabulated = tables.setting_table(rows, keys, values)
@@ -165,8 +164,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         cells = [value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:g}" for value in column]
         tabulated.insert(number, header, cells)
     caption = (
-        f"Errors on {captions.dataset(rows)} of the source's experiment, of networks by depth, and of modules that "
-        "update at random. Seconds depend on what else the machine was doing."
+        f"Errors on {captions.dataset(rows)} of the source's experiment, of networks by depth, of modules that update "
+        "at random, and of controls."
     )
     if where := place(select(rows, group="comparison", family=FAMILIES[0], label="DNI")):
         caption += f" DNI's predictors of fully connected networks are {where}, all others behind a block."
