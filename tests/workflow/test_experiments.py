@@ -261,7 +261,7 @@ def test_a_result_of_these_parameters_is_not_made_again(checked, tmp_path, monke
         (["--seeds=-1"], "got '-1'"),
         (["--cores", "0"], "--cores must be 'all' or a whole number ≥ 1, got '0'"),
         (["--cores", "many"], "--cores must be 'all' or a whole number ≥ 1, got 'many'"),
-        (["--seeds", "0-99"], "is not in the preset 'paper' for 01_baseline_sgd; there are 0, 1"),
+        (["--seeds", "0,99"], "seed 99 is not in the preset 'paper' for 01_baseline_sgd; there are 0, 1"),
     ],
 )
 def test_wrong_seeds_and_cores_on_the_command_line_are_one_sentence(option, words, capsys):
