@@ -9,6 +9,7 @@ import pandas as pd
 from common.experiments.comparison.sources import BASELINE, EQUAL
 from common.plotting.curves import select
 from common.plotting.markdown import ACCURACY_MARGIN, as_markdown, comparisons, stored
+from common.results.summary import with_verdicts
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,29 @@ FINDINGS = (
 
 
 def show_findings() -> None:
-    """Print a row for each notebook: its question, the difference of two of its runs, and where to read on."""
-    rows = []
+    """Print a row for each notebook: its question, the difference of two of its runs, and where to read on.
+
+    Holm's method corrects for the number of rows, as within every table.
+    """
+    compared, units = [], []
     for finding in FINDINGS:
         frame = stored(finding.experiment, finding.variant)
         if finding.group:
             frame = select(frame, group=finding.group)
-        (compared,) = comparisons(frame, [(finding.run, finding.baseline)], margin=finding.margin).itertuples()
-        unit = "points" if frame["metric"].iloc[0] == "accuracy" else "MSE"
+        pair = comparisons(frame, [(finding.run, finding.baseline)], margin=finding.margin)
+        compared.append(pair.assign(margin=finding.margin))
+        units.append("points" if frame["metric"].iloc[0] == "accuracy" else "MSE")
+    together = with_verdicts(pd.concat(compared, ignore_index=True))
+    rows = []
+    for finding, row, unit in zip(FINDINGS, together.itertuples(), units, strict=True):
         page, notebook = f"docs/results/{finding.experiment}.md", f"notebooks/{finding.experiment}.ipynb"
         rows.append(
             {
                 "question": finding.question,
                 "two of its runs": finding.words,
-                "difference in error [95 %]": f"{compared.difference} [{compared.interval}] {unit}",
-                "seeds": compared.n,
-                "verdict": compared.verdict,
+                "difference in error [95 %]": f"{row.error} [{row.interval}] {unit}",
+                "seeds": row.n,
+                "verdict": row.verdict,
                 "read on": f"[page]({page}), [{finding.experiment[:2]}]({notebook})",
             }
         )

@@ -104,7 +104,7 @@ def show_comparisons(
         {
             "run": row.run,
             "compared with": row.baseline,
-            f"difference ({unit})": row.difference,
+            f"difference ({unit})": row.error,
             "95 % interval": row.interval,
             "seeds": row.n,
             "the run is": row.verdict,
@@ -123,8 +123,9 @@ def comparisons(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin
         margin: equivalence margin, in units of the metric.
 
     Returns:
-        One row per pair: run, baseline, difference and interval as text (points of error if the metric is accuracy,
-        else the metric's unit), n and verdict (with Holm's correction over the pairs).
+        The rows of `results.paired_comparisons`, whose p and verdict have Holm's correction over the pairs, with the
+        columns `error` and `interval`: difference and interval as text, in points of error if the metric is accuracy,
+        else in the metric's unit.
 
     Raises:
         ValueError: the results do not have a name; the message gives the nearest one.
@@ -136,8 +137,7 @@ def comparisons(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin
     compared = results.paired_comparisons(frame, pairs, margin=margin)
     differences = [signed(-scale * value) for value in compared["difference"]]
     intervals = [_interval(-scale * row.high, -scale * row.low) for row in compared.itertuples()]
-    shown = compared.assign(difference=differences, interval=intervals)
-    return shown[["run", "baseline", "difference", "interval", "n", "verdict"]]
+    return compared.assign(error=differences, interval=intervals)
 
 
 def as_markdown(table: pd.DataFrame) -> str:

@@ -262,10 +262,20 @@ def paired_comparisons(
         both = (table[name] - table[baseline]).dropna()
         compared.append({"run": name, "baseline": baseline} | _paired(both, confidence))
     columns = ["run", "baseline", "difference", "low", "high", "n", "p"]
-    differences = pd.DataFrame(compared, columns=columns)
-    differences["p"] = _holm(differences["p"])
-    verdicts = [_verdict(row, margin, 1 - confidence) for row in differences.itertuples()]
-    return differences.assign(verdict=verdicts)
+    differences = pd.DataFrame(compared, columns=columns).assign(margin=margin)
+    return with_verdicts(differences, confidence).drop(columns="margin")
+
+
+def with_verdicts(differences: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Return a table of comparisons with its p-values corrected for their number, by Holm's method, and verdicts.
+
+    Args:
+        differences: a row per pair, with the columns difference, low, high, n, p (of its row alone) and margin.
+        confidence: confidence level of the intervals, in (0, 1).
+    """
+    corrected = differences.assign(p=_holm(differences["p"]))
+    verdicts = [_verdict(row, row.margin, 1 - confidence) for row in corrected.itertuples()]
+    return corrected.assign(verdict=verdicts)
 
 
 def _paired(differences: pd.Series, confidence: float) -> dict[str, float]:
