@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Test accuracy of saddle-free Newton after its last epoch, by what decides it most.
 BANDS = {
     ("digits", 157, "mlp", 64, 8, 0.008, 8, 20): (0.85, 0.98),
-    ("mnist", None, "leaky_convnet", 128, 25, 0.002, 10, 50): (0.99, 0.995),
+    ("mnist", None, "leaky_convnet", 128, 4, 0.004, 10, 50): (0.99, 0.995),
 }
 
 
