@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,7 @@ def tuned(
 ) -> tuple[list[Run], list[Run], pd.DataFrame]:
     """Tune the methods, then some of them again with large batches, with equally many trials of each.
 
-    With large batches, the examples of the Hessian grow alike, and rates start from the tuned ones times the square
-    root of the batches' ratio. Names begin with "large batch: ".
+    With large batches, the same factors multiply the tuned rates. Names begin with "large batch: ".
 
     Args:
         methods: all methods, among them those of LARGE.
@@ -52,11 +50,8 @@ def tuned(
     chosen, trials = choose(methods, images, factors=p.trial_factors, **trial)
     if not p.large_batch_size:
         return chosen, [], trials
-    ratio = p.large_batch_size / p.batch_size
     many = {"batch_size": p.large_batch_size, "group": "large batch", "diagnostics": [TestCurve()]}
     by_name = {run.name: run for run in chosen}
-    newton, *others = (by_name[name].but(f"large batch: {name}", **many) for name in LARGE)
-    newton = newton.with_settings(newton.name, hessian_batch=round(p.hessian_batch * ratio))
-    factors = [factor * math.sqrt(ratio) for factor in p.trial_factors]
-    large, tried = choose([newton, *others], images, factors=factors, **trial)
+    again = [by_name[name].but(f"large batch: {name}", **many) for name in LARGE]
+    large, tried = choose(again, images, factors=p.trial_factors, **trial)
     return chosen, large, combine([trials, tried])
