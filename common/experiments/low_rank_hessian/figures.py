@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from common import results
-from common.experiments.low_rank_hessian.run_selection import has_trials, measurement, networks
+from common.experiments.low_rank_hessian.run_selection import has_trials, networks
 from common.experiments.low_rank_hessian.saddle_figures import saddle
 from common.experiments.low_rank_hessian.spectrum_figures import eigenpairs, spectra, spectrum
+from common.experiments.low_rank_hessian.target_tables import times
 from common.plotting import captions, style, tables
 from common.plotting.curves import (
     NothingToDraw,
@@ -37,7 +38,6 @@ __all__ = [
     "causes",
     "curves",
     "eigenpairs",
-    "first_time",
     "large_batch",
     "milestones",
     "saddle",
@@ -45,6 +45,7 @@ __all__ = [
     "spectrum",
     "sweeps",
     "table",
+    "times",
     "trials",
 ]
 
@@ -171,10 +172,7 @@ def trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def milestones(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate test error after epochs 1, 2, 3 and the longest run's last, by method, and seconds to the targets.
-
-    The targets are the notebook's `target_accuracies`, or 98.5 % if the results lack them. Diverged runs are left out.
-    """
+    """Tabulate test error after epochs 1, 2, 3 and the longest run's last, by method, without diverged runs."""
     runs = select(networks(frame), group="full")
     if "curve_test_metric" not in runs:
         raise NothingToDraw("the results hold no curve of test accuracy")
@@ -186,32 +184,11 @@ def milestones(frame: pd.DataFrame) -> pd.DataFrame:
             row.Index: tables.mean_and_spread(100 * (1 - row.mean), 100 * row.std, 2) for row in summary.itertuples()
         }
         tabulated[f"Epoch {epoch}"] = [shown.get(name, "-") for name in tabulated["Setting"]]
-    for target in measurement(frame, "target_accuracies") or [0.985]:
-        reached = first_time(runs, target)
-        header = f"Seconds to {100 * (1 - target):.3g} %"
-        tabulated[header] = [f"{reached[name]:.0f}" if name in reached else "-" for name in tabulated["Setting"]]
     caption = (
-        f"Test error (%) on {captions.name(runs)} after some epochs, by method, and seconds of training after which "
-        "the seeds' mean is first as low as said. The test curve is looked at after every epoch; it selects nothing."
+        f"Test error (%) on {captions.name(runs)} after some epochs, by method. The test curve is looked at after "
+        "every epoch; it selects nothing."
     )
     return tables.printed(tabulated.reset_index(drop=True), caption, lowest=list(tabulated.columns[1:]))
-
-
-def first_time(frame: pd.DataFrame, accuracy: float) -> pd.Series:
-    """Return the training seconds after which each run's mean test accuracy first reaches a value.
-
-    Args:
-        frame: rows of `networks`.
-        accuracy: a value between 0 and 1. The test curve is looked at after every epoch; it selects nothing.
-
-    Returns:
-        Seconds by run, for the runs that reach it.
-    """
-    if "curve_test_metric" not in frame:
-        return pd.Series(dtype=float)
-    runs = frame[(frame["status"] != "diverged") & frame["curve_test_metric"].notna()]
-    means = runs.groupby(["run", "epoch"])[["seconds", "curve_test_metric"]].mean().reset_index()
-    return means[means["curve_test_metric"] >= accuracy].groupby("run")["seconds"].min()
 
 
 FIGURES = {
@@ -226,6 +203,7 @@ FIGURES = {
 TABLES = {
     "05_hessian_table": table,
     "05_hessian_milestones": milestones,
+    "05_hessian_times": times,
     "05_hessian_spectra": spectra,
     "05_hessian_trials": trials,
 }
