@@ -78,6 +78,7 @@ def test_a_method_far_above_all_others_is_named_and_leaves_the_axis_to_them(fram
     assert f"Above the panels: {method}, at a mean of 80.0 % after epoch 1 and 80.0 % after epoch 4." in figure.caption
     others = far[(far["group"] == "full") & (far["run"] != method)]
     assert figure.axes[0].get_ylim()[1] == pytest.approx(1.1 * 100 * (1 - others["validation_metric"].min()))
+    assert figure.axes[2].get_xlim()[1] == pytest.approx(1.1 * others["seconds"].max())
 
 
 def test_seconds_are_those_of_epochs_timed_in_turn(frame):
@@ -217,8 +218,9 @@ def test_seeds_that_missed_a_target_are_counted(frame):
 def test_rates_were_chosen_where_there_were_trials(frame):
     assert "was chosen on validation data" in low_rank_hessian.curves(frame).caption
     table = low_rank_hessian.trials(frame).set_index("Setting")
-    assert table.loc["Adam"].to_numpy().tolist() == [["0.001", "3.00"], ["0.002", "1.75"]]
-    assert table.loc["saddle-free Newton", "Validation error (%)"].iloc[1] == "diverged"
+    assert list(table.columns) == ["Lowest rate", "× 1", "× 2", "Chosen"]
+    assert table.loc["Adam"].to_list() == ["0.001", "3.00", "1.75", "0.002"]
+    assert table.loc["saddle-free Newton"].to_list() == ["0.01", "4.00", "diverged", "0.01"]
     untried = frame[frame["group"] != "trial"]
     assert "was chosen" not in low_rank_hessian.curves(untried).caption
     with pytest.raises(NothingToDraw, match="no trial"):

@@ -151,24 +151,18 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate each method's trials, one per row, by rising learning rate, with validation error."""
+    """Tabulate the trials' validation errors: a row for each method, a column for each multiple of its lowest rate."""
     runs = select(frame, group="trial")
     if runs.empty:
         raise NothingToDraw("the results hold no trial of a learning rate")
-    last = results.last_rows(captions.prepared(runs)).sort_values(["order", "learning_rate"])
-    names = pd.factorize(last["trial_of"])[0]
-    last = last.iloc[names.argsort(kind="stable")]
-    reached = last["validation_error"].where(last["status"] != "diverged")
-    header = tables.errors(last)["validation_error"].header
-    tabulated = pd.DataFrame(
-        {
-            "Setting": last["trial_of"].to_list(),
-            "Rate": [f"{rate:.3g}" for rate in last["learning_rate"]],
-            header: ["diverged" if math.isnan(error) else f"{error:.2f}" for error in reached],
-        }
+    last = results.last_rows(captions.prepared(runs))
+    last = last.sort_values(["batch_size", "order"], kind="stable")
+    rows = [_trials_of(name, tried) for name, tried in last.groupby("trial_of", sort=False)]
+    caption = (
+        f"Validation errors (%) on {captions.name(last)} after one trial at each multiple of a method's lowest "
+        "learning rate. The lowest error decides."
     )
-    caption = f"Trials of learning rates on {captions.name(last)}: the lowest validation error decides."
-    return tables.printed(tabulated, caption, lowest=[header], groups="Setting")
+    return tables.printed(pd.DataFrame(rows).fillna("-"), caption)
 
 
 def milestones(frame: pd.DataFrame) -> pd.DataFrame:
@@ -207,6 +201,19 @@ TABLES = {
     "05_hessian_spectra": spectra,
     "05_hessian_trials": trials,
 }
+
+
+def _trials_of(name: str, tried: pd.DataFrame) -> dict[str, str]:
+    rated = tried.set_index("learning_rate").sort_index(ascending=False)
+    reached = rated["validation_error"].where(rated["status"] != "diverged")
+    lowest = reached.index[-1]
+    errors = {
+        f"× {rate / lowest:.3g}": "diverged" if math.isnan(error) else f"{error:.2f}"
+        for rate, error in reached[::-1].items()
+    }
+    # At a tie the larger rate, as `tuning.choose` has it.
+    chosen = "-" if reached.isna().all() else f"{reached.idxmin():.3g}"
+    return {"Setting": name, "Lowest rate": f"{lowest:.3g}"} | errors | {"Chosen": chosen}
 
 
 def _epochs_by_group(last: pd.DataFrame) -> pd.Series:
@@ -272,7 +279,7 @@ def _curves(frame: pd.DataFrame, group: str) -> style.PaperFigure:
         axes.set_xscale("log")  # most of the error is gone after a few epochs
         style.log_ticks(axes.xaxis)
     set_error_axis(panels[0], runs, part)
-    above = _leave_above(panels[0], series, f"{part}_error")
+    above = _leave_above(dict(zip(against, panels, strict=True)), series, f"{part}_error")
     style.legend(panels[0], above=4)
     caption = (
         f"{error_name(runs, part)} on {captions.name(runs)}, batch {runs['batch_size'].iloc[0]}, by method, against "
@@ -288,16 +295,27 @@ def _curves(frame: pd.DataFrame, group: str) -> style.PaperFigure:
     return drawn
 
 
-def _leave_above(axes: Axes, series: Sequence[Series], value: str) -> str:
-    """End the axis below methods whose every mean is above all others'; return the sentence that says so."""
+def _leave_above(panels: Mapping[str, Axes], series: Sequence[Series], value: str) -> str:
+    """End the axes below methods whose every mean is above all others'; return the sentence that says so.
+
+    Args:
+        panels: axes by the column along their abscissa; they share the error's axis.
+        series: the methods.
+        value: the error's column.
+    """
     means = {curve.label: curve.frame.groupby("epoch")[value].mean().dropna() for curve in series}
     means = {name: curve for name, curve in means.items() if len(curve)}
     far = [name for name, curve in means.items() if curve.min() > max(_others(means, name), default=math.inf)]
-    if not far or axes.get_yscale() != "log":
+    first_panel = next(iter(panels.values()))
+    if not far or first_panel.get_yscale() != "log":
         return ""
     shown = pd.concat([curve.frame for curve in series if curve.label not in far])
-    axes.set_ylim(0.9 * shown[value].min(), 1.1 * shown[value].max())
-    style.log_ticks(axes.yaxis)
+    first_panel.set_ylim(0.9 * shown[value].min(), 1.1 * shown[value].max())
+    style.log_ticks(first_panel.yaxis)
+    for column, axes in panels.items():
+        drawn = shown.loc[shown[value].notna(), column]
+        axes.set_xlim(0.9 * drawn.min(), 1.1 * drawn.max())
+        style.log_ticks(axes.xaxis)
     sentences = []
     for name in far:
         (first, at_first), (last, at_last) = ((means[name].iloc[i], means[name].index[i]) for i in (0, -1))
