@@ -375,7 +375,8 @@ def origin(frame: pd.DataFrame) -> dict[str, str]:
         "seeds": shown["seed"].drop_duplicates().sort_values(),
         "commit": commits or ["unknown"],
         "tensorflow": [source.get("versions", {}).get("tensorflow", "unknown") for source in sources],
-        "data": [str(source.get("data_checksum"))[:16] for source in sources],
+        # Generated data, such as the artificial saddle's, have an empty one.
+        "data": [str(source.get("data_checksum"))[:16] for source in sources if source.get("data_checksum") != ""],
     }
     fields = {key: ", ".join(dict.fromkeys(map(str, values))) for key, values in texts.items()}
     return fields | {"status": status}

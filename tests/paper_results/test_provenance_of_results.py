@@ -48,7 +48,10 @@ def assert_clean_code_on(frame, checksum):
     for provenance in frame.attrs["provenance"]:
         assert provenance["dirty"] is False
         assert re.fullmatch("[0-9a-f]{40}", provenance["commit"])
-        assert provenance["data_checksum"].startswith(checksum)
+        # The artificial saddle is a function: its walks have no published data.
+        assert provenance["data_checksum"].startswith(checksum) or provenance["data_checksum"] == ""
+    published = frame.loc[frame["dataset"] != "saddle", "data_checksum"].dropna()
+    assert published.str.startswith(checksum).all()
 
 
 def test_no_stored_result_would_be_made_again():
