@@ -1,7 +1,5 @@
 """Table of 05_low_rank_hessian: seconds until the methods first reach target errors, seed by seed."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -9,7 +7,7 @@ from common.experiments.low_rank_hessian.run_selection import measurement, netwo
 from common.experiments.targets import spent_until
 from common.plotting import captions, tables
 from common.plotting.curves import NothingToDraw, select
-from common.results import paired_differences
+from common.results import with_interval
 
 RIVAL = "Adam"  # the method whose seconds divide the others'
 
@@ -24,10 +22,10 @@ def times(frame: pd.DataFrame) -> pd.DataFrame:
         NothingToDraw: the frame has no validation errors or no seconds of the methods.
     """
     runs = select(networks(frame), group="full")
-    if runs.empty or not (runs["validation_error"].notna() & runs["seconds"].notna()).any():
-        raise NothingToDraw("the results hold no validation error after known seconds")
     # A probe of the spectrum looks before training, too, when there is no error.
     runs = runs[runs["validation_error"].notna()].sort_values("order", kind="stable")
+    if not runs["seconds"].notna().any():
+        raise NothingToDraw("the results hold no validation error after known seconds")
     tabulated = pd.DataFrame({"Setting": runs["run"].drop_duplicates()})
     for target in measurement(frame, "target_accuracies") or [0.985]:
         error = 100 * (1 - target)
@@ -52,17 +50,15 @@ def _seconds(spent: pd.DataFrame, name: str) -> str:
 
 def _ratios(spent: pd.DataFrame) -> dict[str, str]:
     """Return each method's ratio to the rival's seconds, and "1" for the rival; empty if it never got there."""
-    if spent.loc[spent["run"] == RIVAL, "spent"].isna().all():
+    logarithms = np.log(spent.pivot(index="seed", columns="run", values="spent"))
+    if RIVAL not in logarithms or logarithms[RIVAL].isna().all():
         return {}
-    rows = spent.assign(
-        logarithm=np.log(spent["spent"]), status="finished", epoch=1, experiment="", method=spent["run"], metric=""
-    )
-    # No verdict is used: a margin of ten per cent stands for none.
-    compared = paired_differences(rows, RIVAL, margin=math.log(1.1), value="logarithm")
-    ratios = {name: _ratio(row) for name, row in compared.iterrows() if row["n"] > 1}
-    return ratios | {RIVAL: "1"}
+    differences = logarithms.sub(logarithms[RIVAL], axis=0)
+    summary = pd.DataFrame({"mean": differences.mean(), "std": differences.std(), "n": differences.count()})
+    compared = with_interval(summary[summary["n"] > 1])
+    return {name: _ratio(row) for name, row in compared.iterrows()} | {RIVAL: "1"}
 
 
 def _ratio(row: pd.Series) -> str:
-    middle, low, high = np.exp([row["difference"], row["low"], row["high"]])
+    middle, low, high = np.exp([row["mean"], row["low"], row["high"]])
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
