@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from keras.optimizers import SGD
 
 from common.data.load import Dataset
 from common.diagnostics import TestCurve
+from common.estimators import ArmijoLineSearch
 from common.experiments.run import Run
 from common.experiments.tuning import choose
+from common.optimizers import ExponentialDecay
 from common.results import combine
 
 if TYPE_CHECKING:
     from common.experiments.low_rank_hessian.parameters import LowRankHessian
 
+NEWTON_CG = "Newton, conjugate gradients"
 LARGE = ("saddle-free Newton", "saddle-free Newton, Gauss-Newton", "Adam", "gradient descent, momentum")
 
 
@@ -30,28 +34,44 @@ def controls(newton: Run) -> list[Run]:
     return [run.but(run.name, group="control", diagnostics=[TestCurve()]) for run in runs]
 
 
+def with_line_search(newton_cg: Run, rate_decay: float) -> Run:
+    """Return a run of `NewtonCG` whose steps have the length that a line search finds, instead of a tuned rate.
+
+    The learning rate of its steps is 1, the length at which the search begins. Trials may multiply it.
+
+    Args:
+        newton_cg: the run without a line search.
+        rate_decay: factor on the rate after each epoch, as for the methods.
+    """
+    searching = newton_cg.with_settings(f"{newton_cg.name}, line search", line_search=ArmijoLineSearch())
+    return searching.but(searching.name, optimizer=SGD(ExponentialDecay(1.0, per_epoch=rate_decay)), group="control")
+
+
 def tuned(
     methods: Sequence[Run], images: Dataset, p: LowRankHessian, **shared: Any
 ) -> tuple[list[Run], list[Run], pd.DataFrame]:
-    """Tune the methods, then some of them again with large batches, with equally many trials of each.
+    """Tune the methods and a line search, then some methods again with large batches, with equally many trials of each.
 
     With large batches, the same factors multiply the tuned rates. Names begin with "large batch: ".
 
     Args:
-        methods: all methods, among them those of LARGE.
+        methods: all methods, among them NEWTON_CG and those of LARGE.
         images: as in `choose`.
         p: the notebook's parameters.
         shared: network, experiment and store, as in `choose`.
 
     Returns:
-        The methods and the runs with large batches, with the chosen rates, and the frame of all trials.
+        The methods, then the line search and the runs with large batches, with the chosen rates, and the frame of all
+        trials.
     """
     trial: dict[str, Any] = shared | {"seeds": [p.trial_seed], "epochs": p.sweep_epochs}
-    chosen, trials = choose(methods, images, factors=p.trial_factors, **trial)
+    (newton_cg,) = (run for run in methods if run.name == NEWTON_CG)
+    plan = [*methods, with_line_search(newton_cg, p.rate_decay)]
+    (*chosen, searching), trials = choose(plan, images, factors=p.trial_factors, **trial)
     if not p.large_batch_size:
-        return chosen, [], trials
+        return chosen, [searching], trials
     many = {"batch_size": p.large_batch_size, "group": "large batch", "diagnostics": [TestCurve()]}
     by_name = {run.name: run for run in chosen}
     again = [by_name[name].but(f"large batch: {name}", **many) for name in LARGE]
     large, tried = choose(again, images, factors=p.trial_factors, **trial)
-    return chosen, large, combine([trials, tried])
+    return chosen, [searching, *large], combine([trials, tried])
