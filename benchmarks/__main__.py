@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import Timing, median_ratio, race
+from common.results.processor import instructions
 
 MNIST = 60_000
 LOOP, FIT, FIT_DEFAULT = "our loop, float32", "Keras fit, tf.data, no XLA", "Keras fit as it comes"
@@ -276,9 +277,7 @@ def _machine() -> str:
 
 def _bfloat16_hardware() -> str:
     """Return the bfloat16 instructions; without them, oneDNN emulates bfloat16 and is far slower than in float32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
+    if not (flags := instructions()):
         return "bfloat16 instructions unknown"
     present = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags]
     return f"bfloat16 instructions: {', '.join(present) or 'none'}"

@@ -203,7 +203,10 @@ def _cautions(run: StoredRun, again: StoredRun) -> Iterator[str]:
         yield "its record does not say its threads, on whose number the last bits depend: all cores were used"
     elif int(threads) > cores:
         yield f"{int(threads)} threads shared {_counted(cores, 'core')}"
-    if run.value("device") != again.value("device"):
+    then, now = (str(each.value("device")) for each in (run, again))
+    if then == "CPU" and now.startswith("CPU"):
+        yield "its record does not say which processor, on whose instructions the last bits depend"
+    elif then != now:
         yield "another device: the last bits may differ"
 
 

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
+from common.results.processor import processor
+
 _PACKAGES = (
     "gradient-estimators",
     "tensorflow",
@@ -48,7 +50,7 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
         parameters: the notebook's parameters. Absolute paths are shortened to the part inside the repository, or to the
             last name, so that no result file describes a machine.
         data_checksum: `Dataset.checksum`.
-        device: the device, e.g. "CPU, 2 threads".
+        device: the device, e.g. "CPU, 2 threads"; the model of the processor is added.
 
     Returns:
         A JSON-able dict: parameters, commit (None outside a git checkout), dirty, versions, data_checksum, device and
@@ -64,7 +66,7 @@ def provenance(*, parameters: Mapping[str, Any], data_checksum: str, device: str
         "dirty": dirty,
         "versions": dict(_versions()),
         "data_checksum": data_checksum,
-        "device": device,
+        "device": _with_processor(device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -73,7 +75,7 @@ def run_provenance(device: str, data_checksum: str | None = None) -> dict[str, A
     """Return the provenance of one run; call it when its training begins.
 
     Args:
-        device: the device, e.g. `training.device()`, "CPU, 2 threads".
+        device: the device, e.g. `training.device()`, "CPU, 2 threads"; the model of the processor is added.
         data_checksum: `Dataset.checksum`.
 
     Returns:
@@ -84,7 +86,7 @@ def run_provenance(device: str, data_checksum: str | None = None) -> dict[str, A
         again. It also adds energy_joules and peak_memory, if the machine reports them; see `Consumption`.
     """
     commit, dirty = _loaded_code()
-    name, threads = device_and_threads(device)
+    name, threads = device_and_threads(_with_processor(device))
     return {
         "commit": commit,
         "dirty": dirty,
@@ -100,6 +102,10 @@ def device_and_threads(text: str | None) -> tuple[str | None, int | None]:
     """Split "CPU, 2 threads" into ("CPU", 2); without a number of threads, the second is None."""
     match = re.fullmatch(r"(.*), (\d+) threads?", text or "")
     return (match[1], int(match[2])) if match else (text, None)
+
+
+def _with_processor(device: str) -> str:
+    return re.sub("^CPU(?=,|$)", lambda _: f"CPU, {processor()}", device)
 
 
 @functools.cache

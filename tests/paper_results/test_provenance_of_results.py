@@ -1,5 +1,6 @@
 """Every stored run: of enough seeds, of committed code, on the published data."""
 
+import json
 import re
 
 import pytest
@@ -29,6 +30,7 @@ def test_every_run_is_from_clean_code_on_the_published_data(experiment, seeds, c
     frame = stored(experiment)
     assert frame["seed"].nunique() >= seeds
     assert_clean_code_on(frame, checksum)
+    assert_same_code_for_all_seeds(frame)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,7 @@ def test_every_run_of_the_comparison_too(variant, seeds, checksum):
     frame = results.read(path)
     assert frame.loc[frame["group"] != "trial", "seed"].nunique() == seeds
     assert_clean_code_on(frame, checksum)
+    assert_same_code_for_all_seeds(frame)
 
 
 def assert_clean_code_on(frame, checksum):
@@ -53,6 +56,13 @@ def assert_clean_code_on(frame, checksum):
         of_a_function = saddle.any() and provenance["data_checksum"] == ""
         assert of_a_function or provenance["data_checksum"].startswith(checksum)
     assert frame.loc[~saddle, "data_checksum"].str.startswith(checksum).all()
+
+
+def assert_same_code_for_all_seeds(frame):
+    """Seeds of a run may be of several commits, as they were added later, if its code had not changed in between."""
+    runs = results.last_rows(frame).groupby(["group", "run"])["identity"]
+    codes = runs.agg(lambda identities: {json.loads(identity)["code"] for identity in identities})
+    assert codes[codes.map(len) != 1].to_dict() == {}
 
 
 def test_no_stored_result_would_be_made_again():

@@ -54,7 +54,7 @@ def test_runs_come_out_identical_with_the_threads_of_then(store):
     code, said, error = reproduce("--results", store)
     assert (code, error) == (0, ""), said
     assert said.count("identical to the bit: 10 numbers compared") == 2
-    assert len(re.findall(r"(then|now): +commit \w{7}.*, CPU, 1 thread; the same versions", said)) == 4
+    assert len(re.findall(r"(then|now): +commit \w{7}.*, CPU, .+, 1 thread; the same versions", said)) == 4
     assert said.count("the code that decides its numbers is the same") == 2
     assert said.endswith(
         "2 trained again: 2 identical to the bit, 0 equal as printed, 0 different; 0 could not be trained again\n"
@@ -161,6 +161,10 @@ def test_both_trainings_are_told_apart():
     ]
     unknown = list(report(run_with(threads=None), now, agreement(then.frame, now.frame)))
     assert unknown[3].startswith("its record does not say its threads, on whose number the last bits depend")
+    on_this = run_with(device="CPU, AMD EPYC with AVX2")
+    unnamed = list(report(run_with(), on_this, agreement(then.frame, on_this.frame)))
+    assert unnamed[-1].startswith("its record does not say which processor")
+    assert "another device" not in "".join(report(on_this, on_this, agreement(on_this.frame, on_this.frame)))
     many = list(report(run_with(threads=999), now, agreement(then.frame, now.frame)))
     assert re.fullmatch(r"999 threads shared \d+ cores?", many[3])
 
