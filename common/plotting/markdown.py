@@ -163,7 +163,11 @@ def _errors(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _spread(summary: pd.Series) -> str:
-    return f"{summary['mean']:.2f} ± {summary['std']:.2f}" if summary["n"] else "diverged"
+    """Return mean ± spread of the seeds that did not diverge, and how many did; "diverged" if all did."""
+    if not summary["n"]:
+        return "diverged"
+    lost, seeds = int(summary["diverged"]), int(summary["n"] + summary["diverged"])
+    return f"{summary['mean']:.2f} ± {summary['std']:.2f}" + (f", {lost} of {seeds} diverged" if lost else "")
 
 
 def _interval(low: float, high: float) -> str:

@@ -21,7 +21,7 @@ MNIST, FASHION_MNIST, BOSTON_HOUSING = "06b0d1f124c4", "ca3ab2a37f84", "fb857230
         ("02_noisy_gradients", 5, MNIST),
         ("03_optimizers_from_scratch", 10, BOSTON_HOUSING),
         ("04_evolution_strategies", 5, MNIST),
-        ("05_low_rank_hessian", 3, MNIST),
+        ("05_low_rank_hessian", 5, MNIST),
         ("06_synthetic_gradients", 5, MNIST),
         ("07_evolution_on_weights", 5, MNIST),
     ],
