@@ -10,6 +10,8 @@ def rows(run, errors):
     """Last rows of one run; an error of None stands for a seed that diverged."""
     return pd.DataFrame(
         {
+            "experiment": "mine",
+            "method": "m",
             "run": run,
             "seed": range(len(errors)),
             "epoch": 1,
