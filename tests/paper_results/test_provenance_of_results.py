@@ -13,6 +13,9 @@ from workflow.run import has_other_parameters
 # Checksums of the data as published.
 MNIST, FASHION_MNIST, BOSTON_HOUSING = "06b0d1f124c4", "ca3ab2a37f84", "fb857230bbf9"
 
+# Still to be trained anew: some runs of these seeds were collected from checkpoints that named no code.
+BEFORE_IDENTITIES = {("06_synthetic_gradients", 0), ("06_synthetic_gradients", 1)}
+
 
 @pytest.mark.parametrize(
     ("experiment", "seeds", "checksum"),
@@ -60,7 +63,10 @@ def assert_clean_code_on(frame, checksum):
 
 def assert_same_code_for_all_seeds(frame):
     """Seeds of a run may be of several commits, as they were added later, if its code had not changed in between."""
-    runs = results.last_rows(frame).groupby(["group", "run"])["identity"]
+    last = results.last_rows(frame)
+    before = last[last["identity"].isna()]
+    assert set(zip(before["experiment"], before["seed"], strict=True)) <= BEFORE_IDENTITIES
+    runs = last.dropna(subset="identity").groupby(["group", "run"])["identity"]
     codes = runs.agg(lambda identities: {json.loads(identity)["code"] for identity in identities})
     assert codes[codes.map(len) != 1].to_dict() == {}
 

@@ -30,6 +30,6 @@ def test_without_the_file_the_name_is_what_python_knows(tmp_path):
 
 
 def test_the_record_of_a_run_names_the_processor():
-    made = run_provenance("CPU, 2 threads")
-    assert (made["device"], made["threads"]) == (f"CPU, {processor()}", 2)
+    provenance = run_provenance("CPU, 2 threads")
+    assert (provenance["device"], provenance["threads"]) == (f"CPU, {processor()}", 2)
     assert run_provenance("GPU, NVIDIA A100")["device"] == "GPU, NVIDIA A100"
