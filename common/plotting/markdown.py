@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from common import results
-from common.plotting.tables import signed
+from common.plotting.tables import mean_and_spread, signed
 from common.results.collection import PAPER
 from common.results.frame import check_choice
 
@@ -167,7 +167,8 @@ def _spread(summary: pd.Series) -> str:
     if not summary["n"]:
         return "diverged"
     lost, seeds = int(summary["diverged"]), int(summary["n"] + summary["diverged"])
-    return f"{summary['mean']:.2f} ± {summary['std']:.2f}" + (f", {lost} of {seeds} diverged" if lost else "")
+    shown = mean_and_spread(summary["mean"], summary["std"], digits=2)
+    return f"{shown}, {lost} of {seeds} diverged" if lost else shown
 
 
 def _interval(low: float, high: float) -> str:

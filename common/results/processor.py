@@ -10,14 +10,12 @@ _CPUINFO = Path("/proc/cpuinfo")
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}  # the widest first
 
 
-@functools.cache
 def instructions(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
     """Return the instruction sets by Linux' names, such as "avx2"; empty on other systems."""
-    lines = _values(cpuinfo)
-    return frozenset(lines.get("flags", lines.get("Features", "")).split())
+    values = _values(cpuinfo)
+    return frozenset(values.get("flags", values.get("Features", "")).split())
 
 
-@functools.cache
 def processor(cpuinfo: Path = _CPUINFO) -> str:
     """Return the model with its widest vector instructions, "AMD EPYC with AVX2"; elsewhere what Python knows of it."""
     model = _values(cpuinfo).get("model name") or platform.processor() or platform.machine() or "unknown processor"
@@ -25,6 +23,7 @@ def processor(cpuinfo: Path = _CPUINFO) -> str:
     return " ".join(model.replace(",", " ").split()) + (f" with {widest}" if widest else "")
 
 
+@functools.cache
 def _values(cpuinfo: Path) -> dict[str, str]:
     """Return what the file says of the first processor; empty without the file."""
     try:

@@ -84,7 +84,7 @@ def test_provenance_is_json_in_the_schema_metadata(tmp_path):
     assert results.read(tmp_path).attrs["provenance"] == [stored]
 
 
-def test_provenance_tells_the_code_and_nothing_of_the_machine():
+def test_provenance_tells_the_code_and_no_name_or_path_of_the_machine():
     root = PROVENANCE_FILE.parents[2]
     parameters = {"result_file": root / "results/quick/all.parquet", "weights": "/somewhere/else/w.keras", "epochs": 3}
     begin = datetime.now(UTC)

@@ -35,9 +35,7 @@ def controls(newton: Run) -> list[Run]:
 
 
 def with_line_search(newton_cg: Run, rate_decay: float) -> Run:
-    """Return a run of `NewtonCG` whose steps have the length that a line search finds, instead of a tuned rate.
-
-    The learning rate of its steps is 1, the length at which the search begins. Trials may multiply it.
+    """Return a run of `NewtonCG` whose steps a line search shortens; their learning rate begins at 1.
 
     Args:
         newton_cg: the run without a line search.
